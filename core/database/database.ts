@@ -1,0 +1,20 @@
+/** The database as the rest of the tree sees it. Only core/database knows the client library. */
+
+export interface Query {
+  /** Runs one parameterised statement and gives its rows. `bigint` columns come as strings, `jsonb` parsed, `timestamptz` as Date. */
+  query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>
+}
+
+/** A transaction. Everything written through it, its change-log rows included, commits together or not at all. */
+export interface Tx extends Query {
+  /** Appends to the change log that something changed: `topic` is `<plugin>.<noun>` (`machines.machine`), `id` names the row. */
+  changed(topic: string, id: string): Promise<void>
+}
+
+/** One row of the change log. Delivered at least once, after commit, in no promised order. `seq` tells duplicates apart. */
+export interface Change { readonly seq: string, readonly topic: string, readonly id: string }
+
+export interface Database extends Query {
+  /** Runs `work` in a READ COMMITTED transaction on the primary. Serialization failures, deadlocks and lost connections before COMMIT are retried (at most 5 times, with jitter), so `work` must have no effect outside `tx`. After the commit, a coalesced NOTIFY tells every region's feed. */
+  tx<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+}

@@ -1,0 +1,78 @@
+/** Every error the daemon makes on purpose: a stable code, an HTTP status, and a sentence that says what is wrong and what to do. Codes are never reused. */
+
+interface Definition { readonly status: number, readonly message: string }
+
+/** `{name}` in a message is filled from the error's details. docs/errors.md is generated from this table. */
+export const errorCodes = {
+  // general
+  INTERNAL: { status: 500, message: 'Something failed inside Bedplate: {reason}. The log has the details under request {requestId}.' },
+  INVALID_REQUEST: { status: 400, message: 'The request is not valid: {reason}' },
+  NOT_FOUND: { status: 404, message: 'There is no {what} {id}.' },
+  CONFLICT: { status: 409, message: '{reason}' },
+  PRECONDITION_FAILED: { status: 412, message: '{what} {id} has changed since you read it (its ETag is now {etag}). Read it again and repeat the change.' },
+  UNAUTHENTICATED: { status: 401, message: 'This request needs a token: send "Authorization: Bearer <token>". The first token is printed when a region starts for the first time; "bedplate token create" makes more.' },
+  FORBIDDEN: { status: 403, message: 'The token "{name}" may not do this: it lacks the scope "{scope}".' },
+  UNAVAILABLE: { status: 503, message: 'Not possible right now: {reason}' },
+  // start
+  CONFIG_INVALID: { status: 500, message: 'The configuration is not valid:\n{problems}' },
+  GRAPH_INVALID: { status: 500, message: 'The plugins do not fit together:\n{problems}' },
+  START_FAILED: { status: 500, message: '{what} failed to start: {reason}' },
+  START_TIMEOUT: { status: 500, message: '{what} did not start within {seconds} s.' },
+  STOP_TIMEOUT: { status: 500, message: '{what} did not stop within {seconds} s.' },
+  PRIVILEGE_MISSING: { status: 500, message: '{what} needs a privilege this process lacks: {remedy}' },
+  PROGRAM_MISSING: { status: 500, message: '{program} is not installed. Install it: {remedy}' },
+  // database
+  DATABASE_UNREACHABLE: { status: 503, message: 'No database server that accepts writes can be reached at {hosts}: {reason}' },
+  DATABASE_NEWER: { status: 500, message: 'The database was migrated by a newer Bedplate ({found}); this one knows {known}. Upgrade this controller.' },
+  MIGRATION_FAILED: { status: 500, message: 'Migration {migration} failed: {reason}. Nothing of it was kept.' },
+  EMBEDDED_DATABASE: { status: 500, message: 'The embedded PostgreSQL could not be started: {reason}' },
+  TERM_LOST: { status: 409, message: 'This controller is no longer leader in term {term}; the write was refused.' },
+  SECRET_UNREADABLE: { status: 500, message: 'A stored secret ({context}) cannot be opened with this controller\'s key. Restore secret.key from another region, or set the credential again.' },
+  // links
+  LINK_DOWN: { status: 503, message: 'There is no link to {controller}. It may be starting, cut off or gone; "bedplate status" tells.' },
+  CALL_TIMEOUT: { status: 504, message: '{method} was not answered within {seconds} s by {controller}.' },
+  CALL_INVALID: { status: 400, message: 'The call {method} is not valid: {reason}' },
+  CALL_FAILED: { status: 502, message: '{method} failed at {controller}: {reason}' },
+  FRAME_INVALID: { status: 400, message: 'A frame on the link could not be understood: {reason}' },
+  ENROLMENT_REFUSED: { status: 403, message: 'Enrolment was refused: {reason}' },
+  OUTBOX_FULL: { status: 507, message: 'The outbox holds {count} facts, its limit; the oldest {dropped} were dropped.' },
+  // network
+  NETWORK_INVALID: { status: 422, message: '{reason}' },
+  ADDRESS_EXHAUSTED: { status: 409, message: 'No free address is left in {where}. Add a range, or release addresses.' },
+  // lifecycle
+  TRANSITION_INVALID: { status: 409, message: 'Machine {machine} is {state}; {action} is possible only from {from}.' },
+  POWER_UNSUPPORTED: { status: 422, message: 'The power driver {driver} cannot {action}.' },
+  POWER_PARAMETERS_INVALID: { status: 422, message: 'The power parameters for {driver} are not valid: {reason}' },
+  POWER_FAILED: { status: 502, message: 'Power {action} failed: {reason}' },
+  IMAGE_INVALID: { status: 422, message: 'The image cannot be imported: {reason}' },
+  FILE_CORRUPT: { status: 502, message: 'File {sha256} arrived damaged (got {found}); it was not kept.' },
+  // packets and files on the wire
+  PACKET_INVALID: { status: 400, message: 'Malformed {protocol} packet: {reason}' },
+  FILE_REFUSED: { status: 403, message: 'The file {name} is not served: {reason}' }
+} as const satisfies Record<string, Definition>
+
+export type ErrorCode = keyof typeof errorCodes
+
+/** An error with a code. `details` fill the sentence and are shown to API clients: put no secret in them. */
+export class BedplateError extends Error {
+  readonly code: ErrorCode
+  readonly status: number
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor (code: ErrorCode, details: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
+    super(errorCodes[code].message.replace(/\{(\w+)\}/g, (_, key: string) => String(details[key] ?? `<${key}>`)), cause === undefined ? {} : { cause })
+    this.name = 'BedplateError'
+    this.code = code
+    this.status = errorCodes[code].status
+    this.details = details
+  }
+}
+
+/** The sentence of anything that was thrown. */
+export const reasonOf = (thrown: unknown): string => {
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return thrown.errors.map(reasonOf).join('; ')
+  return thrown instanceof Error ? thrown.message || thrown.name : String(thrown)
+}
+
+/** True for a BedplateError with that code. */
+export const hasCode = (thrown: unknown, code: ErrorCode): boolean => thrown instanceof BedplateError && thrown.code === code
