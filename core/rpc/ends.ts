@@ -1,0 +1,77 @@
+/** The two ends of the traffic between region and rack, as the kernel sees them. */
+import type { ActiveRack, ActiveRegion } from '../active.ts'
+import type { Clock } from '../clock.ts'
+import type { Change, Database } from '../database/database.ts'
+import type { Hooks } from '../hooks.ts'
+import type { Logger } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { CallOptions, Controller, Role, Service } from '../plugin.ts'
+import type { Secrets } from '../secrets.ts'
+import type { Wire } from './wire.ts'
+
+/** The change feed as the publisher reads it. Positions are texts nobody looks into. */
+export interface ChangeFeed {
+  subscribe(listener: (changes: readonly Change[]) => void): () => void
+  position(): Promise<string>
+  since(position: string, limit?: number): Promise<{ readonly changes: readonly Change[], readonly position: string, readonly truncated: boolean }>
+}
+export type FedDatabase = Database & { readonly feed: ChangeFeed }
+
+/** A list, or a function when the halves are made after the ends they talk through. */
+export type Halves<T> = readonly T[] | (() => readonly T[])
+export const halvesOf = <T>(halves: Halves<T>): readonly T[] => typeof halves === 'function' ? halves() : halves
+
+interface EndOptions {
+  readonly controller: Controller // identity and rack.db live in its data directory
+  readonly log: Logger, readonly clock: Clock, readonly metrics: Metrics, readonly hooks: Hooks
+}
+
+export interface RegionEndOptions extends EndOptions {
+  readonly db: FedDatabase, readonly secrets: Secrets, readonly halves: Halves<ActiveRegion>
+  /** `advertise`: host names or addresses racks reach this region at. Port 0 takes a free one. */
+  readonly listen: { readonly host: string, readonly port: number, readonly advertise: readonly string[] }
+}
+
+/** How far one rack is with one plugin's wanted state. */
+export interface RackState { readonly rack: string, readonly plugin: string, readonly position: string, readonly acknowledgedAt: Date, readonly error: string | null, readonly linked: boolean }
+
+/** The in-process way into a region: the same frames and checks as a socket, no TLS. */
+export interface RegionLoopback {
+  readonly controller: string
+  /** Opens a wire. Throws LINK_DOWN while the region end is not started. */
+  connect(): Wire
+}
+
+export interface RegionEnd {
+  readonly services: readonly Service[]
+  /** Calls a rack this region holds a link to. LINK_DOWN, CALL_TIMEOUT, CALL_INVALID, CALL_FAILED, or the handler's own error. */
+  call(rack: string, plugin: string, method: string, params: unknown, options?: CallOptions): Promise<unknown>
+  racks(): readonly string[]
+  loopback(): RegionLoopback
+  /** A one-time token that lets one controller enrol with (some of) these roles. */
+  createToken(roles: readonly Role[], ttlSeconds: number): Promise<string>
+  rackStates(): Promise<readonly RackState[]>
+  /** The port racks reach this region at, once its service runs. */
+  port(): number | undefined
+}
+
+export interface RackEndOptions extends EndOptions {
+  readonly halves: Halves<ActiveRack>
+  readonly regions: readonly string[] // `host`, `host:port` or a URL
+  readonly loopback?: RegionLoopback
+  readonly token?: string // used only while this controller has no certificate
+  readonly outboxLimit?: number // rows; default 1,000,000
+}
+
+export interface LinkState { readonly controller: string, readonly url: string, readonly up: boolean, readonly reason?: string }
+
+export interface RackEnd {
+  readonly services: readonly Service[]
+  /** Calls any region that answers; an idempotent method goes to the next one when a link breaks. */
+  call(plugin: string, method: string, params: unknown, options?: CallOptions): Promise<unknown>
+  /** Puts a fact on this rack's disk, synced, before it returns; throws only when the disk does. */
+  report(plugin: string, kind: string, body: unknown): void
+  links(): readonly LinkState[]
+  /** Applies the wanted state kept on disk to every half: before services start, with no region needed. */
+  restore(): Promise<void>
+}
