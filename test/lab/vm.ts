@@ -1,0 +1,113 @@
+/** One virtual machine under QEMU, with the power button, reset and one-time boot device of a real one. */
+import { spawn, execFile, type ChildProcess } from 'node:child_process'
+import { copyFile, mkdir, access } from 'node:fs/promises'
+import { createConnection, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { BedplateError } from '../../core/errors.ts'
+
+const run = promisify(execFile)
+export type Firmware = 'bios' | 'uefi'
+export type BootDevice = 'network' | 'disk'
+export interface MachineSpec { readonly name: string, readonly firmware: Firmware, readonly mac: string, readonly tap: string, readonly directory: string, readonly memory: number, readonly diskGiB: number }
+
+const uefi = { code: ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_CODE.fd'], vars: ['/usr/share/OVMF/OVMF_VARS_4M.fd', '/usr/share/OVMF/OVMF_VARS.fd'] }
+async function firstOf (paths: readonly string[]): Promise<string> {
+  for (const path of paths) if (await access(path).then(() => true, () => false)) return path
+  throw new BedplateError('PROGRAM_MISSING', { program: 'OVMF', remedy: 'apt-get install ovmf' })
+}
+
+/** QEMU's arguments. The firmware tries `first`, then the other device: the way a one-time boot device reaches a virtual machine. */
+export function qemuArguments (spec: MachineSpec, first: BootDevice, files: { readonly disk: string, readonly serial: string, readonly qmp: string, readonly code?: string, readonly vars?: string }): string[] {
+  const [net, disk] = first === 'network' ? [1, 2] : [2, 1]
+  return [
+    '-name', spec.name, '-machine', 'q35,accel=tcg', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '1', '-m', String(spec.memory),
+    '-display', 'none', '-serial', `file:${files.serial}`, '-qmp', `unix:${files.qmp},server=on,wait=off`, '-no-reboot', '-rtc', 'base=utc',
+    ...(files.code && files.vars ? ['-drive', `if=pflash,format=raw,readonly=on,file=${files.code}`, '-drive', `if=pflash,format=raw,file=${files.vars}`] : []),
+    '-drive', `file=${files.disk},if=none,id=disk0,format=qcow2,cache=unsafe,discard=unmap`, '-device', `virtio-blk-pci,drive=disk0,bootindex=${disk},serial=${spec.name}-disk0`,
+    '-netdev', `tap,id=net0,ifname=${spec.tap},script=no,downscript=no`,
+    // UEFI machines boot by their firmware's own network stack; BIOS machines by the card's ROM
+    '-device', `virtio-net-pci,netdev=net0,mac=${spec.mac},bootindex=${net}${spec.firmware === 'uefi' ? ',romfile=' : ''}`,
+    '-device', 'virtio-rng-pci', '-smbios', `type=1,manufacturer=Bedplate,product=Lab,serial=${spec.name}`
+  ]
+}
+
+/** Follows QEMU's monitor and tells why it went down. */
+function watch (path: string, heard: (event: string, reason: string) => void): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const attempt = (left: number) => {
+      const socket = createConnection(path)
+      socket.once('error', error => { if (left > 0) setTimeout(attempt, 50, left - 1); else reject(error) })
+      socket.once('connect', () => {
+        let text = ''
+        socket.on('error', () => {})
+        socket.on('data', chunk => {
+          text += chunk.toString()
+          for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+            const line = JSON.parse(text.slice(0, end)) as { event?: string, data?: { reason?: string } }
+            text = text.slice(end + 1)
+            if (line.event) heard(line.event, line.data?.reason ?? '')
+          }
+        })
+        socket.write('{"execute":"qmp_capabilities"}\n')
+        resolve(socket)
+      })
+    }
+    attempt(200)
+  })
+}
+
+export interface VirtualMachine {
+  readonly spec: MachineSpec
+  state(): 'on' | 'off'
+  /** The device for the next start alone, then the usual order again. */
+  bootOnce(device: BootDevice | null): void
+  on(): Promise<void>
+  off(): Promise<void>
+  shutdown(): void
+  reset(): Promise<void>
+}
+
+/** A machine that is off. `order`: the device its firmware usually tries first. Its disk is made when missing. */
+export async function createMachine (spec: MachineSpec, order: BootDevice, say: (line: string) => void): Promise<VirtualMachine> {
+  await mkdir(spec.directory, { recursive: true })
+  const files = { disk: join(spec.directory, 'disk.qcow2'), serial: join(spec.directory, 'serial.log'), qmp: join(spec.directory, 'qmp'), ...(spec.firmware === 'uefi' ? { code: await firstOf(uefi.code), vars: join(spec.directory, 'vars.fd') } : {}) }
+  await access(files.disk).catch(() => run('qemu-img', ['create', '-q', '-f', 'qcow2', files.disk, `${spec.diskGiB}G`]))
+  if (files.vars) await copyFile(await firstOf(uefi.vars), files.vars)
+  let once: BootDevice | null = null
+  let child: ChildProcess | undefined
+  let monitor: Socket | undefined
+  let gone: Promise<void> = Promise.resolve()
+
+  async function start (): Promise<void> {
+    if (child) return
+    const first = once ?? order
+    once = null
+    say(`power on, ${first} first`)
+    const qemu = spawn('qemu-system-x86_64', qemuArguments(spec, first, { ...files, serial: join(spec.directory, `serial-${Date.now()}.log`) }), { stdio: ['ignore', 'inherit', 'inherit'] })
+    child = qemu
+    let reason = ''
+    gone = new Promise(resolve => {
+      qemu.once('error', error => { say(`qemu: ${error.message}`); child = undefined; resolve() })
+      qemu.once('exit', code => {
+        monitor?.destroy()
+        if (child === qemu) child = undefined
+        resolve()
+        say(reason === 'guest-reset' ? 'the machine reset itself' : `power off (${reason || `exit ${code}`})`)
+        if (reason === 'guest-reset') void start()
+      })
+    })
+    monitor = await watch(files.qmp, (event, why) => { if (event === 'SHUTDOWN') reason = why })
+  }
+  async function stop (): Promise<void> { child?.kill('SIGKILL'); await gone }
+
+  return {
+    spec,
+    state: () => child ? 'on' : 'off',
+    bootOnce: device => { once = device },
+    on: start,
+    off: stop,
+    shutdown: () => { monitor?.write('{"execute":"system_powerdown"}\n') },
+    reset: async () => { await stop(); await start() }
+  }
+}
