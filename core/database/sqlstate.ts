@@ -1,0 +1,43 @@
+/** What PostgreSQL's error codes mean for whoever asked: try again, look for another server, or give up. */
+
+interface Failure { readonly code?: unknown, readonly message?: unknown }
+const codeOf = (thrown: unknown): string => typeof thrown === 'object' && thrown !== null && typeof (thrown as Failure).code === 'string' ? (thrown as { code: string }).code : ''
+
+/** Nothing of the transaction was kept, and the same work may well succeed at once. */
+export const repeatable: Readonly<Record<string, string>> = {
+  40001: 'serialization failure: another transaction was first',
+  '40P01': 'deadlock: PostgreSQL picked this transaction to break it',
+  '55P03': 'a lock was not to be had within lock_timeout'
+}
+
+/** The server cannot take writes (any more): nothing was kept, and another host may be the primary by now. */
+export const elsewhere: Readonly<Record<string, string>> = {
+  25006: 'the server is read-only: a standby, or a primary that was fenced',
+  '57P01': 'the server or an administrator ended the session',
+  '57P02': 'another session crashed the server',
+  '57P03': 'the server is starting, stopping or in recovery',
+  '57P05': 'the session was idle for too long',
+  '53300': 'the server has no connection left',
+  '08000': 'connection exception',
+  '08001': 'the connection could not be made',
+  '08003': 'the connection does not exist',
+  '08004': 'the server refused the connection',
+  '08006': 'the connection broke',
+  '25P03': 'the transaction was idle for too long'
+}
+
+/** Node's own codes for a connection that could not be made or broke. */
+const network = new Set(['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'ENOENT', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'ENOTFOUND', 'EAI_AGAIN', 'EACCES'])
+const broken = /^(Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout expired|timeout exceeded when trying to connect|The server does not support|Connection ended)/ // the client library gives these no code
+
+export const isRepeatable = (thrown: unknown): boolean => codeOf(thrown) in repeatable
+
+/** True when the connection or the server is to blame, not the statement. */
+export function isLost (thrown: unknown): boolean {
+  const code = codeOf(thrown)
+  if (code in elsewhere || network.has(code)) return true
+  return thrown instanceof Error && broken.test(thrown.message)
+}
+
+/** True when the server itself answered, so that the outcome of the statement is known: it was not kept. */
+export const isRefusal = (thrown: unknown): boolean => /^[0-9A-Z]{5}$/.test(codeOf(thrown)) && !codeOf(thrown).startsWith('57P') && !codeOf(thrown).startsWith('08')
