@@ -1,0 +1,104 @@
+/** Serves an app on addresses that can be opened and closed again; one service each, so that a port in use costs no more than itself. */
+import type { FastifyInstance } from 'fastify'
+import { unlink } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { Server } from 'node:http'
+import { connect } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { BedplateError, reasonOf } from '../errors.ts'
+import { dead, off, running } from '../health.ts'
+import type { Health } from '../health.ts'
+import type { Logger } from '../log.ts'
+import type { Service } from '../plugin.ts'
+
+export type Where = { readonly host: string, readonly port: number } | { readonly socket: string }
+export interface Listener extends Service { address(): AddressInfo | string | undefined }
+
+const drainTime = 5_000 // ms answers in progress get before their connections are cut
+
+/** A service that listens at `where`. `onStop` ends what would keep connections open, such as event streams. */
+export function createListener ({ name, app, where, log, onStop }: { name: string, app: FastifyInstance, where: Where, log: Logger, onStop?: () => void }): Listener {
+  const shown = 'socket' in where ? where.socket : `${where.host.includes(':') ? `[${where.host}]` : where.host}:${where.port}`
+  let server: Server | undefined
+  let health: Health = off('Not started yet.')
+  let turn: Promise<unknown> = Promise.resolve()
+  let generation = 0 // a stop makes the starts queued before it void
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => { const result = turn.then(work); turn = result.catch(() => {}); return result }
+
+  async function open (): Promise<void> {
+    if (server?.listening) return
+    const made = createServer({ requestTimeout: 300_000, headersTimeout: 60_000 }, (request, response) => app.routing(request, response))
+    made.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\nContent-Length: 91\r\n\r\n'.replace('91', String(malformed.length)) + malformed)
+      else socket.destroy()
+    })
+    try {
+      if ('socket' in where) await removeStale(where.socket)
+      await listen(made, where)
+    } catch (error) {
+      health = dead(remedy(error, shown))
+      throw new BedplateError('START_FAILED', { what: `${name} at ${shown}`, reason: remedy(error, shown) }, error)
+    }
+    made.on('error', error => { health = dead(`It no longer listens at ${shown}: ${reasonOf(error)}`) })
+    server = made
+    health = running
+    log.info({ address: made.address() }, `${name} listens at ${shown}`)
+  }
+
+  async function close (): Promise<void> {
+    const open = server
+    server = undefined
+    health = off('Stopped.')
+    if (open === undefined) return
+    onStop?.()
+    await new Promise<void>(resolve => {
+      const late = setTimeout(() => open.closeAllConnections(), drainTime)
+      open.close(() => { clearTimeout(late); resolve() })
+      open.closeIdleConnections()
+    })
+  }
+
+  return {
+    name,
+    start (signal) {
+      const mine = generation
+      return inTurn(async () => { if (mine === generation && !signal.aborted) await open() })
+    },
+    stop () { generation++; return inTurn(close) },
+    health: () => health,
+    address: () => server?.address() ?? undefined
+  }
+}
+
+const malformed = JSON.stringify({ type: 'urn:bedplate:error:INVALID_REQUEST', title: 'Bad Request', status: 400, detail: 'The request is not HTTP.', code: 'INVALID_REQUEST' })
+
+async function listen (server: Server, where: Where): Promise<void> {
+  const attempt = (options: object) => new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options, () => { server.off('error', reject); resolve() })
+  })
+  if ('socket' in where) return attempt({ path: where.socket })
+  try { await attempt({ host: where.host, port: where.port }) } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (where.host !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error
+    await attempt({ host: '0.0.0.0', port: where.port }) // no IPv6 on this system
+  }
+}
+
+/** A socket file left by a killed process refuses connections; one in use does not, and stays. */
+async function removeStale (path: string): Promise<void> {
+  const refused = await new Promise<boolean>(resolve => {
+    const probe = connect(path, () => { probe.destroy(); resolve(false) })
+    probe.on('error', error => resolve((error as NodeJS.ErrnoException).code === 'ECONNREFUSED'))
+  })
+  if (refused) await unlink(path).catch(() => {})
+}
+
+function remedy (error: unknown, shown: string): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE': return `Another program holds ${shown}; "ss -lptn" names it. Stop it, or set another port.`
+    case 'EACCES': return `${shown} needs a privilege: start as root, or run "setcap cap_net_bind_service=+ep" on the node program, or set a port above 1023.`
+    case 'EADDRNOTAVAIL': return `No interface has the address of ${shown}.`
+    default: return reasonOf(error)
+  }
+}

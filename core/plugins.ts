@@ -1,0 +1,8 @@
+/**
+ * The built-in plugins, in order. The order decides only what tokens leave open: among halves that do not require one another, the first
+ * listed is set up, started and mounted first, and stopped last. So it runs from what others lean on to what faces the machines:
+ * who may ask, then addresses, power and files, then the machines that join them, and last the packets that reach for all of it.
+ */
+import type { Plugin } from './plugin.ts'
+
+export const plugins: readonly Plugin[] = []

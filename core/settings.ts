@@ -1,0 +1,36 @@
+/** The core's own settings: what a controller must know before it reaches its database. Everything else lives behind the API. */
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+
+const port = (value: number, what: string) => Type.Integer({ minimum: 0, maximum: 65535, default: value, description: `TCP port of ${what}; 0 takes any free one` })
+const host = (what: string) => Type.String({ minLength: 1, default: '::', description: `Address ${what} listens on; :: takes IPv4 and IPv6` })
+
+export const settingsSchema = Type.Object({
+  roles: Type.Array(Type.Enum(['region', 'rack']), { default: ['region', 'rack'], minItems: 1, uniqueItems: true, description: 'What this controller does' }),
+  dataDirectory: Type.String({ minLength: 1, default: '/var/lib/bedplate', description: 'Folder for keys, the embedded database, and a rack\'s state. Without root the default is ~/.local/state/bedplate' }),
+  hostname: Type.Optional(Type.String({ minLength: 1, description: 'Name this controller is shown under; the system\'s when absent' })),
+  log: Type.Object({
+    level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { default: 'info', description: 'Least severe line that is written' })
+  }),
+  http: Type.Object({
+    host: host('the region API'),
+    port: port(5240, 'the region API'),
+    socket: Type.Optional(Type.String({ minLength: 1, description: 'Path of a unix socket the region API listens on as well' }))
+  }),
+  rackHttp: Type.Object({ host: host('the rack\'s HTTP service'), port: port(5248, 'the rack\'s HTTP service') }),
+  rpc: Type.Object({
+    host: host('the region\'s link to the racks'),
+    port: port(5250, 'the region\'s link to the racks'),
+    advertise: Type.Array(Type.String({ minLength: 1 }), { default: [], description: 'Addresses (host or host:port) racks are told to reach this region at; empty means its own' })
+  }),
+  regions: Type.Array(Type.String({ minLength: 1 }), { default: [], description: 'Regions (host or host:port) a rack links to; it learns the others from the first one' }),
+  token: Type.Optional(Type.String({ minLength: 1, description: 'One-time token this controller enrols with' })),
+  database: Type.Optional(Type.Object({
+    hosts: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, description: 'PostgreSQL servers (host or host:port); the one that accepts writes is found' }),
+    name: Type.String({ minLength: 1, default: 'bedplate', description: 'Database name' }),
+    user: Type.String({ minLength: 1, default: 'bedplate', description: 'Database user' }),
+    password: Type.String({ default: '', description: 'Database password' })
+  }, { description: 'Own PostgreSQL servers; without this the embedded one runs' }))
+})
+
+export type Settings = Static<typeof settingsSchema>
