@@ -16,7 +16,7 @@ export const manifest = defineManifest({
   }, { additionalProperties: false }),
   migrations: new URL('./migrations/', import.meta.url),
   rpc: {
-    execute: method({ answeredBy: 'rack', timeout: 130_000, params: Type.Object({ ...Target, action: PowerAction, boot: Type.Union([BootDevice, Type.Null()]) }), result: Type.Object({ state: PowerState }) }),
+    execute: method({ answeredBy: 'rack', timeout: 130_000, params: Type.Object({ ...Target, action: PowerAction, boot: Type.Union([BootDevice, Type.Null()]) }), result: Type.Object({ state: PowerState, note: Type.Union([Type.String(), Type.Null()]) }) }),
     query: method({ answeredBy: 'rack', timeout: 30_000, idempotent: true, params: Type.Object(Target), result: Type.Object({ state: PowerState }) })
   },
   wanted: {},
@@ -25,6 +25,7 @@ export const manifest = defineManifest({
 
 export type PowerStateName = Static<typeof PowerState>
 export type PowerActionName = Static<typeof PowerAction>
+/** `reason`: why it failed; or, when it went well, what an operator must do by hand. */
 export interface PowerOutcome { readonly machine: string, readonly action: PowerActionName, readonly ok: boolean, readonly reason: string | null, readonly rack: string | null }
 
 /** Given to region halves. `machine` is the machine's id. Change-log topic: `power.machine`. */

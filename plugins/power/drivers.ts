@@ -1,0 +1,14 @@
+/** The drivers there are. A new one is one file and one line. */
+import { BedplateError } from '../../core/errors.ts'
+import type { Driver } from './driver.ts'
+import { manual } from './drivers/manual.ts'
+import { redfish } from './drivers/redfish.ts'
+
+export const drivers: readonly Driver[] = [redfish, manual]
+
+/** The driver of that name. POWER_PARAMETERS_INVALID. */
+export function driverNamed (name: string): Driver {
+  const driver = drivers.find(one => one.name === name)
+  if (driver === undefined) throw new BedplateError('POWER_PARAMETERS_INVALID', { driver: name, reason: `there is no such driver; there are ${drivers.map(one => one.name).join(', ')}` })
+  return driver
+}
