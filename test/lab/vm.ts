@@ -21,7 +21,7 @@ async function firstOf (paths: readonly string[]): Promise<string> {
 export function qemuArguments (spec: MachineSpec, first: BootDevice, files: { readonly disk: string, readonly serial: string, readonly qmp: string, readonly code?: string, readonly vars?: string }): string[] {
   const [net, disk] = first === 'network' ? [1, 2] : [2, 1]
   return [
-    '-name', spec.name, '-machine', 'q35,accel=tcg', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '1', '-m', String(spec.memory),
+    '-name', spec.name, '-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '1', '-m', String(spec.memory),
     '-display', 'none', '-serial', `file:${files.serial}`, '-qmp', `unix:${files.qmp},server=on,wait=off`, '-no-reboot', '-rtc', 'base=utc',
     ...(files.code && files.vars ? ['-drive', `if=pflash,format=raw,readonly=on,file=${files.code}`, '-drive', `if=pflash,format=raw,file=${files.vars}`] : []),
     '-drive', `file=${files.disk},if=none,id=disk0,format=qcow2,cache=unsafe,discard=unmap`, '-device', `virtio-blk-pci,drive=disk0,bootindex=${disk},serial=${spec.name}-disk0`,
@@ -33,11 +33,11 @@ export function qemuArguments (spec: MachineSpec, first: BootDevice, files: { re
 }
 
 /** Follows QEMU's monitor and tells why it went down. */
-function watch (path: string, heard: (event: string, reason: string) => void): Promise<Socket> {
+function watch (path: string, alive: () => boolean, heard: (event: string, reason: string) => void): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const attempt = (left: number) => {
       const socket = createConnection(path)
-      socket.once('error', error => { if (left > 0) setTimeout(attempt, 50, left - 1); else reject(error) })
+      socket.once('error', error => { if (left > 0 && alive()) setTimeout(attempt, 50, left - 1); else reject(error) })
       socket.once('connect', () => {
         let text = ''
         socket.on('error', () => {})
@@ -84,7 +84,8 @@ export async function createMachine (spec: MachineSpec, order: BootDevice, say: 
     const first = once ?? order
     once = null
     say(`power on, ${first} first`)
-    const qemu = spawn('qemu-system-x86_64', qemuArguments(spec, first, { ...files, serial: join(spec.directory, `serial-${Date.now()}.log`) }), { stdio: ['ignore', 'inherit', 'inherit'] })
+    const qemu = spawn('qemu-system-x86_64', qemuArguments(spec, first, { ...files, serial: join(spec.directory, `serial-${Date.now()}.log`) }), { stdio: ['ignore', 'ignore', 'pipe'] })
+    qemu.stderr.on('data', chunk => say(`qemu: ${String(chunk).trim()}`))
     child = qemu
     let reason = ''
     gone = new Promise(resolve => {
@@ -97,7 +98,7 @@ export async function createMachine (spec: MachineSpec, order: BootDevice, say: 
         if (reason === 'guest-reset') void start()
       })
     })
-    monitor = await watch(files.qmp, (event, why) => { if (event === 'SHUTDOWN') reason = why })
+    monitor = await watch(files.qmp, () => child === qemu, (event, why) => { if (event === 'SHUTDOWN') reason = why })
   }
   async function stop (): Promise<void> { child?.kill('SIGKILL'); await gone }
 
