@@ -1,0 +1,104 @@
+/** The rack's HTTP routes for machines that boot: their script, the files of images, and loaders for firmware that boots by HTTP. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { BedplateError } from '../../core/errors.ts'
+import type { Clock } from '../../core/plugin.ts'
+import type { FileStore } from '../images/manifest.ts'
+import { sendFile } from './files.ts'
+import type { Loaders } from './loaders.ts'
+import { parseMac } from './mac.ts'
+import { architectureOf, bootScript } from './script.ts'
+import type { Wanted } from './wanted.ts'
+
+/** A request by HTTP that was answered. `mac`: where the request itself names it. */
+export interface Answered { readonly address: string, readonly mac: string | null, readonly what: string, readonly bytes: number, readonly milliseconds: number, readonly failure: string | null }
+export interface RouteOptions {
+  readonly wanted: Wanted, readonly files: FileStore, readonly loaders: Loaders, readonly console: string, readonly clock: Clock
+  served(what: Answered): void
+  /** How long a client may wait for a file that has to be pulled first, in ms. */
+  readonly pullPatience?: number
+}
+
+/** Mounted at /boot on the rack's HTTP port. No accounts: nothing here is secret but tokens, and a script goes to whoever names the MAC. */
+export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pullPatience = 120_000 }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
+  const getAndHead = ['GET', 'HEAD']
+
+  app.route({
+    method: getAndHead,
+    url: '/ipxe/:mac',
+    exposeHeadRoute: false,
+    schema: { params: Type.Object({ mac: Type.String({ maxLength: 32 }) }), querystring: Type.Object({ arch: Type.Optional(Type.String({ maxLength: 32 })) }) },
+    async handler (request, reply) {
+      const { mac: asked } = request.params as { mac: string }
+      const { arch } = request.query as { arch?: string }
+      const mac = parseMac(asked)
+      if (mac === undefined) throw new BedplateError('INVALID_REQUEST', { reason: `"${asked}" is not a MAC address` })
+      const began = clock.monotonic()
+      const script = bootScript(wanted.machine(mac), wanted.unknown(architectureOf(arch)), { base: baseOf(request), mac, console })
+      if (request.method === 'GET') {
+        reply.raw.once('close', () => {
+          const whole = reply.raw.writableFinished
+          served({ address: clientOf(request), mac, what: `/ipxe/${mac}`, bytes: whole ? Buffer.byteLength(script) : 0, milliseconds: Math.round(clock.monotonic() - began), failure: whole ? null : 'the client closed the connection' })
+        })
+      }
+      return reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send(script)
+    }
+  })
+
+  app.route({
+    method: getAndHead,
+    url: '/files/:sha256/:name',
+    exposeHeadRoute: false,
+    schema: { params: Type.Object({ sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }), name: Type.String({ maxLength: 128 }) }) },
+    async handler (request, reply) {
+      const { sha256, name } = request.params as { sha256: string, name: string }
+      // Only what boot needs, or what is here anyway: a stranger cannot make the rack ask its region for files.
+      if (!wanted.knows(sha256) && !files.has(sha256)) throw new BedplateError('NOT_FOUND', { what: 'file', id: sha256 })
+      const began = clock.monotonic()
+      const path = files.has(sha256) ? await files.path(sha256) : await pulled(sha256, request, reply)
+      return sendFile(request, reply, path, { etag: sha256, immutable: true }, report(request, `/files/${sha256}/${name}`, began))
+    }
+  })
+
+  app.route({
+    method: getAndHead,
+    url: '/loaders/:name',
+    exposeHeadRoute: false,
+    schema: { params: Type.Object({ name: Type.String({ maxLength: 128 }) }) },
+    async handler (request, reply) {
+      const { name } = request.params as { name: string }
+      const path = loaders.path(name)
+      if (path === undefined) throw new BedplateError('NOT_FOUND', { what: 'loader', id: name })
+      return sendFile(request, reply, path, { immutable: false }, report(request, `/loaders/${name}`, clock.monotonic()))
+    }
+  })
+
+  const report = (request: FastifyRequest, what: string, began: number) => (bytes: number, failure: string | null): void =>
+    served({ address: clientOf(request), mac: null, what, bytes, milliseconds: Math.round(clock.monotonic() - began), failure })
+
+  /** Waits for the file while the client does; gives up with the client, or after `pullPatience`. */
+  async function pulled (sha256: string, request: FastifyRequest, reply: FastifyReply): Promise<string> {
+    const gone = new AbortController()
+    const leave = () => gone.abort()
+    request.raw.socket.once('close', leave)
+    try {
+      return await files.path(sha256, AbortSignal.any([gone.signal, AbortSignal.timeout(pullPatience)]))
+    } catch (error) {
+      if (error instanceof BedplateError && error.code === 'NOT_FOUND') throw error
+      void reply.header('retry-after', '5')
+      throw new BedplateError('UNAVAILABLE', { reason: `the file is not on this rack yet (${error instanceof Error ? error.message : String(error)})` }, error)
+    } finally {
+      request.raw.socket.off('close', leave)
+    }
+  }
+}
+
+const plain = (address: string): string => address.replace(/^::ffff:/, '')
+const clientOf = (request: FastifyRequest): string => plain(request.socket.remoteAddress ?? '')
+
+/** The rack as this client reached it: the very address and port of the connection, never what a header claims. */
+const baseOf = (request: FastifyRequest): string => {
+  const address = plain(request.socket.localAddress ?? '')
+  return `http://${address.includes(':') ? `[${address}]` : address}:${request.socket.localPort}`
+}

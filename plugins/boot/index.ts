@@ -1,0 +1,9 @@
+/** boot: what a machine's firmware fetches: loaders by TFTP, scripts and files by HTTP. */
+import { definePlugin } from '../../core/plugin.ts'
+import { manifest } from './manifest.ts'
+
+export default definePlugin({
+  manifest,
+  region: async () => (await import('./region.ts')).default,
+  rack: async () => (await import('./rack.ts')).default
+})

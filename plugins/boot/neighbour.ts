@@ -1,0 +1,20 @@
+/** Which hardware address answers to an IPv4 address, from the kernel's neighbour table. */
+import { readFile } from 'node:fs/promises'
+
+/** The hardware address of `address` in the text of /proc/net/arp; null when it is unknown or incomplete. Pure. */
+export function macIn (table: string, address: string): string | null {
+  for (const line of table.split('\n')) {
+    const [ip, , , mac] = line.trim().split(/\s+/)
+    if (ip === address && mac !== undefined && mac !== '00:00:00:00:00:00') return mac.toLowerCase()
+  }
+  return null
+}
+
+/** A client one router away, or one that speaks IPv6, has no entry: null. Never throws. */
+export const macOf = async (address: string): Promise<string | null> => {
+  try {
+    return macIn(await readFile('/proc/net/arp', 'utf8'), address)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,80 @@
+/** boot, the rack half: TFTP and HTTP for machines, answered from wanted state. */
+import { reasonOf } from '../../core/errors.ts'
+import { defineRack } from '../../core/plugin.ts'
+import type { Service } from '../../core/plugin.ts'
+import { Files } from '../images/manifest.ts'
+import { bootRoutes } from './http.ts'
+import { createLoaders } from './loaders.ts'
+import { manifest } from './manifest.ts'
+import { macOf } from './neighbour.ts'
+import { createTftpServer } from './tftp-socket.ts'
+import { createWanted } from './wanted.ts'
+
+const rescanLoaders = 10_000
+
+export default defineRack(manifest, {
+  requires: { files: Files },
+  provides: {},
+  setup ({ config, deps, log, clock, metrics, report }) {
+    const wanted = createWanted()
+    const loaders = createLoaders(config.loaderDirectory)
+    const dropped = metrics.counter('tftp_dropped_total', 'Malformed TFTP packets.')
+    const sentBytes = metrics.counter('boot_sent_bytes_total', 'Bytes sent to machines that boot.', ['by'])
+    const requests = metrics.counter('boot_requests_total', 'Files and scripts asked for by machines that boot.', ['by', 'outcome'])
+
+    async function served (by: 'tftp' | 'http', request: { readonly address: string, readonly mac: string | null, readonly what: string, readonly bytes: number, readonly milliseconds: number, readonly failure: string | null }): Promise<void> {
+      sentBytes.inc({ by }, request.bytes)
+      requests.inc({ by, outcome: request.failure === null ? 'sent' : 'failed' })
+      const mac = request.mac ?? await macOf(request.address)
+      const machine = mac === null ? null : wanted.machine(mac)?.machine ?? null
+      log.info({ by, address: request.address, mac, what: request.what, bytes: request.bytes, milliseconds: request.milliseconds, failure: request.failure }, 'served')
+      report('served', { machine, mac, address: request.address, by, what: request.what, bytes: request.bytes, milliseconds: request.milliseconds, failure: request.failure })
+    }
+    const tell = (by: 'tftp' | 'http', request: Parameters<typeof served>[1]): void => {
+      served(by, request).catch((error: unknown) => log.warn({ err: error }, `A boot request could not be reported: ${reasonOf(error)}`))
+    }
+
+    const tftp = createTftpServer({
+      port: config.tftpPort,
+      log,
+      clock,
+      open: name => loaders.open(name),
+      dropped: () => dropped.inc(),
+      served: ({ address, name, bytes, milliseconds, failure }) => tell('tftp', { address, mac: null, what: name, bytes, milliseconds, failure })
+    })
+
+    return {
+      provides: {},
+      rpc: {},
+      services: [tftp, watchLoaders()],
+      routes: bootRoutes({ wanted, files: deps.files, loaders, console: config.console, clock, served: request => tell('http', request) }),
+      apply: wanted.apply
+    }
+
+    /** Looks at the folder now and then, so that a package installed later is served without a restart. */
+    function watchLoaders (): Service {
+      let life: { readonly stop: AbortController, readonly done: Promise<void> } | undefined
+      const watch = async (signal: AbortSignal): Promise<void> => {
+        while (!signal.aborted) {
+          await clock.sleep(rescanLoaders, signal)
+          if (!signal.aborted) await loaders.scan()
+        }
+      }
+      return {
+        name: 'loaders',
+        async start () {
+          if (life !== undefined) return
+          const stop = new AbortController()
+          life = { stop, done: loaders.scan().then(() => watch(stop.signal)) }
+        },
+        async stop () {
+          const ending = life
+          life = undefined
+          ending?.stop.abort()
+          await ending?.done
+        },
+        health: () => loaders.health()
+      }
+    }
+  }
+})
