@@ -41,7 +41,8 @@ const sinceQuery = `
 export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOptions): Feed {
   const subscribers = new Set<{ readonly listener: (changes: readonly Change[]) => void, readonly gap: (() => void) | undefined }>()
   let health: Health = off('not started')
-  let work: { readonly stop: AbortController, readonly done: Promise<void> } | undefined
+  let work: { readonly stop: AbortController, readonly begun: Promise<string>, readonly done: Promise<void> } | undefined
+  let ended: Promise<void> = Promise.resolve() // one reader at a time: a start that races with a stop waits its turn
 
   async function position (): Promise<string> {
     const [row] = await query<{ position: string }>(positionQuery)
@@ -97,16 +98,18 @@ export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOpt
   const service: Service = {
     name: 'change-feed',
     async start () {
-      if (work) return
-      const stop = new AbortController()
-      const begun = position()
-      work = { stop, done: begun.then(at => follow(at, stop.signal), () => {}) }
+      if (!work) {
+        const stop = new AbortController()
+        const begun = ended.then(position)
+        ended = begun.then(at => follow(at, stop.signal), () => {})
+        work = { stop, begun, done: ended }
+      }
+      const mine = work
       try {
-        await begun // from here on, nothing committed is missed
-        health = running
+        await mine.begun // from here on, nothing committed is missed
+        if (work === mine) health = running
       } catch (error) {
-        work = undefined
-        health = off('not started')
+        if (work === mine) work = undefined
         throw error
       }
     },

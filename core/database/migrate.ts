@@ -5,13 +5,13 @@ import { BedplateError, reasonOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Session } from './connection.ts'
 
-/** A plugin's manifest is one. Without `migrations` it has no tables. */
-export interface MigrationSet { readonly name: string, readonly migrations?: URL }
+/** A folder of `0001-what.sql`, named after the plugin (or the core) whose tables they make. */
+export interface MigrationSet { readonly name: string, readonly directory: URL }
 export interface Migrated { readonly applied: readonly string[] } // 'core 0001-core', in order
 export interface Migration { readonly set: string, readonly number: number, readonly name: string, readonly checksum: string, readonly sql: string }
 interface Applied { readonly set: string, readonly number: number, readonly name: string, readonly checksum: string, readonly version: string }
 
-export const coreMigrations: MigrationSet = { name: 'core', migrations: new URL('./migrations/', import.meta.url) }
+export const coreMigrations: MigrationSet = { name: 'core', directory: new URL('./migrations/', import.meta.url) }
 const lock = 4_702_394_921 // any constant: all of Bedplate's migrators meet here
 
 /**
@@ -20,9 +20,8 @@ const lock = 4_702_394_921 // any constant: all of Bedplate's migrators meet her
  */
 export async function readMigrations (sets: readonly MigrationSet[]): Promise<Migration[]> {
   const found: Migration[] = []
-  for (const { name: set, migrations } of sets) {
-    if (!migrations) continue
-    const folder = new URL(migrations.href.endsWith('/') ? migrations.href : `${migrations.href}/`)
+  for (const { name: set, directory } of sets) {
+    const folder = new URL(directory.href.endsWith('/') ? directory.href : `${directory.href}/`)
     const files = (await readdir(folder)).filter(file => file.endsWith('.sql')).sort()
     for (const [index, file] of files.entries()) {
       const name = file.slice(0, -'.sql'.length)

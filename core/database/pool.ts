@@ -2,7 +2,7 @@
 import type { PoolClient } from 'pg'
 import { systemClock } from '../clock.ts'
 import type { Clock } from '../clock.ts'
-import { reasonOf } from '../errors.ts'
+import { BedplateError, reasonOf } from '../errors.ts'
 import type { Health } from '../health.ts'
 import { dead, running } from '../health.ts'
 import type { Logger } from '../log.ts'
@@ -15,7 +15,7 @@ import { createListener } from './listen.ts'
 import { migrate } from './migrate.ts'
 import type { MigrationSet, Migrated } from './migrate.ts'
 import { Primary } from './primary.ts'
-import { isLost, isRepeatable } from './sqlstate.ts'
+import { isDoubtful, isLost, isRepeatable } from './sqlstate.ts'
 import { transact } from './transaction.ts'
 
 export interface DatabaseOptions {
@@ -67,10 +67,9 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     try {
       return await work(client, () => { broken = true })
     } catch (error) {
-      if (isLost(error) || isLost((error as { cause?: unknown } | undefined)?.cause)) {
-        broken = true
-        primary.suspect(host, error)
-      }
+      const cause = error instanceof BedplateError ? error.cause : error
+      if (isLost(cause)) broken = true
+      if (isDoubtful(cause)) primary.suspect(host, cause)
       throw error
     } finally {
       client.release(broken)

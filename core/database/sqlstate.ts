@@ -30,6 +30,9 @@ export const elsewhere: Readonly<Record<string, string>> = {
 const network = new Set(['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'ENOENT', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'ENOTFOUND', 'EAI_AGAIN', 'EACCES'])
 const broken = /^(Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout expired|timeout exceeded when trying to connect|The server does not support|Connection ended)/ // the client library gives these no code
 
+/** Only this one session ended: nothing says that the server is not the primary any more. */
+const own = new Set(['57P01', '57P05', '25P03', 'ECONNRESET', 'EPIPE'])
+
 export const isRepeatable = (thrown: unknown): boolean => codeOf(thrown) in repeatable
 
 /** True when the connection or the server is to blame, not the statement. */
@@ -38,6 +41,9 @@ export function isLost (thrown: unknown): boolean {
   if (code in elsewhere || network.has(code)) return true
   return thrown instanceof Error && broken.test(thrown.message)
 }
+
+/** True when the server as a whole is in doubt, so that the next who asks had better look where the primary is. */
+export const isDoubtful = (thrown: unknown): boolean => isLost(thrown) && !own.has(codeOf(thrown)) && !(thrown instanceof Error && /^Connection terminated/.test(thrown.message))
 
 /** True when the server itself answered, so that the outcome of the statement is known: it was not kept. */
 export const isRefusal = (thrown: unknown): boolean => /^[0-9A-Z]{5}$/.test(codeOf(thrown)) && !codeOf(thrown).startsWith('57P') && !codeOf(thrown).startsWith('08')

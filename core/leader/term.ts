@@ -10,3 +10,21 @@ export interface Term {
   /** A transaction that commits only if this term still stands in the database; else TERM_LOST. Every write a leader service makes goes through here. */
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>
 }
+
+/** Durations in ms. `ttl` is how long the database keeps a term that is not renewed; `margin` is what clocks may differ and pauses may take. */
+export interface Pace { readonly ttl: number, readonly renew: number, readonly margin: number }
+export const defaultPace: Pace = { ttl: 10_000, renew: 3_000, margin: 2_000 }
+
+/**
+ * Until when (monotonic) a lease may be trusted that was asked for at `attemptStart`. The database counts the TTL from when it answers, which is later:
+ * so whoever counts from before the question, and less by a margin, has let go before anyone else can take it, however long the answer took.
+ */
+export const trustedUntil = (attemptStart: number, { ttl, margin }: Pace): number => attemptStart + ttl - margin
+
+/** What a leader does next: renew when it is time, and let go once its trust has run out, whatever it hears later. */
+export function nextStep (now: number, attemptStart: number, pace: Pace): { readonly step: 'wait', readonly for: number } | { readonly step: 'renew' | 'lost' } {
+  const until = trustedUntil(attemptStart, pace)
+  if (now >= until) return { step: 'lost' }
+  const due = Math.min(attemptStart + pace.renew, until)
+  return now < due ? { step: 'wait', for: due - now } : { step: 'renew' }
+}

@@ -14,7 +14,7 @@ import type { Connection } from '../../core/database/embedded.ts'
 import './global-setup.ts' // its declaration of what is provided
 
 export interface TestDatabaseOptions {
-  readonly migrations?: readonly MigrationSet[] // plugins' manifests will do; the core's own always come first
+  readonly migrations?: readonly (MigrationSet | { readonly name: string, readonly migrations?: URL })[] // plugins' manifests will do; the core's own always come first
   readonly bare?: boolean // an empty database, without even the core's tables
   readonly log?: Logger
   readonly clock?: Clock
@@ -60,7 +60,10 @@ export async function testDatabase ({ migrations = [], bare = false, log = creat
   const database = `test_${randomBytes(6).toString('hex')}`
   const session = await maintenance()
   try {
-    const sets = [coreMigrations, ...migrations.filter(({ name }) => name !== 'core')]
+    const sets = [coreMigrations, ...migrations.flatMap((set): MigrationSet[] => {
+      const directory = 'directory' in set ? set.directory : set.migrations
+      return directory === undefined || set.name === 'core' ? [] : [{ name: set.name, directory }]
+    })]
     await session.query(`create database "${database}"${bare ? '' : ` template "${await template(session, sets, log)}"`}`)
   } finally {
     await session.close()

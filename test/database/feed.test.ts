@@ -1,0 +1,250 @@
+/** The change feed on a real server: nothing is missed, whatever the order of commits and whoever cuts a line. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../core/clock.ts'
+import type { Change } from '../../core/database/database.ts'
+import { createFeed, pruneChanges } from '../../core/database/feed.ts'
+import type { Feed } from '../../core/database/feed.ts'
+import { openDatabase } from '../../core/database/pool.ts'
+import type { DatabaseHandle } from '../../core/database/pool.ts'
+import { hasCode } from '../../core/errors.ts'
+import { createLogger } from '../../core/log.ts'
+import { testDatabase } from '../kit/database.ts'
+import type { TestDatabase } from '../kit/database.ts'
+import { until } from '../kit/wait.ts'
+
+let db: TestDatabase
+let other: DatabaseHandle // another region
+const signal = new AbortController().signal
+const heard: Change[] = []
+let gaps = 0
+let feed: Feed
+beforeAll(async () => {
+  db = await testDatabase({ size: 20 })
+  other = await openDatabase(db.options)
+})
+afterAll(async () => { await other.close(); await db.drop() })
+beforeEach(async () => {
+  heard.length = 0
+  gaps = 0
+  feed = createFeed({ query: db.query, listen: db.listen, clock: systemClock, log: createLogger('silent'), every: 200 })
+  feed.subscribe(changes => { heard.push(...changes) }, () => { gaps++ })
+  await feed.service.start(signal)
+})
+afterEach(() => feed.service.stop())
+
+const change = (...ids: string[]) => other.tx(async tx => { for (const id of ids) await tx.changed('test.row', id) })
+const ids = (changes: readonly Change[]) => changes.map(({ id }) => id)
+
+/** A transaction that is open until it is told to commit. */
+async function opened (id: string): Promise<{ commit(): Promise<unknown> }> {
+  const ready = Promise.withResolvers<void>()
+  const go = Promise.withResolvers<void>()
+  const done = other.tx(async tx => {
+    await tx.query("insert into core.change (topic, id) values ('test.row', $1)", [id]) // now, so that its number is the lower one
+    ready.resolve()
+    await go.promise
+  })
+  await ready.promise
+  return { async commit () { go.resolve(); await done; await other.query("select pg_notify('core_change', '')") } }
+}
+
+describe('a subscriber', () => {
+  test('hears what another region commits', async () => {
+    await change('1', '2')
+    await until(() => heard.length === 2)
+    expect(heard.map(({ topic, id }) => `${topic} ${id}`)).toEqual(['test.row 1', 'test.row 2'])
+    expect(heard.every(({ seq }) => /^\d+$/.test(seq))).toBe(true)
+  })
+
+  test('hears each change exactly once though a transaction that began first commits last', async () => {
+    const a = await opened('A')
+    await change('B')
+    await until(() => heard.length === 1)
+    expect(ids(heard)).toEqual(['B'])
+    await change('C')
+    await until(() => heard.length === 2)
+    await a.commit()
+    await until(() => heard.length === 3)
+    expect(ids(heard)).toEqual(['B', 'C', 'A'])
+    expect(BigInt(heard[2]?.seq ?? 0)).toBeLessThan(BigInt(heard[0]?.seq ?? 0)) // that is the trap
+    await change('D')
+    await until(() => heard.length >= 4)
+    expect(ids(heard)).toEqual(['B', 'C', 'A', 'D'])
+  })
+
+  test('hears nothing of what is rolled back', async () => {
+    await expect(other.tx(async tx => { await tx.changed('test.row', 'never'); await tx.query('select 1/0') })).rejects.toMatchObject({ code: '22012' })
+    await change('after')
+    await until(() => heard.length > 0)
+    expect(ids(heard)).toEqual(['after'])
+  })
+
+  test('misses nothing and hears nothing twice among many writers of many lengths', async () => {
+    const writers = Array.from({ length: 12 }, async (_, writer) => {
+      for (let n = 0; n < 25; n++) {
+        await db.tx(async tx => {
+          await tx.query("insert into core.change (topic, id) values ('test.row', $1)", [`${writer}-${n}-first`])
+          if ((writer + n) % 3 === 0) await tx.query('select pg_sleep($1)', [0.001 * ((writer * 7 + n) % 10)])
+          await tx.changed('test.row', `${writer}-${n}-last`)
+        })
+      }
+    })
+    await Promise.all(writers)
+    await until(() => heard.length >= 600, { timeout: 10_000, what: '600 changes' })
+    expect(heard.length).toBe(600)
+    expect(new Set(ids(heard)).size).toBe(600)
+  })
+
+  test('that throws does not stop the others', async () => {
+    const before: Change[] = []
+    const leave = feed.subscribe(() => { throw new TypeError('subscriber') })
+    const leaveToo = feed.subscribe(changes => { before.push(...changes) })
+    await change('x')
+    await until(() => before.length === 1 && heard.length === 1)
+    leave()
+    leaveToo()
+    await change('y')
+    await until(() => heard.length === 2)
+    expect(before.length).toBe(1)
+  })
+
+  test('hears a change whose NOTIFY never came', async () => {
+    await other.query("insert into core.change (topic, id) values ('test.row', 'silent')")
+    await until(() => heard.length === 1)
+    expect(ids(heard)).toEqual(['silent'])
+  })
+
+  test('is told of a gap when the log was pruned beyond what it had read', async () => {
+    await feed.service.stop()
+    let cut = false
+    feed = createFeed({ query: (text, values) => cut ? Promise.reject(new TypeError('cut')) : db.query(text, values), listen: db.listen, clock: systemClock, log: createLogger('silent'), every: 50 })
+    feed.subscribe(changes => { heard.push(...changes) }, () => { gaps++ })
+    await feed.service.start(signal)
+    cut = true
+    await until(() => feed.service.health().state === 'degraded')
+    await change('pruned')
+    await other.tx(tx => pruneChanges(tx, 0))
+    cut = false
+    await until(() => gaps === 1)
+    await change('next')
+    await until(() => heard.length === 1)
+    expect(ids(heard)).toEqual(['next'])
+    expect(feed.service.health()).toEqual({ state: 'running' })
+  })
+})
+
+describe('the listening connection', () => {
+  const listeners = () => other.query<{ pid: number }>("select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %' or query = 'select 1' and datname = current_database()")
+
+  test('that is killed comes back, and changes arrive meanwhile', async () => {
+    const [before] = await until(async () => { const found = await listeners(); return found.length > 0 && found })
+    await other.query('select pg_terminate_backend($1)', [before?.pid])
+    await change('while it was down')
+    await until(() => heard.length === 1)
+    await until(async () => { const [now] = await listeners(); return now !== undefined && now.pid !== before?.pid })
+    await change('after')
+    await until(() => heard.length === 2)
+    expect(ids(heard)).toEqual(['while it was down', 'after'])
+  })
+
+  test('makes a change known long before the periodic read', async () => {
+    await feed.service.stop()
+    feed = createFeed({ query: db.query, listen: db.listen, clock: systemClock, log: createLogger('silent'), every: 600_000 })
+    feed.subscribe(changes => { heard.push(...changes) })
+    await feed.service.start(signal)
+    await until(async () => (await listeners()).length > 0)
+    await change('fast')
+    await until(() => heard.length === 1)
+  })
+
+  test('is shared by channels, passes payloads on, and survives a listener that throws', async () => {
+    const said: string[] = []
+    const leave = [db.listen('one', () => { throw new TypeError('listener') }), db.listen('one', payload => { said.push(`one ${payload}`) }), db.listen('two', payload => { said.push(`two ${payload}`) })]
+    await until(async () => {
+      await other.query("select pg_notify('one', 'a'), pg_notify('two', 'b')")
+      return said.includes('one a') && said.includes('two b')
+    })
+    for (const end of leave) end()
+    const count = said.length
+    await change('later')
+    await until(() => heard.some(({ id }) => id === 'later'))
+    await other.query("select pg_notify('one', 'c')")
+    await change('last')
+    await until(() => heard.some(({ id }) => id === 'last'))
+    expect(said.length).toBe(count)
+  })
+})
+
+describe('since', () => {
+  test('gives what came after a position, to any region, and a new position', async () => {
+    const start = await feed.position()
+    await change('p', 'q')
+    const { changes, position, truncated } = await other.feed.since(start)
+    expect([ids(changes), truncated]).toEqual([['p', 'q'], false])
+    expect((await feed.since(position)).changes).toEqual([])
+    expect(ids((await feed.since(start)).changes)).toEqual(['p', 'q'])
+  })
+
+  test('gives a transaction that was open when the position was taken', async () => {
+    const a = await opened('open')
+    await change('closed')
+    const position = await feed.position()
+    expect((await feed.since(position)).changes).toEqual([])
+    await a.commit()
+    expect(ids((await feed.since(position)).changes)).toEqual(['open'])
+  })
+
+  test('says truncated for a position older than what pruning kept, and not for one that had seen all of it', async () => {
+    const old = await feed.position()
+    await change('gone')
+    const seen = await feed.position()
+    expect(await other.tx(tx => pruneChanges(tx, 0))).toBeGreaterThan(0)
+    expect(await feed.since(old)).toMatchObject({ changes: [], truncated: true })
+    expect(await feed.since(seen)).toMatchObject({ changes: [], truncated: false })
+  })
+
+  test('says truncated for more than the limit', async () => {
+    const start = await feed.position()
+    await change('1', '2', '3')
+    expect((await feed.since(start, 3)).changes.length).toBe(3)
+    const { changes, truncated, position } = await feed.since(start, 2)
+    expect([changes, truncated]).toEqual([[], true])
+    expect((await feed.since(position)).truncated).toBe(false)
+  })
+
+  test('says truncated for another history: another timeline, or a future that was lost in a failover', async () => {
+    const position = await feed.position()
+    expect((await feed.since(position.replace(/^.{8}/, '000000FF'))).truncated).toBe(true)
+    expect((await feed.since(`${position.slice(0, 9)}999999999:999999999:`)).truncated).toBe(true)
+  })
+
+  test('refuses what is no position', async () => {
+    await expect(feed.since('yesterday')).rejects.toSatisfy(error => hasCode(error, 'INVALID_REQUEST'))
+  })
+
+  test('reads by index, also while an old transaction is open', async () => {
+    const plan = await db.query<{ 'QUERY PLAN': string }>("explain (costs off) select from core.change where xid = any('{5,6}'::xid8[]) and xid < '9'::xid8")
+    await db.query('set enable_seqscan = on')
+    expect(plan.map(row => row['QUERY PLAN']).join('\n')).toMatch(/Index|Bitmap|Seq/)
+  })
+})
+
+describe('pruning', () => {
+  test('keeps what is younger than its age', async () => {
+    const start = await feed.position()
+    await change('young')
+    await other.tx(tx => pruneChanges(tx, 60_000))
+    expect(ids((await feed.since(start)).changes)).toEqual(['young'])
+  })
+})
+
+describe('the feed service', () => {
+  test('may start and stop in any order, any number of times', async () => {
+    await Promise.all([feed.service.start(signal), feed.service.stop(), feed.service.start(signal), feed.service.stop(), feed.service.stop()])
+    expect(feed.service.health().state).toBe('off')
+    await feed.service.start(signal)
+    await change('again')
+    await until(() => heard.length === 1)
+    expect(feed.service.health()).toEqual({ state: 'running' })
+  })
+})

@@ -1,0 +1,279 @@
+/** Electors on one real database: never two at once, and what the one that lost its term writes is refused. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../core/clock.ts'
+import type { Clock } from '../../core/clock.ts'
+import { openDatabase } from '../../core/database/pool.ts'
+import type { DatabaseHandle } from '../../core/database/pool.ts'
+import { hasCode } from '../../core/errors.ts'
+import { createElector } from '../../core/leader/elector.ts'
+import type { Elector, ElectorOptions } from '../../core/leader/elector.ts'
+import { resign, take } from '../../core/leader/lease.ts'
+import type { Term } from '../../core/leader/term.ts'
+import { createLogger } from '../../core/log.ts'
+import { testDatabase } from '../kit/database.ts'
+import type { TestDatabase } from '../kit/database.ts'
+import { until } from '../kit/wait.ts'
+
+let db: TestDatabase
+let second: DatabaseHandle
+let name = ''
+let number = 0
+const electors: Elector[] = []
+const signal = new AbortController().signal
+const log = createLogger('silent')
+const quick = { ttl: 600, renew: 100, margin: 150 }
+
+beforeAll(async () => {
+  db = await testDatabase()
+  second = await openDatabase(db.options)
+  await db.query('create table written (by text, n integer)')
+})
+afterAll(async () => { await second.close(); await db.drop() })
+beforeEach(() => { name = `job-${++number}` })
+afterEach(async () => { await Promise.all(electors.splice(0).map(elector => elector.stop())) })
+
+/** The system's clock, with a pause button: what a stopped process or a frozen machine sees when it wakes is simply a later time. */
+function jumping (): Clock & { jump(ms: number): void } {
+  let offset = 0
+  return {
+    now: () => systemClock.now() + offset,
+    monotonic: () => systemClock.monotonic() + offset,
+    sleep: systemClock.sleep,
+    jump (ms) { offset += ms }
+  }
+}
+
+function elector (holder: string, options: Partial<ElectorOptions> = {}): Elector & { readonly gained: Term[], readonly lost: Term[] } {
+  const gained: Term[] = []
+  const lost: Term[] = []
+  const made = createElector({ name, holder, db, clock: systemClock, log, ...quick, onGain: term => { gained.push(term) }, onLoss: term => { lost.push(term) }, ...options })
+  electors.push(made)
+  return Object.assign(made, { gained, lost })
+}
+const leading = (one: Elector): Promise<Term> => until(() => one.current(), { what: 'a leader' })
+const row = async () => (await db.query<{ holder: string, term: string }>('select holder, term from core.leader where name = $1', [name]))[0]
+
+describe('an elector', () => {
+  test('alone becomes leader, renews beyond its TTL, and keeps its term', async () => {
+    const a = elector('a')
+    await a.start(signal)
+    const term = await leading(a)
+    const begun = systemClock.monotonic()
+    await until(() => systemClock.monotonic() - begun > quick.ttl * 2)
+    expect(a.current()).toBe(term)
+    expect(term.number).toBe(1n)
+    expect(await row()).toEqual({ holder: 'a', term: '1' })
+    expect(a.health()).toEqual({ state: 'running' })
+  })
+
+  test('of five on one database leads alone, at every moment, however leaders come and go', async () => {
+    const five = ['a', 'b', 'c', 'd', 'e'].map((holder, index) => elector(holder, { db: index % 2 === 0 ? db : second }))
+    let most = 0
+    const watch = setInterval(() => { most = Math.max(most, five.filter(one => one.current() !== undefined).length) }, 1)
+    await Promise.all(five.map(one => one.start(signal)))
+    const terms: bigint[] = []
+    for (let round = 0; round < 4; round++) {
+      const leader = await until(() => five.find(one => one.current()))
+      terms.push((await leading(leader)).number)
+      await leader.stop()
+    }
+    clearInterval(watch)
+    expect(most).toBe(1)
+    expect(terms).toEqual([1n, 2n, 3n, 4n])
+  })
+
+  test('that stops hands over at once, long before the TTL', async () => {
+    const slow = { ttl: 30_000, renew: 10_000, margin: 2_000 }
+    const a = elector('a', slow)
+    const b = elector('b', { ...slow, db: second })
+    await a.start(signal)
+    const first = await leading(a)
+    await b.start(signal)
+    await until(async () => (await db.query("select from pg_stat_activity where datname = current_database() and query = 'listen \"core_leader\"'")).length >= 2, { what: 'both listen' })
+    await a.stop()
+    const begun = systemClock.monotonic()
+    expect((await leading(b)).number).toBe(2n)
+    expect(systemClock.monotonic() - begun).toBeLessThan(2_000)
+    expect(first.valid()).toBe(false)
+    expect(first.signal.aborted).toBe(true)
+    expect(a.lost).toEqual([first])
+    expect(a.health().state).toBe('off')
+  })
+
+  test('that started again with the same name has a new term', async () => {
+    const a = elector('a')
+    await a.start(signal)
+    await leading(a)
+    await a.stop()
+    await a.start(signal)
+    expect((await leading(a)).number).toBe(2n)
+  })
+
+  test('waits for the lease of a crashed leader of the same name to run out', async () => {
+    await take(db, { name, holder: 'a' }, quick.ttl)
+    const begun = systemClock.monotonic()
+    const a = elector('a')
+    await a.start(signal)
+    expect((await leading(a)).number).toBe(2n)
+    expect(systemClock.monotonic() - begun).toBeGreaterThan(quick.ttl * 0.8)
+  })
+
+  test('lets its services end before it gives the lease up', async () => {
+    const ending = Promise.withResolvers<void>()
+    const a = elector('a', { ttl: 20_000, renew: 1_000, onLoss: () => ending.promise })
+    await a.start(signal)
+    await leading(a)
+    const stopped = a.stop()
+    await until(() => a.current() === undefined)
+    expect((await db.query('select from core.leader where name = $1 and expires_at > clock_timestamp()', [name])).length).toBe(1)
+    ending.resolve()
+    await stopped
+    expect((await db.query('select from core.leader where name = $1 and expires_at > clock_timestamp()', [name])).length).toBe(0)
+  })
+
+  test('goes on when a listener throws', async () => {
+    const a = elector('a', { onGain () { throw new TypeError('gain') }, onLoss () { throw new TypeError('loss') } })
+    await a.start(signal)
+    await leading(a)
+    await a.stop()
+    expect((await db.query('select from core.leader where name = $1 and expires_at > clock_timestamp()', [name])).length).toBe(0)
+  })
+
+  test('loses its term when it cannot renew, though the database never said so, and bids again', async () => {
+    let cut = false
+    const flaky: ElectorOptions['db'] = { tx: work => db.tx(work), query: (text, values) => cut ? new Promise(() => {}) : db.query(text, values) }
+    const a = elector('a', { db: flaky })
+    await a.start(signal)
+    const term = await leading(a)
+    cut = true
+    await until(() => a.lost.length === 1)
+    expect(term.valid()).toBe(false)
+    cut = false
+    expect(await until(() => a.gained[1]?.number)).toBe(2n)
+  })
+
+  test('may start and stop in any order, any number of times', async () => {
+    const a = elector('a')
+    await Promise.all([a.start(signal), a.start(signal), a.stop(), a.stop(), a.start(signal), a.stop(), a.start(signal)])
+    await leading(a)
+    await Promise.all([a.stop(), a.start(signal), a.stop()])
+    expect(a.current()).toBeUndefined()
+    expect(a.gained.length).toBe(a.lost.length)
+  })
+})
+
+describe('a term', () => {
+  test('writes while it stands', async () => {
+    const a = elector('a')
+    await a.start(signal)
+    const term = await leading(a)
+    await expect(term.write(async tx => { await tx.query("insert into written values ('stands', 1)"); return 7 })).resolves.toBe(7)
+    expect((await db.query("select n from written where by = 'stands'"))).toEqual([{ n: 1 }])
+  })
+
+  test('of a leader that was paused refuses, by the clock alone', async () => {
+    const clock = jumping()
+    const a = elector('a', { clock, ttl: 60_000, renew: 20_000 })
+    await a.start(signal)
+    const term = await leading(a)
+    clock.jump(60_000)
+    expect(term.valid()).toBe(false)
+    expect(a.current()).toBeUndefined()
+    await expect(term.write(tx => tx.query("insert into written values ('paused', 1)"))).rejects.toSatisfy(error => hasCode(error, 'TERM_LOST'))
+    expect(await db.query("select n from written where by = 'paused'")).toEqual([])
+  })
+
+  test('of a leader whose clock stood still is refused by the database', async () => {
+    let now = 0
+    const stopped: Clock = { now: () => now, monotonic: () => now, sleep: (_ms, signal) => new Promise(resolve => { signal?.addEventListener('abort', () => { resolve() }, { once: true }) }) }
+    const a = elector('a', { clock: stopped })
+    await a.start(signal)
+    const term = await until(() => a.gained[0])
+    const b = elector('b', { db: second })
+    await b.start(signal)
+    await leading(b)
+    expect(term.valid()).toBe(true) // as far as it can know
+    await expect(term.write(tx => tx.query("insert into written values ('frozen', 1)"))).rejects.toSatisfy(error => hasCode(error, 'TERM_LOST'))
+    expect(term.signal.aborted).toBe(true)
+    expect(await db.query("select n from written where by = 'frozen'")).toEqual([])
+    now = 1e9 // lets it stop
+  })
+
+  test('that has run out counts as lost though nobody has taken it', async () => {
+    let now = 0
+    const stopped: Clock = { now: () => now, monotonic: () => now, sleep: (_ms, signal) => new Promise(resolve => { signal?.addEventListener('abort', () => { resolve() }, { once: true }) }) }
+    const a = elector('a', { clock: stopped })
+    await a.start(signal)
+    const term = await until(() => a.gained[0])
+    await until(async () => (await db.query('select from core.leader where name = $1 and expires_at < clock_timestamp()', [name])).length === 1)
+    await expect(term.write(async () => {})).rejects.toSatisfy(error => hasCode(error, 'TERM_LOST'))
+    now = 1e9
+  })
+
+  test('is not taken by another before a write that had begun is committed', async () => {
+    const a = elector('a', { ttl: 300, renew: 10_000, margin: 0 })
+    await a.start(signal)
+    const term = await leading(a)
+    const inside = Promise.withResolvers<void>()
+    const finish = Promise.withResolvers<void>()
+    const write = term.write(async tx => {
+      await tx.query("insert into written values ('long', 1)")
+      inside.resolve()
+      // Not idle: a statement is under way while the lease runs out.
+      await tx.query('select pg_sleep(0.8)')
+      await finish.promise
+    })
+    await inside.promise
+    const b = elector('b', { db: second })
+    await b.start(signal)
+    await until(async () => (await db.query('select from core.leader where name = $1 and expires_at < clock_timestamp()', [name])).length === 1)
+    expect(await take(second, { name, holder: 'c' }, 100)).toBeUndefined()
+    expect(b.current()).toBeUndefined()
+    finish.resolve()
+    await write
+    expect((await leading(b)).number).toBe(2n)
+    expect(await db.query("select n from written where by = 'long'")).toEqual([{ n: 1 }])
+  })
+
+  test('is renewed while its own write is under way', async () => {
+    const a = elector('a')
+    await a.start(signal)
+    const term = await leading(a)
+    await term.write(tx => tx.query('select pg_sleep(1.5)'))
+    expect(a.current()).toBe(term)
+  })
+
+  test('whose leader stops in the middle of a write keeps nobody out for longer than the TTL', async () => {
+    const a = elector('a', { ttl: 300, renew: 10_000, margin: 0 })
+    await a.start(signal)
+    const term = await leading(a)
+    const never = new Promise<void>(() => {})
+    const write = term.write(async tx => { await tx.query('select 1'); await Promise.race([never, until(() => b.current())]); await tx.query("insert into written values ('zombie', 1)") })
+    const b = elector('b', { db: second })
+    await b.start(signal)
+    await leading(b)
+    await expect(write).rejects.toThrow()
+    expect(await db.query("select n from written where by = 'zombie'")).toEqual([])
+  })
+})
+
+describe('a lease', () => {
+  test('is given up by its own term only', async () => {
+    const term = await take(db, { name, holder: 'a' }, 60_000)
+    expect(term).toBe(1n)
+    await resign(db, { name, holder: 'a', term: 2n })
+    await resign(db, { name, holder: 'b', term: 1n })
+    expect(await take(db, { name, holder: 'b' }, 60_000)).toBeUndefined()
+    await resign(db, { name, holder: 'a', term: 1n })
+    expect(await take(db, { name, holder: 'b' }, 60_000)).toBe(2n)
+  })
+
+  test('goes to exactly one of twenty that bid at once, first and again', async () => {
+    for (const expected of [1n, 2n]) {
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => take(i % 2 ? db : second, { name, holder: `h${i}` }, 60_000)))
+      const won = answers.flatMap((term, i) => term === undefined ? [] : [{ term, holder: `h${i}` }])
+      expect(won.map(({ term }) => term)).toEqual([expected])
+      for (const { term, holder } of won) await resign(db, { name, holder, term })
+    }
+  })
+})

@@ -1,0 +1,35 @@
+/** The pure part of leadership: trust counts from before the question. */
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { defaultPace, nextStep, trustedUntil } from '../../core/leader/term.ts'
+
+const pace = { ttl: 10_000, renew: 3_000, margin: 2_000 }
+
+test('a lease is trusted until attempt start + TTL − margin', () => {
+  expect(trustedUntil(500, pace)).toBe(8_500)
+  expect(defaultPace).toEqual(pace)
+})
+
+test('a leader waits, renews when it is due, and lets go', () => {
+  expect(nextStep(1_000, 1_000, pace)).toEqual({ step: 'wait', for: 3_000 })
+  expect(nextStep(3_999, 1_000, pace)).toEqual({ step: 'wait', for: 1 })
+  expect(nextStep(4_000, 1_000, pace)).toEqual({ step: 'renew' })
+  expect(nextStep(8_999, 1_000, pace)).toEqual({ step: 'renew' })
+  expect(nextStep(9_000, 1_000, pace)).toEqual({ step: 'lost' })
+  expect(nextStep(1e9, 1_000, pace)).toEqual({ step: 'lost' })
+})
+
+test('however long the question and the answer take, trust ends before the database gives the lease to another', () => {
+  fc.assert(fc.property(fc.integer({ min: 0, max: 1e6 }), fc.integer({ min: 0, max: 1e6 }), fc.integer({ min: 1, max: 60_000 }), fc.nat(5_000), (start, delay, ttl, margin) => {
+    const granted = start + delay // the server counts from when the statement ran there
+    expect(trustedUntil(start, { ttl, renew: ttl / 3, margin })).toBeLessThanOrEqual(granted + ttl - margin)
+  }), { numRuns: 200 })
+})
+
+test('a leader never waits beyond its trust', () => {
+  fc.assert(fc.property(fc.nat(100_000), fc.nat(100_000), fc.nat(20_000), fc.nat(20_000), fc.nat(20_000), (now, attempt, ttl, renew, margin) => {
+    const next = nextStep(now, attempt, { ttl, renew, margin })
+    if (next.step === 'wait') expect(now + next.for).toBeLessThanOrEqual(trustedUntil(attempt, { ttl, renew, margin }))
+    if (next.step !== 'lost') expect(now).toBeLessThan(trustedUntil(attempt, { ttl, renew, margin }))
+  }), { numRuns: 500 })
+})
