@@ -4,13 +4,13 @@ import type { Static, TObject, TSchema } from 'typebox'
 import type { Clock } from './clock.ts'
 import type { Change, Database, Tx } from './database/database.ts'
 import type { Health } from './health.ts'
-import type { Hooks } from './hooks.ts'
+import type { Credentials, Hooks, Principal } from './hooks.ts'
 import type { Term } from './leader/term.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Secrets } from './secrets.ts'
 
-export type { Change, Clock, Database, Health, Hooks, Logger, Metrics, Secrets, Term, Tx }
+export type { Change, Clock, Credentials, Database, Health, Hooks, Logger, Metrics, Principal, Secrets, Term, Tx }
 export type { Query } from './database/database.ts'
 
 export type Role = 'region' | 'rack' // a controller may have both; then both halves run in one process
