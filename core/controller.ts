@@ -7,11 +7,11 @@ import { BedplateError, reasonOf } from './errors.ts'
 import type { Controller } from './plugin.ts'
 import type { Settings } from './settings.ts'
 
-/** Makes the data directory (mode 0750) where missing. Throws START_FAILED when it cannot be written. */
+/** Makes the data directory (mode 0711: the database's account passes through, nobody lists it) where missing. Throws START_FAILED when it cannot be written. */
 export async function identify (settings: Settings): Promise<Controller> {
   const { dataDirectory, roles } = settings
   try {
-    await mkdir(dataDirectory, { recursive: true, mode: 0o750 })
+    await mkdir(dataDirectory, { recursive: true, mode: 0o711 })
     const id = await keptId(join(dataDirectory, 'controller.id'))
     return Object.freeze({ id, hostname: settings.hostname ?? hostname(), roles, version: await packageVersion(), dataDirectory })
   } catch (cause) {

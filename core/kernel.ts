@@ -7,18 +7,21 @@ import type { Config } from './config.ts'
 import { createHalves } from './container.ts'
 import { rackContext, regionContext } from './context.ts'
 import { identify } from './controller.ts'
+import { coreMigrations } from './database/migrate.ts'
+import type { DatabaseHandle } from './database/pool.ts'
 import { withDeadline } from './deadline.ts'
 import { BedplateError, reasonOf } from './errors.ts'
 import { checkGraph, checkRunning, halfName } from './graph.ts'
 import type { Half } from './graph.ts'
 import { createHooks } from './hooks.ts'
 import type { Hooks } from './hooks.ts'
+import { createHousekeeping } from './housekeeping.ts'
 import { createHosts } from './http/hosts.ts'
 import type { Hosts } from './http/hosts.ts'
 import { loadHalves } from './load.ts'
 import type { Logger } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import type { Parts, RegionDatabase } from './parts.ts'
+import type { Parts } from './parts.ts'
 import type { Change, Controller, Plugin, Service } from './plugin.ts'
 import { createReconciler } from './reconcile.ts'
 import type { RegionEnd } from './rpc/ends.ts'
@@ -49,7 +52,7 @@ export interface Kernel {
   readonly hooks: Hooks
   readonly hosts: Hosts
   readonly region?: RegionEnd
-  readonly db?: RegionDatabase
+  readonly db?: DatabaseHandle
   status(): Status
   /** Not ready → drain → stop in reverse order, each part with a deadline. Callers share one promise; it rejects with every error. */
   stop(): Promise<void>
@@ -61,7 +64,7 @@ export interface Kernel {
 const core: Owner = { plugin: 'core' }
 
 type Halves = readonly (Half & { readonly running: ActiveRegion['running'] | ActiveRack['running'] })[]
-interface RegionSide { readonly db: RegionDatabase, readonly secrets: Secrets, readonly end: RegionEnd }
+interface RegionSide { readonly db: DatabaseHandle, readonly secrets: Secrets, readonly end: RegionEnd }
 
 /**
  * Starts a controller. Rejects with CONFIG_INVALID, GRAPH_INVALID, MIGRATION_FAILED, START_FAILED, START_TIMEOUT … after undoing what had started.
@@ -94,11 +97,11 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       : undefined
 
     async function openRegion (): Promise<RegionSide> {
-      const { db, stopServer } = await steps.run('connect', () => parts.openDatabase(settings, log, clock))
+      const { db, stopServer } = await steps.run('connect', () => parts.openDatabase(settings, controller, log, clock))
       steps.undo('database server', stopServer, 60_000)
       steps.undo('database', () => db.close(), stopTimeout)
       const sets = plugins.flatMap(({ manifest: { name, migrations } }) => migrations === undefined ? [] : [{ name, directory: migrations }])
-      await steps.run('migrate', () => db.migrate([{ name: 'core', directory: new URL('./database/migrations/', import.meta.url) }, ...sets]))
+      await steps.run('migrate', () => db.migrate([coreMigrations, ...sets]))
       const secrets = createSecrets(await loadSecretKey(join(controller.dataDirectory, 'secret.key')))
       const end = await parts.createRegionEnd({ ...shared, db, secrets, halves: () => regions, listen: settings.rpc })
       return { db, secrets, end }
@@ -140,8 +143,8 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
         hooks.leader.promise({ leading: true, term: term.number }).catch((error: unknown) => log.error({ err: error }, 'an observer of leadership failed'))
       },
       onLoss (term) {
-        void supervisor.lose()
         hooks.leader.promise({ leading: false, term: term.number }).catch((error: unknown) => log.error({ err: error }, 'an observer of leadership failed'))
+        return supervisor.lose()
       }
     })
     const status = createStatus({ controller, phase: () => phase, supervisor, region, rack, elector })
@@ -150,7 +153,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
 
     await steps.run('start', async () => {
       if (region !== undefined) await supervise('feed', core, [region.db.feed.service])
-      if (region !== undefined) steps.undo('changes', region.db.feed.subscribe(changes => tell(regions, changes, log)))
+      if (region !== undefined) steps.undo('changes', region.db.feed.subscribe(changes => tell(regions, changes, log), () => reconciler.kick()))
       for (const { role, manifest, running } of active) {
         const name = halfName({ role, manifest })
         // Undone even when the start below fails half-way: stop must cope with that.
@@ -161,7 +164,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       for (const { role, manifest, running } of active) await supervise(halfName({ role, manifest }), { plugin: manifest.name, role }, running.services)
       if (region !== undefined) await supervise('region-link', core, region.end.services)
       if (rack !== undefined) await supervise('rack-link', core, rack.services)
-      if (elector !== undefined) await supervise('leader', core, [elector])
+      if (elector !== undefined) await supervise('leader', core, [createHousekeeping({ clock, log }), elector])
       await supervise('http', core, hosts.services)
     })
 

@@ -1,32 +1,52 @@
 /** The parts the kernel joins: database, elector and the two ends of the links. One seam, so that a test can put in its own. */
 import type { Clock } from './clock.ts'
-import type { Health } from './health.ts'
-import type { Term } from './leader/term.ts'
+import { startEmbedded } from './database/embedded.ts'
+import { openDatabase } from './database/pool.ts'
+import type { DatabaseHandle } from './database/pool.ts'
+import { createElector } from './leader/elector.ts'
+import type { Elector, ElectorOptions } from './leader/elector.ts'
 import type { Logger } from './log.ts'
-import type { Service } from './plugin.ts'
-import type { FedDatabase, RackEnd, RackEndOptions, RegionEnd, RegionEndOptions } from './rpc/ends.ts'
+import type { Controller } from './plugin.ts'
+import { createRackEnd } from './rpc/client.ts'
+import type { RackEnd, RackEndOptions, RegionEnd, RegionEndOptions } from './rpc/ends.ts'
+import { createRegionEnd } from './rpc/server.ts'
 import type { Settings } from './settings.ts'
 
-export interface MigrationSet { readonly name: string, readonly directory: URL }
-
-export type RegionDatabase = FedDatabase & {
-  readonly feed: FedDatabase['feed'] & { readonly service: Service }
-  health(): Health
-  migrate(sets: readonly MigrationSet[]): Promise<void>
-  close(): Promise<void>
-}
-export type Elector = Service & { current(): Term | undefined }
-
-export interface ElectorOptions {
-  readonly name: string, readonly holder: string, readonly db: RegionDatabase, readonly clock: Clock, readonly log: Logger
-  onGain(term: Term): void
-  onLoss(term: Term): void
-}
+export type { Elector }
 
 export interface Parts {
-  /** Starts the embedded server where none is configured, and connects. */
-  openDatabase(settings: Settings, log: Logger, clock: Clock): Promise<{ readonly db: RegionDatabase, stopServer(): Promise<void> }>
+  /** Starts the embedded server where none is configured, and connects. `stopServer` stops what was started. */
+  openDatabase(settings: Settings, controller: Controller, log: Logger, clock: Clock): Promise<{ readonly db: DatabaseHandle, stopServer(): Promise<void> }>
   createElector(options: ElectorOptions): Elector
-  createRegionEnd(options: RegionEndOptions): RegionEnd | Promise<RegionEnd>
-  createRackEnd(options: RackEndOptions): RackEnd | Promise<RackEnd>
+  createRegionEnd(options: RegionEndOptions): RegionEnd
+  createRackEnd(options: RackEndOptions): RackEnd
+}
+
+/** The real ones. */
+export const parts: Parts = {
+  async openDatabase ({ database, dataDirectory }, { hostname, version }, log, clock) {
+    const shared = { log, clock, version, applicationName: `bedplate ${hostname}` }
+    if (database !== undefined) {
+      const { hosts, name, user, password } = database
+      return { db: await openDatabase({ ...shared, hosts: hosts.map(hostOf), database: name, user, ...(password === '' ? {} : { password }) }), stopServer: async () => {} }
+    }
+    const server = await startEmbedded({ dataDirectory, log })
+    const { host, port, database: name, user } = server.connection
+    try {
+      return { db: await openDatabase({ ...shared, hosts: [{ host, port }], database: name, user }), stopServer: () => server.stop() }
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
+  },
+  createElector,
+  createRegionEnd,
+  createRackEnd
+}
+
+/** `name`, `name:port`, `[v6]:port`, a bare v6 address, or the folder of a socket. Port 5432 unless given. */
+export function hostOf (text: string): { host: string, port: number } {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d{1,5}))?$/.exec(text) ?? []
+  const host = bracketed ?? plain
+  return host === undefined || host === '' ? { host: text, port: 5432 } : { host, port: port === undefined ? 5432 : Number(port) }
 }

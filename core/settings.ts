@@ -1,6 +1,7 @@
 /** The core's own settings: what a controller must know before it reaches its database. Everything else lives behind the API. */
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
+import { asFlag, leaves } from './schema.ts'
 
 const port = (value: number, what: string) => Type.Integer({ minimum: 0, maximum: 65535, default: value, description: `TCP port of ${what}; 0 takes any free one` })
 const host = (what: string) => Type.String({ minLength: 1, default: '::', description: `Address ${what} listens on; :: takes IPv4 and IPv6` })
@@ -34,3 +35,12 @@ export const settingsSchema = Type.Object({
 })
 
 export type Settings = Static<typeof settingsSchema>
+
+/** One line for each setting: flag, default, what it is. */
+export function settingsHelp (): string {
+  return leaves(settingsSchema).map(({ path, schema }) => {
+    const { default: value, description = '' } = schema as { default?: unknown, description?: string }
+    const shown = value === undefined || value === '' || (Array.isArray(value) && value.length === 0) ? '' : ` [${[value].flat().join(',')}]`
+    return `  --${asFlag(path).padEnd(20)} ${description}${shown}\n`
+  }).join('')
+}

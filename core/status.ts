@@ -1,5 +1,6 @@
 /** How this controller is doing: its phase, services, leader, links, and what keeps it from being ready. */
-import type { Elector, RegionDatabase } from './parts.ts'
+import type { DatabaseHandle } from './database/pool.ts'
+import type { Elector } from './parts.ts'
 import type { Controller } from './plugin.ts'
 import type { LinkState, RackEnd, RegionEnd } from './rpc/ends.ts'
 import type { ServiceStatus, Supervisor } from './supervise.ts'
@@ -26,7 +27,7 @@ export interface StatusSources {
   readonly controller: Controller
   readonly phase: () => Phase
   readonly supervisor: Supervisor
-  readonly region?: { readonly db: RegionDatabase, readonly end: RegionEnd } | undefined
+  readonly region?: { readonly db: DatabaseHandle, readonly end: RegionEnd } | undefined
   readonly rack?: RackEnd | undefined
   readonly elector?: Elector | undefined
 }

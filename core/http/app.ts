@@ -1,7 +1,7 @@
 /** A Fastify instance as both hosts use it: strict validation, one form of error, request ids. It never listens by itself (see listener.ts). */
 import '@fastify/swagger' // its types: summary, tags and security of a route
 import { Ajv } from 'ajv'
-import Fastify from 'fastify'
+import Fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyInstance, RouteOptions } from 'fastify'
 import { randomUUID } from 'node:crypto'
 import Format from 'typebox/format'
@@ -25,7 +25,7 @@ const bodyLimit = 1024 * 1024
 export function createApp (log: Logger): FastifyInstance {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     genReqId: request => {
       const given = request.headers['x-request-id']

@@ -13,8 +13,8 @@ export interface ToyOptions {
   readonly requires?: Tokens
   readonly provides?: Readonly<Record<string, Token<unknown>>>
   readonly roles?: readonly ('region' | 'rack')[]
-  readonly region?: Partial<RegionRunning<any, any>>
-  readonly rack?: Partial<RackRunning<any, any>>
+  readonly region?: Partial<RegionRunning<ReturnType<typeof emptyManifest>, Tokens>>
+  readonly rack?: Partial<RackRunning<ReturnType<typeof emptyManifest>, Tokens>>
   readonly services?: readonly Service[]
   readonly setup?: () => void
 }

@@ -2,7 +2,9 @@
 import { createLogger } from '../../core/log.ts'
 import type { Logger } from '../../core/log.ts'
 import { off, running } from '../../core/health.ts'
-import type { Parts, RegionDatabase } from '../../core/parts.ts'
+import { BedplateError } from '../../core/errors.ts'
+import type { DatabaseHandle } from '../../core/database/pool.ts'
+import type { Parts } from '../../core/parts.ts'
 import type { Service } from '../../core/plugin.ts'
 
 export const quiet: Logger = createLogger('silent')
@@ -21,12 +23,14 @@ export function traced (name: string, trace: string[] = []): Service {
 /** Parts that do nothing but note the order they are used in. */
 export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}): Parts {
   const note = async (what: string) => { trace.push(what) }
-  const db: RegionDatabase = {
+  const db: DatabaseHandle = {
     query: async () => [],
     tx: async work => work({ query: async () => [], changed: async () => {} }),
     feed: { subscribe: () => () => trace.push('unsubscribe'), position: async () => '0', since: async position => ({ changes: [], position, truncated: false }), service: traced('feed', trace) },
     health: () => running,
-    migrate: async sets => note(`migrate ${sets.map(set => set.name).join(' ')}`),
+    migrate: async sets => { trace.push(`migrate ${sets.map(set => set.name).join(' ')}`); return { applied: [] } },
+    listen: () => () => {},
+    session: async () => { throw new BedplateError('UNAVAILABLE', { reason: 'there is no database here' }) },
     close: () => note('close database')
   }
   return {
@@ -36,7 +40,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
       services: [traced('region-link', trace)],
       call: async () => ({}),
       racks: () => [],
-      loopback: () => ({ controller: 'region', connect: () => { throw new TypeError('no wire here') } }),
+      loopback: () => ({ controller: 'region', connect: () => { throw new BedplateError('LINK_DOWN', { controller: 'region' }) } }),
       createToken: async () => 'token',
       rackStates: async () => [],
       port: () => undefined

@@ -1,0 +1,30 @@
+/** The core's own routes: how the controllers are, and tokens to enrol more. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { RegionEnd } from '../rpc/ends.ts'
+import type { Status } from '../status.ts'
+
+/** GET /status and POST /controllers/tokens, to be mounted at /api/v1. */
+export const control = ({ end, status }: { end: RegionEnd, status: () => Status }): FastifyPluginAsyncTypebox => async app => {
+  app.get('/status', { schema: { tags: ['core'], summary: 'This controller, its services, its links, and how far each rack is' } }, async () => {
+    const { controller, ...rest } = status()
+    const { dataDirectory: _, ...shown } = controller
+    return { controller: shown, ...rest, racks: await end.rackStates() }
+  })
+  app.post('/controllers/tokens', {
+    config: { scope: 'admin' },
+    schema: {
+      tags: ['core'],
+      summary: 'Make a one-time token a controller enrols with',
+      body: Type.Object({
+        roles: Type.Array(Type.Enum(['region', 'rack']), { default: ['rack'], minItems: 1, uniqueItems: true, description: 'Roles it may enrol with' }),
+        ttlSeconds: Type.Integer({ default: 3600, minimum: 60, maximum: 604_800, description: 'How long it can be used' })
+      }),
+      response: { 201: Type.Object({ token: Type.String({ description: 'Shown this once' }), expiresAt: Type.String({ format: 'date-time' }) }) }
+    }
+  }, async (request, reply) => {
+    const { roles, ttlSeconds } = request.body
+    const token = await end.createToken(roles, ttlSeconds)
+    return reply.code(201).header('cache-control', 'no-store').send({ token, expiresAt: new Date(Date.now() + ttlSeconds * 1000).toISOString() })
+  })
+}
