@@ -5,7 +5,7 @@ import type { Database } from '../../../core/plugin.ts'
 import { normaliseIp, normaliseMac } from '../address.ts'
 import { allocate, release } from '../allocation.ts'
 import { listAddresses, renameAddress } from '../store.ts'
-import { found, Id, page, paged, pageQuery, refuse } from './page.ts'
+import { found, Id, page, refuse } from './page.ts'
 
 const Text = (description: string) => Type.String({ minLength: 1, maxLength: 200, description })
 const OrNull = (description: string) => Type.Union([Text(description), Type.Null()])
@@ -17,7 +17,7 @@ const filters = { subnetId: Type.Optional(Id), mac: Type.Optional(Text('any comm
 const Hostname = Type.String({ minLength: 1, maxLength: 253, pattern: '^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$' })
 
 export const addressRoutes = (db: Database): FastifyPluginAsyncTypebox => async app => {
-  app.get('/addresses', { schema: { summary: 'List addresses in use', querystring: Type.Object({ ...pageQuery, ...filters }), response: { 200: paged(Address) } } }, async ({ query: { limit, after, subnetId, mac, owner } }) =>
+  app.get('/addresses', { schema: { summary: 'List addresses in use', querystring: Type.Object({ ...app.pageQuery.properties, ...filters }), response: { 200: app.pageOf(Address) } } }, async ({ query: { limit, after, subnetId, mac, owner } }) =>
     page(await listAddresses(db, { owner, ...subnetId === undefined ? {} : { subnetIds: [subnetId] }, ...mac === undefined ? {} : { macs: [normaliseMac(mac)] } },
       { limit: limit + 1, after: after === undefined ? after : normaliseIp(after) }), limit, ({ address }) => address))
 

@@ -3,18 +3,18 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Database } from '../../../core/plugin.ts'
 import { deleteFabric, fabricNamed, findFabric, insertFabric, insertVlan, listFabrics, listSubnets, listVlans, lockPlan, updateFabric } from '../store.ts'
-import { ById, etagOf, found, Id, IfMatch, match, Name, page, paged, pageQuery, refuse } from './page.ts'
+import { ById, found, Id, Name, page, refuse } from './page.ts'
 
 const Fabric = Type.Object({ id: Id, name: Name })
 const Body = Type.Object({ name: Name })
 
 export const fabricRoutes = (db: Database): FastifyPluginAsyncTypebox => async app => {
-  app.get('/fabrics', { schema: { summary: 'List fabrics', querystring: Type.Object(pageQuery), response: { 200: paged(Fabric) } } }, async ({ query }) =>
+  app.get('/fabrics', { schema: { summary: 'List fabrics', querystring: app.pageQuery, response: { 200: app.pageOf(Fabric) } } }, async ({ query }) =>
     page(await listFabrics(db, { ...query, limit: query.limit + 1 }), query.limit, ({ id }) => id))
 
   app.get('/fabrics/:id', { schema: { summary: 'Show a fabric', params: ById, response: { 200: Fabric } } }, async ({ params: { id } }, reply) => {
     const fabric = found(await findFabric(db, id), 'fabric', id)
-    void reply.header('etag', etagOf(fabric))
+    void reply.etag(fabric)
     return fabric
   })
 
@@ -29,16 +29,18 @@ export const fabricRoutes = (db: Database): FastifyPluginAsyncTypebox => async a
     return reply.code(201).send({ id, name })
   })
 
-  app.patch('/fabrics/:id', { schema: { summary: 'Rename a fabric', params: ById, headers: IfMatch, body: Body, response: { 200: Fabric } } }, async ({ params: { id }, body: { name }, headers }) =>
-    db.tx(async tx => {
+  app.patch('/fabrics/:id', { schema: { summary: 'Rename a fabric', params: ById, body: Body, response: { 200: Fabric } } }, async request => {
+    const { params: { id }, body: { name } } = request
+    return await db.tx(async tx => {
       await lockPlan(tx)
       const old = found(await findFabric(tx, id), 'fabric', id)
-      match(headers['if-match'], 'fabric', id, old)
+      request.requireMatch(old, 'fabric', id)
       const other = await fabricNamed(tx, name)
       if (other !== undefined && other.id !== id) refuse(`There is a fabric "${name}" already.`)
       await updateFabric(tx, { id, name })
       return { id, name }
-    }))
+    })
+  })
 
   app.delete('/fabrics/:id', { schema: { summary: 'Delete a fabric without subnets', params: ById, response: { 204: Type.Null() } } }, async ({ params: { id } }, reply) => {
     await db.tx(async tx => {

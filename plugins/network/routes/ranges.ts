@@ -6,7 +6,7 @@ import { normaliseIp } from '../address.ts'
 import { checkRange } from '../plan.ts'
 import { deleteRange, findRange, findSubnet, insertRange, listRanges, lockPlan, lockSubnet, takenBetween, updateRange } from '../store.ts'
 import type { SubnetRange } from '../store.ts'
-import { ById, etagOf, found, Id, IfMatch, match, page, paged, pageQuery } from './page.ts'
+import { ById, found, Id, page } from './page.ts'
 
 const Kind = Type.Enum(['dynamic', 'reserved'], { description: 'dynamic: DHCP leases come from here; reserved: nothing is given from here' })
 const Ip = Type.String({ maxLength: 45, description: 'IPv4 or IPv6 address' })
@@ -26,12 +26,12 @@ async function checked<W extends Omit<SubnetRange, 'id'> & { readonly id?: strin
 }
 
 export const rangeRoutes = (db: Database): FastifyPluginAsyncTypebox => async app => {
-  app.get('/ranges', { schema: { summary: 'List ranges', querystring: Type.Object({ ...pageQuery, subnetId: Type.Optional(Id) }), response: { 200: paged(WithSubnet) } } }, async ({ query }) =>
+  app.get('/ranges', { schema: { summary: 'List ranges', querystring: Type.Object({ ...app.pageQuery.properties, subnetId: Type.Optional(Id) }), response: { 200: app.pageOf(WithSubnet) } } }, async ({ query }) =>
     page(await listRanges(db, { ...query, limit: query.limit + 1 }), query.limit, ({ id }) => id))
 
   app.get('/ranges/:id', { schema: { summary: 'Show a range', params: ById, response: { 200: WithSubnet } } }, async ({ params: { id } }, reply) => {
     const range = found(await findRange(db, id), 'range', id)
-    void reply.header('etag', etagOf(range))
+    void reply.etag(range)
     return range
   })
 
@@ -46,16 +46,18 @@ export const rangeRoutes = (db: Database): FastifyPluginAsyncTypebox => async ap
     return reply.code(201).send(made)
   })
 
-  app.patch('/ranges/:id', { schema: { summary: 'Change a range', params: ById, headers: IfMatch, body: Changes, response: { 200: WithSubnet } } }, async ({ params: { id }, body, headers }) =>
-    db.tx(async tx => {
+  app.patch('/ranges/:id', { schema: { summary: 'Change a range', params: ById, body: Changes, response: { 200: WithSubnet } } }, async request => {
+    const { params: { id }, body } = request
+    return await db.tx(async tx => {
       await lockPlan(tx)
       const old = found(await findRange(tx, id), 'range', id)
-      match(headers['if-match'], 'range', id, old)
+      request.requireMatch(old, 'range', id)
       const range = await checked(tx, { ...old, ...body })
       await updateRange(tx, range)
       await tx.changed('network.subnet', range.subnetId)
       return range
-    }))
+    })
+  })
 
   app.delete('/ranges/:id', { schema: { summary: 'Delete a range', params: ById, response: { 204: Type.Null() } } }, async ({ params: { id } }, reply) => {
     await db.tx(async tx => {

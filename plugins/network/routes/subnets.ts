@@ -6,7 +6,7 @@ import { formatCidr, normaliseIp, parseCidr } from '../address.ts'
 import type { Subnet as SubnetRow } from '../manifest.ts'
 import { checkSubnet } from '../plan.ts'
 import { countAddresses, deleteSubnet, findSubnet, findVlan, insertSubnet, listAddresses, listSubnets, lockPlan, lockSubnet, overlapping, racksIn, takenBeside, updateSubnet } from '../store.ts'
-import { ById, etagOf, found, Id, IfMatch, match, Name, page, paged, pageQuery, refuse } from './page.ts'
+import { ById, found, Id, Name, page, refuse } from './page.ts'
 import { Range } from './ranges.ts'
 
 const Ip = Type.String({ maxLength: 45, description: 'IPv4 or IPv6 address' })
@@ -35,12 +35,12 @@ async function changed (tx: Tx, id: string, cidrs: readonly string[]): Promise<v
 }
 
 export const subnetRoutes = (db: Database): FastifyPluginAsyncTypebox => async app => {
-  app.get('/subnets', { schema: { summary: 'List subnets with their ranges', querystring: Type.Object({ ...pageQuery, vlanId: Type.Optional(Id) }), response: { 200: paged(Subnet) } } }, async ({ query }) =>
+  app.get('/subnets', { schema: { summary: 'List subnets with their ranges', querystring: Type.Object({ ...app.pageQuery.properties, vlanId: Type.Optional(Id) }), response: { 200: app.pageOf(Subnet) } } }, async ({ query }) =>
     page((await listSubnets(db, { ...query, limit: query.limit + 1 })).map(shown), query.limit, ({ id }) => id))
 
   app.get('/subnets/:id', { schema: { summary: 'Show a subnet with its ranges', params: ById, response: { 200: Subnet } } }, async ({ params: { id } }, reply) => {
     const subnet = found(await findSubnet(db, id), 'subnet', id)
-    void reply.header('etag', etagOf(subnet))
+    void reply.etag(subnet)
     return shown(subnet)
   })
 
@@ -57,19 +57,21 @@ export const subnetRoutes = (db: Database): FastifyPluginAsyncTypebox => async a
     return reply.code(201).send(made)
   })
 
-  app.patch('/subnets/:id', { schema: { summary: 'Change a subnet', params: ById, headers: IfMatch, body: Type.Partial(Body), response: { 200: Subnet } } }, async ({ params: { id }, body, headers }) =>
-    db.tx(async tx => {
+  app.patch('/subnets/:id', { schema: { summary: 'Change a subnet', params: ById, body: Type.Partial(Body), response: { 200: Subnet } } }, async request => {
+    const { params: { id }, body } = request
+    return await db.tx(async tx => {
       await lockPlan(tx)
       await lockSubnet(tx, id)
       const old = found(await findSubnet(tx, id), 'subnet', id)
-      match(headers['if-match'], 'subnet', id, old)
+      request.requireMatch(old, 'subnet', id)
       const wish = canonical({ ...old, ...body })
       found(await findVlan(tx, wish.vlanId), 'VLAN', wish.vlanId)
       checkSubnet(wish, await overlapping(tx, wish.cidr), await takenBeside(tx, id, wish.cidr, wish.gateway))
       await updateSubnet(tx, wish)
       await changed(tx, id, [old.cidr, wish.cidr])
       return shown((await findSubnet(tx, id))!)
-    }))
+    })
+  })
 
   app.delete('/subnets/:id', { schema: { summary: 'Delete a subnet in which no address is in use', params: ById, response: { 204: Type.Null() } } }, async ({ params: { id } }, reply) => {
     await db.tx(async tx => {

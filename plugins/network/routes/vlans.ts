@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import type { Database, Tx } from '../../../core/plugin.ts'
 import type { Vlan as VlanRow } from '../manifest.ts'
 import { deleteVlan, findFabric, findVlan, insertVlan, listSubnets, listVlans, lockPlan, updateVlan } from '../store.ts'
-import { ById, etagOf, found, Id, IfMatch, match, Name, page, paged, pageQuery, refuse } from './page.ts'
+import { ById, found, Id, Name, page, refuse } from './page.ts'
 
 const fields = {
   fabricId: Id,
@@ -22,12 +22,12 @@ async function check (tx: Tx, wish: Omit<VlanRow, 'id'> & { readonly id?: string
 }
 
 export const vlanRoutes = (db: Database): FastifyPluginAsyncTypebox => async app => {
-  app.get('/vlans', { schema: { summary: 'List VLANs', querystring: Type.Object({ ...pageQuery, fabricId: Type.Optional(Id) }), response: { 200: paged(Vlan) } } }, async ({ query }) =>
+  app.get('/vlans', { schema: { summary: 'List VLANs', querystring: Type.Object({ ...app.pageQuery.properties, fabricId: Type.Optional(Id) }), response: { 200: app.pageOf(Vlan) } } }, async ({ query }) =>
     page(await listVlans(db, { ...query, limit: query.limit + 1 }), query.limit, ({ id }) => id))
 
   app.get('/vlans/:id', { schema: { summary: 'Show a VLAN', params: ById, response: { 200: Vlan } } }, async ({ params: { id } }, reply) => {
     const vlan = found(await findVlan(db, id), 'VLAN', id)
-    void reply.header('etag', etagOf(vlan))
+    void reply.etag(vlan)
     return vlan
   })
 
@@ -42,18 +42,20 @@ export const vlanRoutes = (db: Database): FastifyPluginAsyncTypebox => async app
     return reply.code(201).send({ id, ...body })
   })
 
-  app.patch('/vlans/:id', { schema: { summary: 'Change a VLAN', params: ById, headers: IfMatch, body: Changes, response: { 200: Vlan } } }, async ({ params: { id }, body, headers }) =>
-    db.tx(async tx => {
+  app.patch('/vlans/:id', { schema: { summary: 'Change a VLAN', params: ById, body: Changes, response: { 200: Vlan } } }, async request => {
+    const { params: { id }, body } = request
+    return await db.tx(async tx => {
       await lockPlan(tx)
       const old = found(await findVlan(tx, id), 'VLAN', id)
-      match(headers['if-match'], 'VLAN', id, old)
+      request.requireMatch(old, 'VLAN', id)
       const wish = { ...old, ...body }
       if (old.vid === 0 && (wish.vid !== 0 || wish.fabricId !== old.fabricId)) refuse(`VLAN "${old.name}" is the untagged VLAN of its fabric and stays that.`)
       await check(tx, wish)
       await updateVlan(tx, wish)
       await tx.changed('network.vlan', id)
       return wish
-    }))
+    })
+  })
 
   app.delete('/vlans/:id', { schema: { summary: 'Delete a VLAN without subnets', params: ById, response: { 204: Type.Null() } } }, async ({ params: { id } }, reply) => {
     await db.tx(async tx => {

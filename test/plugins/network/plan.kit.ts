@@ -1,6 +1,7 @@
 /** A network plan over real HTTP routes and a real database, without the rest of a region. */
 import type { FastifyInstance, InjectOptions } from 'fastify'
 import { createApp } from '../../../core/http/app.ts'
+import { conventions } from '../../../core/http/conditional.ts'
 import { createLogger } from '../../../core/log.ts'
 import { routes } from '../../../plugins/network/api.ts'
 import { manifest } from '../../../plugins/network/manifest.ts'
@@ -23,6 +24,7 @@ export interface Plan {
 export async function openPlan (size = 5): Promise<Plan> {
   const db = await testDatabase({ migrations: [manifest], size })
   const app = createApp(createLogger('silent'))
+  conventions(app)
   await app.register(routes(db), { prefix: '/api/v1/network' })
   await app.ready()
   let position = await db.feed.position()
