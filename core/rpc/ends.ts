@@ -11,7 +11,7 @@ import type { Wire } from './wire.ts'
 
 /** The change feed as the publisher reads it. Positions are texts nobody looks into. */
 export interface ChangeFeed {
-  subscribe(listener: (changes: readonly Change[]) => void): () => void
+  subscribe(listener: (changes: readonly Change[]) => void, gap?: () => void): () => void
   position(): Promise<string>
   since(position: string, limit?: number): Promise<{ readonly changes: readonly Change[], readonly position: string, readonly truncated: boolean }>
 }

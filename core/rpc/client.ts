@@ -1,0 +1,235 @@
+/** The rack's end: a link to every region, calls over any of them, wanted state over one, facts out of the outbox. */
+import { X509Certificate } from 'node:crypto'
+import { BedplateError, hasCode, reasonOf } from '../errors.ts'
+import { degraded, off, running, type Health } from '../health.ts'
+import type { CallOptions, Service } from '../plugin.ts'
+import { createOutbox } from '../state/outbox.ts'
+import { openRackStore, type RackStore } from '../state/store.ts'
+import { createWanted } from '../state/wanted.ts'
+import { isOld, makeRequest } from './certificate.ts'
+import { coreMethods } from './core-methods.ts'
+import { halvesOf, type RackEnd, type RackEndOptions } from './ends.ts'
+import { protocol } from './frames.ts'
+import { createIdentityStore, faultOf, type Identity, type KnownRegions } from './identity.ts'
+import { enrol } from './joining.ts'
+import { createLink, type Carried, type Link } from './link.ts'
+import { answerCall, checkParams, checkResult, defaultTimeout, methodOf } from './methods.ts'
+import { keepLink, openSocket, regionUrl, type Target } from './target.ts'
+import type { Wire } from './wire.ts'
+
+const renewalEvery = 3_600_000 // ms between looks at the certificate's age
+
+/** Makes the rack end of this controller. `restore()` first, then its services. Throws INVALID_REQUEST for a region address that is none. */
+export function createRackEnd (o: RackEndOptions): RackEnd {
+  const { controller, clock, log } = o
+  const configured = [...new Set(o.regions.map(regionUrl))]
+  const halves = () => halvesOf(o.halves)
+  const identities = createIdentityStore(controller.dataDirectory)
+  const calls = o.metrics.counter('calls_total', 'Calls this controller made', ['plugin', 'method', 'outcome'])
+  const dropped = o.metrics.counter('frames_dropped_total', 'Frames that could not be understood')
+  const upGauge = o.metrics.gauge('region_links', 'Links to regions that are up')
+  const targets = new Set<Target>()
+  let disk: RackStore | undefined
+  let identity: Identity | undefined
+  let subscribed: Link | undefined
+  let stopping: AbortController | undefined
+  let working: Promise<unknown> | undefined
+  let enrolment: Health | undefined
+  let refused: string | undefined
+
+  const store = () => disk ??= openRackStore(controller.dataDirectory, (reason, kept) => { log.error({ reason, kept }, 'the rack\'s disk state was damaged; it was put aside and begins anew') })
+  const wanted = createWanted({ store, halves, log })
+  /** Links that are up: the one wanted state comes over first, else loopback first. */
+  const up = (): Link[] => {
+    const all = [...targets].flatMap(target => target.link?.up === true ? [target.link] : [])
+    const rank = (link: Link) => link === subscribed ? 0 : link.peer.controller === o.loopback?.controller ? 1 : 2
+    return all.sort((a, b) => rank(a) - rank(b))
+  }
+  const outbox = createOutbox({ store, halves, clock, log, metrics: o.metrics, links: up, ...(o.outboxLimit === undefined ? {} : { limit: o.outboxLimit }) })
+
+  /** Keeps the subscription on one link: loopback when there is one, else where it is, else any. */
+  function subscribe (): void {
+    const links = up()
+    const best = links.find(link => link.peer.controller === o.loopback?.controller) ?? links[0]
+    if (best === subscribed) return
+    if (subscribed?.up === true) subscribed.send({ t: 'subscribe', positions: {} })
+    wanted.forget()
+    subscribed = best
+    best?.send({ t: 'subscribe', positions: wanted.positions() })
+  }
+
+  function receive (frame: Carried, link: Link): void {
+    switch (frame.t) {
+      case 'wanted': {
+        if (link !== subscribed) return // sent before it heard that the subscription moved
+        const ack = wanted.take(frame)
+        if (ack !== undefined) link.send(ack)
+        return
+      }
+      case 'stored': outbox.stored(link, frame); return
+      case 'regions': hear(frame.regions); return
+      default: throw new BedplateError('FRAME_INVALID', { reason: `${frame.t} is for regions` })
+    }
+  }
+
+  const link = (wire: Wire): Link => createLink({
+    wire, clock, self: { t: 'hello', protocol, controller: controller.id, roles: [...controller.roles], version: controller.version, epoch: store().epoch },
+    refuse: hello => hello.roles.includes('region') ? undefined : `${hello.controller} is not a region`,
+    answer: (call, from, signal) => answerCall(halves(), 'rack', call, { controller: from.peer.controller, signal }, controller.id),
+    receive,
+    dropped (reason) { dropped.inc(); log.warn({ region: wire.name, reason }, 'a frame was dropped') }
+  })
+
+  const announce = (id: string, isUp: boolean) => { o.hooks.link.promise({ controller: id, up: isUp }).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'a link observer failed') }) }
+  function changed (): void {
+    upGauge.set(up().length)
+    subscribe()
+    outbox.nudge()
+  }
+
+  function keep (seed: { readonly controller?: string, readonly urls: readonly string[], readonly configured: boolean }, open: (url: string) => Promise<Wire>): void {
+    targets.add(keepLink(seed, {
+      clock, open, link, random: Math.random,
+      spare: (self, id) => [...targets].some(other => other !== self && other.link?.up === true && other.link.peer.controller === id) ? `${id} is linked already` : undefined,
+      up (_target, made) { log.info({ region: made.peer.controller, url: made.wire.name }, 'link up'); changed(); announce(made.peer.controller, true) },
+      down (_target, made, reason) {
+        log.info({ region: made.peer.controller, reason }, 'link down')
+        if (subscribed === made) subscribed = undefined
+        changed()
+        announce(made.peer.controller, false)
+      }
+    }))
+  }
+  const overTls = (url: string): Promise<Wire> => identity === undefined ? Promise.reject(new BedplateError('ENROLMENT_REFUSED', { reason: 'this rack has no certificate yet' })) : openSocket(url, identity)
+
+  /** Regions told of other regions. */
+  function hear (regions: KnownRegions, keepIt = true): void {
+    if (stopping === undefined || stopping.signal.aborted) return
+    for (const { controller: id, urls } of regions) {
+      if (id === o.loopback?.controller || urls.length === 0) continue
+      const known = [...targets].find(target => target.controller === id)
+      if (known === undefined) keep({ controller: id, urls, configured: false }, overTls)
+      else if (!known.configured) known.urls = urls
+    }
+    for (const target of targets) {
+      if (target.configured || target.link !== undefined || target.controller === o.loopback?.controller || regions.some(region => region.controller === target.controller)) continue
+      target.stop.abort()
+      targets.delete(target)
+    }
+    if (keepIt) identities.saveRegions(regions).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') })
+  }
+
+  /** The kept identity; without one, enrols with the token until a region answers; refused is refused. */
+  async function identify (signal: AbortSignal): Promise<Identity | undefined> {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        const kept = await identities.load()
+        const fault = kept === undefined ? 'this rack is not enrolled: start it once with a token' : faultOf(kept, controller.id, clock.now())
+        if (kept !== undefined && fault === undefined) { enrolment = undefined; return kept }
+        const url = configured[attempt % Math.max(1, configured.length)]
+        if (o.token === undefined || url === undefined || refused !== undefined) {
+          // With a loopback the region end of this process writes the identity.
+          enrolment = o.loopback !== undefined && o.token === undefined ? undefined : degraded(refused ?? (o.token === undefined ? fault ?? '' : 'no region to enrol at is configured'))
+        } else {
+          await enrol({ url, token: o.token, controller: controller.id, hostname: controller.hostname, roles: controller.roles, store: identities })
+          log.info({ url }, 'enrolled')
+          continue
+        }
+      } catch (error) {
+        if (hasCode(error, 'ENROLMENT_REFUSED')) refused = reasonOf(error)
+        enrolment = degraded(reasonOf(error))
+        log.warn({ reason: reasonOf(error) }, 'not enrolled')
+      }
+      await clock.sleep(Math.min(5000, 250 * 2 ** Math.min(attempt, 5)), signal)
+    }
+    return undefined
+  }
+
+  async function renewals (signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        if (identity !== undefined && isOld(new X509Certificate(identity.certificate), clock.now())) {
+          const { certificate, authority } = await call('core', 'renew', { csr: await makeRequest(identity.key, controller.id) }) as { certificate: string, authority: string }
+          identity = await identities.save(certificate, authority)
+          log.info('the certificate was renewed')
+        }
+        await clock.sleep(renewalEvery, signal)
+      } catch (error) {
+        log.warn({ reason: reasonOf(error) }, 'the certificate could not be renewed yet')
+        await clock.sleep(60_000, signal)
+      }
+    }
+  }
+
+  async function run (signal: AbortSignal): Promise<void> {
+    identity = await identify(signal)
+    if (identity === undefined || signal.aborted) return
+    for (const url of configured) keep({ urls: [url], configured: true }, overTls)
+    hear(await identities.regions(), false)
+    await renewals(signal)
+  }
+
+  async function call (plugin: string, name: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
+    const label = `${plugin}.${name}`
+    const method = methodOf([{ manifest: coreMethods }, ...halves()], plugin, name, 'region')
+    checkParams(method, label, params)
+    const deadline = clock.monotonic() + (options.timeout ?? method.timeout ?? defaultTimeout)
+    const tried = new Set<Link>()
+    let last = new BedplateError('LINK_DOWN', { controller: 'any region' })
+    for (;;) {
+      const next = up().find(one => !tried.has(one))
+      if (next === undefined || (tried.size > 0 && clock.monotonic() >= deadline)) { calls.inc({ plugin, method: name, outcome: last.code }); throw last }
+      tried.add(next)
+      try {
+        const result = await next.call(plugin, name, params, { timeout: Math.max(1, deadline - clock.monotonic()), signal: options.signal })
+        checkResult(method, label, next.peer.controller, result)
+        calls.inc({ plugin, method: name, outcome: 'ok' })
+        return result
+      } catch (error) {
+        last = error instanceof BedplateError ? error : new BedplateError('CALL_FAILED', { method: label, controller: next.peer.controller, reason: reasonOf(error) }, error)
+        if (method.idempotent === true && (last.code === 'LINK_DOWN' || last.code === 'DATABASE_UNREACHABLE')) continue
+        calls.inc({ plugin, method: name, outcome: last.code })
+        throw last
+      }
+    }
+  }
+
+  const service: Service = {
+    name: 'rack-links',
+    async start () {
+      if (stopping !== undefined) return
+      const { signal } = stopping = new AbortController()
+      store()
+      const { loopback } = o
+      if (loopback !== undefined) keep({ controller: loopback.controller, urls: ['loopback'], configured: true }, async () => loopback.connect())
+      working = Promise.all([run(signal), outbox.run(signal)])
+    },
+    async stop () {
+      const was = stopping
+      if (was === undefined) return
+      was.abort()
+      for (const target of targets) target.stop.abort()
+      await Promise.all([working, ...[...targets].map(target => target.done)])
+      targets.clear()
+      subscribed = undefined
+      disk?.close()
+      disk = undefined
+      stopping = undefined
+    },
+    health () {
+      if (stopping === undefined) return off('not started')
+      for (const health of [enrolment, wanted.health(), outbox.health()]) if (health !== undefined && health.state !== 'running') return health
+      if (up().length > 0) return running
+      const why = [...targets].map(target => `${target.url}: ${target.reason ?? 'connecting'}`).join('; ')
+      return degraded(`no region is reachable (${why || 'none is configured'}); this rack goes on with the state it has`)
+    }
+  }
+
+  return {
+    services: [service],
+    call,
+    report: outbox.report,
+    async restore () { wanted.restore() },
+    links: () => [...targets].map(target => ({ controller: target.controller ?? '', url: target.url, up: target.link?.up === true, ...(target.reason === undefined ? {} : { reason: target.reason }) }))
+  }
+}

@@ -1,0 +1,95 @@
+/** The region's TLS port: links at /link for controllers with a certificate, enrolment at /enrol for those with a token. */
+import { createServer, type Server } from 'node:https'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import { WebSocketServer } from 'ws'
+import { BedplateError, reasonOf } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { controllerOf, hasRole } from './certificate.ts'
+import { frameLimit } from './frames.ts'
+import type { Identity } from './identity.ts'
+import { socketWire, type Wire } from './wire.ts'
+
+export interface ListenerOptions {
+  readonly host: string, readonly port: number, readonly log: Logger
+  readonly identity: Identity
+  /** Says why this controller gets no link, or nothing. */
+  readonly refuse: (controller: string) => Promise<string | undefined>
+  readonly accept: (wire: Wire, controller: string) => void
+  readonly enrol: (body: unknown) => Promise<unknown>
+}
+
+export interface Listener {
+  readonly port: number
+  renewed(identity: Identity): void
+  close(): Promise<void>
+}
+
+const bodyLimit = 64 * 1024 // bytes
+const context = (identity: Identity) => ({ key: identity.key, cert: identity.certificate + identity.authority, ca: identity.authority, minVersion: 'TLSv1.3' as const })
+
+/** Opens the port. Rejects with START_FAILED when it cannot be bound. */
+export async function listen (o: ListenerOptions): Promise<Listener> {
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: frameLimit, perMessageDeflate: false })
+  // A controller that enrols has no certificate yet, so the demand for one is made at /link.
+  const server = createServer({ ...context(o.identity), requestCert: true, rejectUnauthorized: false, headersTimeout: 10_000, requestTimeout: 15_000 })
+  const open = new Set<Duplex>()
+  server.on('secureConnection', socket => { open.add(socket); socket.once('close', () => { open.delete(socket) }); socket.on('error', () => {}) })
+  server.on('tlsClientError', (error, socket) => { o.log.debug({ address: socket.remoteAddress, reason: error.message }, 'a TLS handshake failed') })
+  server.on('clientError', (_error, socket) => { socket.destroy() })
+  server.on('request', (request, response) => { void answer(request, response, o.enrol, o.log) })
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => {})
+    const turnAway = (status: string, reason: string) => { socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(reason)}\r\n\r\n${reason}`) }
+    const tls = request.socket as TLSSocket
+    const certificate = tls.authorized ? tls.getPeerX509Certificate() : undefined
+    const controller = certificate === undefined || !hasRole(certificate, 'rack') ? undefined : controllerOf(certificate)
+    if (request.url !== '/link') { turnAway('404 Not Found', 'there is only /link here'); return }
+    if (controller === undefined) { turnAway('401 Unauthorized', 'a link needs a certificate of this region\'s authority that names a rack'); return }
+    o.refuse(controller).then(why => {
+      if (why !== undefined) { turnAway('403 Forbidden', why); return }
+      if (socket.destroyed) return
+      sockets.handleUpgrade(request, socket, head, websocket => { o.accept(socketWire(websocket, tls.remoteAddress ?? 'a rack', () => tls.bytesRead), controller) })
+    }, (error: unknown) => { turnAway('503 Service Unavailable', reasonOf(error)) })
+  })
+  await bind(server, o.host, o.port)
+  return {
+    port: (server.address() as AddressInfo).port,
+    renewed (identity) { server.setSecureContext(context(identity)) },
+    close: () => new Promise(resolve => {
+      server.close(() => { resolve() })
+      for (const socket of open) socket.destroy()
+    })
+  }
+}
+
+const bind = (server: Server, host: string, port: number): Promise<void> => new Promise((resolve, reject) => {
+  server.once('error', error => { reject(new BedplateError('START_FAILED', { what: `the controller port ${host}:${port}`, reason: error.message }, error)) })
+  server.listen(port, host, () => {
+    server.removeAllListeners('error')
+    server.on('error', () => {}) // an accept that failed costs that connection
+    resolve()
+  })
+})
+
+async function answer (request: IncomingMessage, response: ServerResponse, enrol: ListenerOptions['enrol'], log: Logger): Promise<void> {
+  const say = (status: number, body: unknown) => { response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body)) }
+  try {
+    if (request.url !== '/enrol' || request.method !== 'POST') { say(404, { code: 'NOT_FOUND', message: 'There is only POST /enrol here.', details: {} }); return }
+    const chunks: Buffer[] = []
+    let size = 0
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      if ((size += chunk.length) > bodyLimit) throw new BedplateError('INVALID_REQUEST', { reason: 'the body is too large' })
+      chunks.push(chunk)
+    }
+    let body: unknown
+    try { body = JSON.parse(Buffer.concat(chunks).toString('utf8')) } catch { throw new BedplateError('INVALID_REQUEST', { reason: 'the body is not JSON' }) }
+    say(200, await enrol(body))
+  } catch (thrown) {
+    const error = thrown instanceof BedplateError ? thrown : new BedplateError('UNAVAILABLE', { reason: reasonOf(thrown) }, thrown)
+    log.warn({ address: request.socket.remoteAddress, code: error.code, reason: error.message }, 'an enrolment was refused')
+    if (!response.headersSent) say(error.status, { code: error.code, message: error.message, details: error.details })
+  }
+}

@@ -1,0 +1,219 @@
+/** The region's end: lets racks in, answers and makes calls, stores facts, publishes wanted state, and tells racks which regions there are. */
+import { X509Certificate } from 'node:crypto'
+import { BedplateError, hasCode, reasonOf } from '../errors.ts'
+import { degraded, off, running } from '../health.ts'
+import type { Service } from '../plugin.ts'
+import { createFactStore } from '../state/facts.ts'
+import { createPublisher } from '../state/publisher.ts'
+import { controllerRoles, greetController, liveRegions, registerRegion, seenControllers } from '../state/registry.ts'
+import { coreMethods } from './core-methods.ts'
+import { createRegistrar } from './enrolment.ts'
+import { halvesOf, type RegionEnd, type RegionEndOptions } from './ends.ts'
+import { fingerprint, hasRole, isOld, makeRequest } from './certificate.ts'
+import { protocol } from './frames.ts'
+import { createIdentityStore, faultOf, type Identity, type KnownRegions } from './identity.ts'
+import { createLink, type Carried, type Link } from './link.ts'
+import { listen, type Listener } from './listener.ts'
+import { wirePair } from './loopback.ts'
+import { answerCall, checkParams, checkResult, defaultTimeout, methodOf, type Answering } from './methods.ts'
+import type { Wire } from './wire.ts'
+
+const tickEvery = 5000 // ms between looks at the registry
+const forgetRegionAfter = 90 // s
+const cutOffAfter = 10_000 // ms without the database: then racks had better ask another region
+
+/** Makes the region end of this controller; nothing runs before its services start. */
+export function createRegionEnd (o: RegionEndOptions): RegionEnd {
+  const { controller, db, clock, log } = o
+  const plugins = () => halvesOf(o.halves)
+  const registrar = createRegistrar(o)
+  const store = createIdentityStore(controller.dataDirectory)
+  const publisher = createPublisher({ db, clock, log, halves: plugins })
+  const facts = createFactStore({ db, clock, log, metrics: o.metrics, halves: plugins })
+  const calls = o.metrics.counter('calls_total', 'Calls this controller made', ['plugin', 'method', 'outcome'])
+  const dropped = o.metrics.counter('frames_dropped_total', 'Frames that could not be understood')
+  const up = o.metrics.gauge('links', 'Links to racks that are up')
+  const core: Answering = {
+    manifest: coreMethods,
+    running: { rpc: { renew: (params: { csr: string }, caller: { controller: string }) => registrar.renew(caller.controller, params.csr, []) } }
+  }
+  const links = new Map<string, Link>()
+  const opening = new Set<Link>()
+  let regions: KnownRegions = []
+  let listener: Listener | undefined
+  let identity: Identity | undefined
+  let stopping: AbortController | undefined
+  let ticking: Promise<void> | undefined
+  let fault: string | undefined
+  let databaseSeen = 0
+
+  const addresses = () => o.listen.advertise.length > 0 ? o.listen.advertise : [['0.0.0.0', '::', ''].includes(o.listen.host) ? controller.hostname : o.listen.host]
+  const announce = (id: string, up: boolean) => { o.hooks.link.promise({ controller: id, up }).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'a link observer failed') }) }
+  const cutOff = () => fault !== undefined && clock.monotonic() - databaseSeen > cutOffAfter ? `this region cannot reach its database: ${fault}` : undefined
+
+  function receive (frame: Carried, link: Link): void {
+    switch (frame.t) {
+      case 'subscribe': publisher.subscribe(link, frame.positions); return
+      case 'ack': publisher.acknowledged(link, frame); return
+      case 'facts':
+        void facts.store(link.peer.controller, frame, link.signal).then(through => { if (through !== undefined) link.send({ t: 'stored', epoch: frame.epoch, through }) })
+        return
+      default: throw new BedplateError('FRAME_INVALID', { reason: `${frame.t} is for racks` })
+    }
+  }
+
+  function accept (wire: Wire, id: string): void {
+    const link = createLink({
+      wire, clock, self: { t: 'hello', protocol, controller: controller.id, roles: [...controller.roles], version: controller.version },
+      refuse: hello => hello.controller !== id ? `the certificate belongs to ${id}, not to ${hello.controller}` : undefined,
+      answer: (call, _link, signal) => answerCall([core, ...plugins()], 'region', call, { controller: id, signal }, controller.id),
+      receive,
+      dropped (reason) { dropped.inc(); log.warn({ controller: id, reason }, 'a frame was dropped') }
+    })
+    opening.add(link)
+    link.ready.then(() => {
+      const older = links.get(id)
+      links.set(id, link)
+      older?.close('replaced by a newer link')
+      up.set(links.size)
+      log.info({ controller: id, address: wire.name }, 'link up')
+      link.send({ t: 'regions', regions: [...regions] })
+      greetController(db, id, link.peer.version).catch(() => {}) // the next tick sees it again
+      if (older === undefined) announce(id, true)
+    }, () => {})
+    void link.closed.then(reason => {
+      opening.delete(link)
+      if (links.get(id) !== link) return
+      links.delete(id)
+      up.set(links.size)
+      log.info({ controller: id, reason }, 'link down')
+      announce(id, false)
+    })
+  }
+
+  /** This region's own certificate: kept while it fits, else issued anew under the same key. */
+  async function identify (): Promise<Identity> {
+    const authority = await registrar.authority()
+    const kept = await store.load()
+    if (kept !== undefined && kept.authority === authority.certificate && faultOf(kept, controller.id, clock.now()) === undefined) {
+      const certificate = new X509Certificate(kept.certificate)
+      const names = addresses().every(address => certificate.checkHost(address) !== undefined || certificate.checkIP(address) !== undefined)
+      if (names && controller.roles.every(role => hasRole(certificate, role)) && !isOld(certificate, clock.now())) return kept
+    }
+    const renewed = await registrar.renew(controller.id, await makeRequest(await store.key(), controller.id), addresses())
+    return await store.save(renewed.certificate, renewed.authority)
+  }
+
+  async function register (port: number | null): Promise<void> {
+    const certificate_sha256 = identity === undefined ? '' : fingerprint(identity.certificate)
+    await registerRegion(db, { ...controller, addresses: addresses(), rpc_port: port, certificate_sha256 })
+  }
+
+  async function tick (): Promise<void> {
+    await register(listener?.port ?? null)
+    if (identity !== undefined && isOld(new X509Certificate(identity.certificate), clock.now())) listener?.renewed(identity = await identify())
+    const there = await seenControllers(db, [...links.keys()])
+    for (const [id, link] of links) if (!there.has(id)) link.close('this controller was removed')
+    const found = (await liveRegions(db, forgetRegionAfter)).map(row => ({ controller: row.id, urls: row.addresses.map(address => urlOf(address, row.rpc_port ?? 0)) }))
+    if (JSON.stringify(found) !== JSON.stringify(regions)) {
+      regions = found
+      for (const link of links.values()) link.send({ t: 'regions', regions: [...regions] })
+    }
+    databaseSeen = clock.monotonic()
+  }
+
+  async function run (signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await clock.sleep(tickEvery, signal)
+      if (signal.aborted) return
+      try {
+        await tick()
+        fault = undefined
+      } catch (error) {
+        fault = reasonOf(error)
+        const why = cutOff()
+        if (why !== undefined) for (const link of opening) link.close(why)
+      }
+    }
+  }
+
+  const service: Service = {
+    name: 'region-links',
+    async start () {
+      if (stopping !== undefined) return
+      const own = stopping = new AbortController()
+      try {
+        await register(null) // a certificate is given to known controllers only
+        identity = await identify()
+        const opened = await listen({
+          ...o.listen, log, identity, accept,
+          refuse: async id => cutOff() ?? (await controllerRoles(db, id) === undefined ? `the controller ${id} was removed: enrol it again` : undefined),
+          enrol: async body => ({ ...await registrar.enrol(body), regions })
+        })
+        if (own.signal.aborted) { await opened.close(); return }
+        listener = opened
+        await tick()
+        ticking = run(own.signal)
+      } catch (error) {
+        await service.stop()
+        throw error
+      }
+    },
+    async stop () {
+      const was = stopping
+      if (was === undefined) return
+      was.abort()
+      for (const link of [...opening]) link.close('this region is stopping')
+      await Promise.all([ticking, listener?.close()])
+      listener = undefined
+      ticking = undefined
+      stopping = undefined
+    },
+    health: () => listener === undefined ? off('not started') : fault === undefined ? running : degraded(`the registry of controllers cannot be kept: ${fault}`)
+  }
+
+  return {
+    services: [service, publisher.service],
+    racks: () => [...links.keys()],
+    port: () => listener?.port,
+    createToken: (roles, ttlSeconds) => registrar.createToken(roles, ttlSeconds),
+    async rackStates () {
+      return (await publisher.states.list()).map(row => ({ rack: row.rack, plugin: row.plugin, position: row.position, acknowledgedAt: row.acknowledged_at, error: row.error, linked: links.has(row.rack) }))
+    },
+    loopback: () => ({
+      controller: controller.id,
+      connect () {
+        if (listener === undefined || stopping?.signal.aborted !== false) throw new BedplateError('LINK_DOWN', { controller: controller.id })
+        const why = cutOff()
+        if (why !== undefined) throw new BedplateError('UNAVAILABLE', { reason: why })
+        const [mine, theirs] = wirePair('loopback')
+        accept(mine, controller.id)
+        return theirs
+      }
+    }),
+    async call (rack, plugin, name, params, options = {}) {
+      const label = `${plugin}.${name}`
+      const method = methodOf(plugins(), plugin, name, 'rack')
+      checkParams(method, label, params)
+      const deadline = clock.monotonic() + (options.timeout ?? method.timeout ?? defaultTimeout)
+      for (let tried: Link | undefined; ;) {
+        const link = links.get(rack)
+        if (link === undefined || link === tried) { calls.inc({ plugin, method: name, outcome: 'LINK_DOWN' }); throw new BedplateError('LINK_DOWN', { controller: rack }) }
+        tried = link
+        try {
+          const result = await link.call(plugin, name, params, { timeout: Math.max(1, deadline - clock.monotonic()), signal: options.signal })
+          checkResult(method, label, rack, result)
+          calls.inc({ plugin, method: name, outcome: 'ok' })
+          return result
+        } catch (error) {
+          if (method.idempotent === true && hasCode(error, 'LINK_DOWN') && clock.monotonic() < deadline) continue // over a newer link, if the rack is back already
+          calls.inc({ plugin, method: name, outcome: error instanceof BedplateError ? error.code : 'INTERNAL' })
+          throw error
+        }
+      }
+    }
+  }
+}
+
+/** The address of a region's port as a URL; IPv6 addresses are bracketed. */
+export const urlOf = (address: string, port: number): string => `wss://${address.includes(':') ? `[${address}]` : address}:${port}`

@@ -1,0 +1,138 @@
+/** The rack's outbox: facts go to disk first, then in order to one region at a time, and leave the disk when a region has stored them. */
+import type { ActiveRack } from '../active.ts'
+import type { Clock } from '../clock.ts'
+import { BedplateError, reasonOf } from '../errors.ts'
+import { degraded, running, type Health } from '../health.ts'
+import type { Logger } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { check } from '../rpc/check.ts'
+import type { Frames } from '../rpc/frames.ts'
+import type { Link } from '../rpc/link.ts'
+import type { RackStore } from './store.ts'
+
+export interface Outbox {
+  /** Durable once it returns: one synced commit per fact. A fact that does not fit its schema is a fault of the plugin: logged, counted, dropped. Throws only when the disk does. */
+  report(plugin: string, kind: string, body: unknown): void
+  stored(link: Link, frame: Frames['stored']): void
+  /** Sends until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>
+  /** Links came or went: look again. */
+  nudge(): void
+  health(): Health
+}
+
+export interface OutboxOptions {
+  readonly store: () => RackStore, readonly halves: () => readonly ActiveRack[], readonly clock: Clock, readonly log: Logger, readonly metrics: Metrics
+  /** The links to regions that are up, the preferred first. */
+  readonly links: () => readonly Link[]
+  readonly limit?: number // rows
+  readonly patience?: number // ms without `stored` before another region is asked
+}
+
+const batch = { count: 500, size: 1024 * 1024 }
+const dropAtOnce = 1000
+
+/** Makes the outbox of one rack end. */
+export function createOutbox (o: OutboxOptions): Outbox {
+  const limit = o.limit ?? 1_000_000
+  const patience = o.patience ?? 10_000
+  const dropped = o.metrics.counter('outbox_dropped_total', 'Facts dropped because the outbox was full')
+  const invalid = o.metrics.counter('facts_invalid_total', 'Facts of this controller\'s own plugins that did not fit their schema', ['plugin'])
+  const depth = o.metrics.gauge('outbox_facts', 'Facts on this rack that no region has stored yet')
+  let lost = 0
+  let sent = 0 // the last sequence number any region was given
+  let full = false
+  let slow = false
+  let wake = Promise.withResolvers<void>()
+  let flight: { readonly link: Link, readonly through: number, readonly done: (stored: boolean) => void } | undefined
+  const nudge = () => { wake.resolve() }
+
+  function faultOf (plugin: string, kind: string, body: unknown): string | undefined {
+    const facts = o.halves().find(half => half.manifest.name === plugin)?.manifest.facts ?? {}
+    const schema = Object.hasOwn(facts, kind) ? facts[kind] : undefined
+    return schema === undefined ? 'its manifest has no such fact' : check(schema, body)
+  }
+
+  /** Sends one batch over the link; true when the region stored it. */
+  async function deliver (link: Link, frame: Frames['facts'], through: number, signal: AbortSignal): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const done = new AbortController()
+    flight = { link, through, done: resolve }
+    const ended = () => { resolve(false) }
+    signal.addEventListener('abort', ended, { once: true })
+    void link.closed.then(ended)
+    void o.clock.sleep(patience, done.signal).then(() => { if (!done.signal.aborted) { slow = true; resolve(false) } })
+    try {
+      link.send(frame)
+      sent = Math.max(sent, through)
+      return await promise
+    } finally {
+      flight = undefined
+      done.abort()
+      signal.removeEventListener('abort', ended)
+    }
+  }
+
+  async function run (signal: AbortSignal): Promise<void> {
+    let turn = 0
+    signal.addEventListener('abort', nudge, { once: true })
+    while (!signal.aborted) {
+      const seen = wake = Promise.withResolvers()
+      const links = o.links()
+      const link = links[turn % Math.max(1, links.length)]
+      try {
+        const store = o.store()
+        const items = link === undefined ? [] : store.oldest(batch.count, batch.size)
+        const [first] = items
+        const last = items.at(-1)
+        if (link === undefined || first === undefined || last === undefined) { await seen.promise; continue }
+        if (await deliver(link, { t: 'facts', epoch: store.epoch, first: first.seq, items }, last.seq, signal)) {
+          slow = false
+          full = full && store.depth() >= limit
+        } else {
+          turn++
+          await Promise.race([wake.promise, o.clock.sleep(100, signal)])
+        }
+      } catch (error) {
+        o.log.error({ reason: reasonOf(error) }, 'facts could not be sent')
+        await o.clock.sleep(1000, signal)
+      }
+    }
+    signal.removeEventListener('abort', nudge)
+  }
+
+  return {
+    report (plugin, kind, body) {
+      const fault = faultOf(plugin, kind, body)
+      if (fault !== undefined) {
+        invalid.inc({ plugin })
+        o.log.error({ plugin, kind, reason: fault }, 'a fact was not valid and was dropped')
+        return
+      }
+      const store = o.store()
+      if (store.depth() >= limit) {
+        const count = store.dropOldest(Math.max(1, Math.min(dropAtOnce, Math.floor(limit / 10))))
+        lost += count
+        dropped.inc(count)
+        if (!full) o.log.error({ ...new BedplateError('OUTBOX_FULL', { count: limit, dropped: lost }).details }, 'the outbox is full; the oldest facts are dropped')
+        full = true
+      }
+      store.append(plugin, kind, new Date(o.clock.now()).toISOString(), JSON.stringify(body) ?? 'null')
+      depth.set(store.depth())
+      nudge()
+    },
+    stored (link, frame) {
+      const store = o.store()
+      if (frame.epoch !== store.epoch || frame.through > sent) return // about another life, or more than was ever sent
+      store.settle(frame.through)
+      depth.set(store.depth())
+      if (flight?.link === link && frame.through >= flight.through) flight.done(true)
+    },
+    run,
+    nudge,
+    health () {
+      if (full) return degraded(new BedplateError('OUTBOX_FULL', { count: limit, dropped: lost }).message)
+      return slow ? degraded('no region stores the facts it is sent; is the database reachable? Facts are kept on this disk meanwhile') : running
+    }
+  }
+}
