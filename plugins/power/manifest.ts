@@ -32,10 +32,12 @@ export interface PowerOutcome { readonly machine: string, readonly action: Power
 export interface PowerService {
   /** Stores the wish in the caller's transaction; the leader carries it out, also after a crash of either side. A new wish for the same machine replaces one still waiting. `boot` sets a one-time boot device first. */
   enqueue(tx: Tx, machine: string, wish: { readonly action: PowerActionName, readonly boot?: 'network' | 'disk' }): Promise<void>
-  /** Validates against the driver's schema (POWER_PARAMETERS_INVALID) and seals the credentials. `address` may be a URL (`redfish+https://user:password@host/redfish/v1/Systems/1`). */
-  configure(tx: Tx, machine: string, driver: string, parameters: Readonly<Record<string, unknown>>): Promise<void>
+  /** Validates against the driver's schema (POWER_PARAMETERS_INVALID) and seals the credentials. `address` may be a URL (`redfish+https://user:password@host/redfish/v1/Systems/1`), which then also names the driver. A secret left out keeps its value when driver and address stay. */
+  configure(tx: Tx, machine: string, driver: string | undefined, parameters: Readonly<Record<string, unknown>>): Promise<void>
   /** Driver and parameters with secrets masked, or undefined when nothing is configured. */
   configuration(q: Query, machine: string): Promise<{ readonly driver: string, readonly parameters: Readonly<Record<string, unknown>> } | undefined>
+  /** The drivers' names, one query for many machines. */
+  drivers(q: Query, machines: readonly string[]): Promise<ReadonlyMap<string, string>>
   /** The last known states, one query for many machines. */
   states(q: Query, machines: readonly string[]): Promise<ReadonlyMap<string, { readonly state: PowerStateName, readonly checkedAt: Date | null, readonly error: string | null }>>
   /** Asks the BMC now, through a rack that reaches it, and stores the answer. */

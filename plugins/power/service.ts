@@ -1,0 +1,96 @@
+/** What power gives to other plugins on a region. */
+import { AsyncSeriesHook } from 'tapable'
+import { BedplateError } from '../../core/errors.ts'
+import type { Clock, Database, Query, Secrets, Tx } from '../../core/plugin.ts'
+import { secretFields } from './driver.ts'
+import { driverNamed } from './drivers.ts'
+import type { PowerOutcome, PowerService, PowerStateName } from './manifest.ts'
+import { checked, driverFor, split, type Parameters } from './parameters.ts'
+import type { Racks } from './racks.ts'
+import * as store from './store.ts'
+
+export interface Target { readonly machine: string, readonly driver: string, readonly parameters: Parameters, readonly state: PowerStateName, readonly error: string | null }
+export interface PowerCore extends PowerService {
+  /** How a machine is powered, secrets opened; a machine nobody has configured is powered by hand. */
+  target(q: Query, machine: string): Promise<Target>
+  opened(bmc: store.Bmc): Target
+  /** Stores what was seen and tells the hook when it is news. */
+  saw(tx: Tx, machine: string, state: PowerStateName, error: string | null): Promise<void>
+}
+
+const mask = '••••••'
+const sealedAs = (machine: string): string => `power/${machine}`
+
+export function createPower ({ db, clock, secrets, racks, timeout }: { readonly db: Database, readonly clock: Clock, readonly secrets: Secrets, readonly racks: Racks, readonly timeout: number }): PowerCore {
+  const hooks: PowerService['hooks'] = { outcome: new AsyncSeriesHook<[Tx, PowerOutcome]>(['tx', 'outcome']), state: new AsyncSeriesHook(['tx', 'change']) }
+  const now = () => new Date(clock.now())
+  const secretsOf = (bmc: store.Bmc): Parameters => bmc.secrets === null ? {} : JSON.parse(secrets.open(bmc.secrets, sealedAs(bmc.machine))) as Parameters
+
+  const power: PowerCore = {
+    hooks,
+    async enqueue (tx, machine, { action, boot }) {
+      const driver = driverNamed((await store.bmc(tx, machine))?.driver ?? 'manual')
+      if (action !== 'cycle' && !driver.actions.includes(action)) throw new BedplateError('POWER_UNSUPPORTED', { driver: driver.name, action })
+      await store.enqueue(tx, machine, action, boot ?? null, now())
+      await tx.changed('power.action', machine)
+    },
+
+    async configure (tx, machine, name, given) {
+      const driver = driverFor(name, given)
+      const before = await store.bmc(tx, machine)
+      const unmasked = Object.fromEntries(Object.entries(given).filter(([field, value]) => !(value === mask && secretFields(driver.parameters).includes(field))))
+      const parts = split(driver, checked(driver, unmasked))
+      // Kept only towards the same BMC: else whoever may change the address could have the password sent to himself.
+      const kept = before?.driver === driver.name && before.parameters.address === parts.open.address ? secretsOf(before) : {}
+      const secret = { ...kept, ...parts.secret }
+      await store.putBmc(tx, machine, driver.name, parts.open, Object.keys(secret).length === 0 ? null : secrets.seal(JSON.stringify(secret), sealedAs(machine)))
+      await tx.changed('power.machine', machine)
+    },
+
+    async configuration (q, machine) {
+      const bmc = await store.bmc(q, machine)
+      if (bmc === undefined) return undefined
+      const hidden = bmc.secrets === null ? [] : secretFields(driverNamed(bmc.driver).parameters)
+      return { driver: bmc.driver, parameters: { ...bmc.parameters, ...Object.fromEntries(hidden.map(field => [field, mask])) } }
+    },
+
+    async states (q, machines) {
+      return new Map((await store.bmcs(q, machines)).map(({ machine, state, checkedAt, error }) => [machine, { state, checkedAt, error }]))
+    },
+    async drivers (q, machines) {
+      return new Map((await store.bmcs(q, machines)).map(({ machine, driver }) => [machine, driver]))
+    },
+
+    async query (machine) {
+      const target = await power.target(db, machine)
+      if (!driverNamed(target.driver).queries) return 'unknown'
+      try {
+        const { state } = await racks.query(target, timeout)
+        await db.tx(tx => power.saw(tx, machine, state, null))
+        return state
+      } catch (error) {
+        if (error instanceof BedplateError) await db.tx(tx => power.saw(tx, machine, 'error', error.message))
+        throw error
+      }
+    },
+
+    async remove (tx, machine) {
+      await store.remove(tx, machine)
+      await tx.changed('power.machine', machine)
+    },
+
+    opened: bmc => ({ machine: bmc.machine, driver: bmc.driver, parameters: { ...bmc.parameters, ...secretsOf(bmc) }, state: bmc.state, error: bmc.error }),
+    async target (q, machine) {
+      const bmc = await store.bmc(q, machine)
+      return bmc === undefined ? { machine, driver: 'manual', parameters: {}, state: 'unknown', error: null } : power.opened(bmc)
+    },
+
+    async saw (tx, machine, state, error) {
+      const before = await store.putState(tx, machine, state, error, now())
+      if (before === undefined || before === state) return
+      await tx.changed('power.machine', machine)
+      await hooks.state.promise(tx, { machine, from: before, to: state })
+    }
+  }
+  return power
+}
