@@ -28,7 +28,7 @@ export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pul
     method: getAndHead,
     url: '/ipxe/:mac',
     exposeHeadRoute: false,
-    schema: { params: Type.Object({ mac: Type.String({ maxLength: 32 }) }), querystring: Type.Object({ arch: Type.Optional(Type.String({ maxLength: 32 })) }) },
+    schema: { params: Type.Object({ mac: Type.String({ maxLength: 32 }) }), querystring: Type.Object({ arch: Type.Optional(Type.String({ maxLength: 32, description: 'iPXE\'s ${buildarch}; matters only for machines nobody knows' })) }, { additionalProperties: true }) },
     async handler (request, reply) {
       const { mac: asked } = request.params as { mac: string }
       const { arch } = request.query as { arch?: string }

@@ -1,0 +1,30 @@
+/** What a rack is told about a machine's next boot, and what the machine's history says about a boot request. Pure. */
+import type { Static } from 'typebox'
+import type { Image } from '../images/manifest.ts'
+import type { Machine, Purpose } from '../machines/manifest.ts'
+import type { manifest } from './manifest.ts'
+import type { BootFiles, MachineEntry } from './script.ts'
+
+export const filesOf = ({ kernel, initrd, root, kernelOptions }: Image): BootFiles => ({ kernel: { ...kernel }, initrd: { ...initrd }, root: { ...root }, options: kernelOptions })
+
+/** The entry of each of the machine's MACs. `image`: what it shall run for this purpose, if there is one. `token`: of its session. */
+export function intent (machine: Machine, purpose: Exclude<Purpose, 'enlist'>, image: Image | undefined, token: string | null): MachineEntry {
+  const about = { machine: machine.id, hostname: machine.hostname, purpose }
+  switch (purpose) {
+    case 'local': return { ...about, token: null, files: null, reason: null }
+    case 'poweroff': return { ...about, token: null, files: null, reason: machine.reason ?? `it is ${machine.status}` }
+    case 'commission':
+    case 'deploy':
+    case 'release': return { ...about, token, files: image === undefined ? null : filesOf(image), reason: image === undefined ? missing(machine, purpose) : null }
+  }
+}
+
+const missing = (machine: Machine, purpose: Purpose): string =>
+  purpose === 'deploy' && machine.deployment !== null ? `Image ${machine.deployment.imageId} is gone.` : `There is no image for ${machine.architecture}.`
+
+/** One line for the machine's history. */
+export const sentence = ({ what, by, address, bytes, milliseconds, failure }: Static<typeof manifest.facts.served>): string => {
+  const over = `over ${by.toUpperCase()} by ${address}`
+  if (failure !== null) return `${what} was asked for ${over} but not sent whole (${bytes} bytes): ${failure}`
+  return `${what} was fetched ${over}: ${bytes} bytes in ${(milliseconds / 1000).toFixed(1)} s`
+}

@@ -1,0 +1,101 @@
+/** What an image consists of, as image.json says it, and whether its files are what they claim to be. Pure: the CLI and the API share it. */
+import { BedplateError } from '../../core/errors.ts'
+
+export const architectures = ['amd64', 'arm64', 'armhf', 'i386', 'ppc64el', 'riscv64', 's390x'] as const
+export const parts = ['kernel', 'initrd', 'root'] as const
+export type PartName = typeof parts[number]
+
+/** `kernel`, `initrd` and `root`: names of files beside image.json. */
+export interface Description {
+  readonly name: string, readonly os: string, readonly release: string, readonly architecture: string, readonly title: string, readonly user: string
+  readonly kernelOptions: string, readonly kernel: string, readonly initrd: string, readonly root: string
+}
+
+/** Patterns of the texts; the API takes the same. */
+export const patterns = {
+  name: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+  os: '^[a-z0-9][a-z0-9._-]{0,62}$',
+  release: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+  architecture: `^(?:${architectures.join('|')})$`,
+  title: '^[^\\x00-\\x1f\\x7f]{1,200}$',
+  user: '^[a-z_][a-z0-9_-]{0,31}$',
+  kernelOptions: '^[\\x20-\\x7e]{0,1000}$'
+} as const
+const fileName = /^(?!\.{1,2}$)[A-Za-z0-9._+-]{1,128}$/
+const meanings: Record<keyof typeof patterns, string> = {
+  name: 'letters, digits, ".", "_" and "-", at most 63',
+  os: 'lower case letters, digits, ".", "_" and "-", at most 63',
+  release: 'letters, digits, ".", "_" and "-", at most 63',
+  architecture: `one of ${architectures.join(', ')}`,
+  title: 'one line of at most 200 characters',
+  user: 'a Unix account name',
+  kernelOptions: 'one line of printable ASCII, at most 1000 characters'
+}
+const invalid = (reason: string) => new BedplateError('IMAGE_INVALID', { reason })
+
+/** Reads the text of an image.json. Throws IMAGE_INVALID naming everything that is wrong with it. `present`: the files beside it, when known. */
+export function readDescription (text: string, present?: readonly string[]): Description {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw invalid(`image.json is not JSON (${error instanceof Error ? error.message : String(error)})`)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('image.json must hold an object')
+  const given = new Map<string, unknown>(Object.entries(value))
+  if (!given.has('kernelOptions')) given.set('kernelOptions', '')
+  const problems: string[] = []
+  const take = (key: string, fits: (text: string) => boolean, meaning: string): string => {
+    const found = given.get(key)
+    given.delete(key)
+    if (found === undefined) problems.push(`"${key}" is missing (${meaning})`)
+    else if (typeof found !== 'string' || !fits(found)) problems.push(`"${key}" must be ${meaning}, not ${JSON.stringify(found)?.slice(0, 80)}`)
+    else return found
+    return ''
+  }
+  const word = (key: keyof typeof patterns) => take(key, text => new RegExp(patterns[key]).test(text), meanings[key])
+  const file = (key: PartName): string => {
+    const name = take(key, text => fileName.test(text), 'the name of a file beside image.json')
+    if (name !== '' && present !== undefined && !present.includes(name)) problems.push(`the file "${name}" (${key}) is missing; there is ${present.join(', ') || 'nothing'}`)
+    return name
+  }
+  const description: Description = {
+    name: word('name'), os: word('os'), release: word('release'), architecture: word('architecture'), title: word('title'), user: word('user'), kernelOptions: word('kernelOptions'),
+    kernel: file('kernel'), initrd: file('initrd'), root: file('root')
+  }
+  for (const key of given.keys()) problems.push(`"${key}" is not known`)
+  if (problems.length > 0) throw invalid(`in image.json ${problems.join('; ')}`)
+  return description
+}
+
+/** How many bytes of a file's beginning checkPart wants to see. */
+export const headBytes = 4096
+
+/** Throws IMAGE_INVALID unless a file that begins with `head` and has `size` bytes can be that part of an image. `name` is for the sentence. */
+export function checkPart (part: PartName, name: string, head: Uint8Array, size: number): void {
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength)
+  if (size === 0) throw invalid(`${name} (${part}) is empty`)
+  switch (part) {
+    case 'kernel': {
+      if (!isKernel(bytes)) throw invalid(`${name} is not a Linux kernel that a boot loader can start (no bzImage, EFI stub, arm64 Image or ELF header)`)
+      return
+    }
+    case 'initrd': {
+      if (!initrdMagics.some(magic => bytes.subarray(0, magic.length).equals(magic))) throw invalid(`${name} is not an initrd (no cpio archive, plain or compressed)`)
+      return
+    }
+    case 'root': {
+      if (bytes.toString('latin1', 0, 4) !== 'hsqs') throw invalid(`${name} is not a squashfs`)
+      if (bytes.length < 96) throw invalid(`${name} is cut off: a squashfs begins with 96 bytes of superblock`)
+      const used = bytes.readBigUInt64LE(40) // bytes_used of the superblock
+      if (used > BigInt(size)) throw invalid(`${name} is cut off: its squashfs has ${used} bytes, the file only ${size}`)
+    }
+  }
+}
+
+const initrdMagics = ['1f8b', '28b52ffd', 'fd377a585a00', '04224d18', '02214c18', '425a68', '303730373031', '303730373032', '5d0000'].map(hex => Buffer.from(hex, 'hex'))
+
+function isKernel (bytes: Buffer): boolean {
+  const at = (offset: number, text: string) => bytes.length >= offset + text.length && bytes.toString('latin1', offset, offset + text.length) === text
+  return at(0x202, 'HdrS') || at(0, 'MZ') || at(0x38, 'ARM\x64') || at(0, '\x7fELF') || (bytes[0] === 0x1f && bytes[1] === 0x8b)
+}
