@@ -1,0 +1,105 @@
+/** What to do about one packet: RFC 2131 section 4.3 for an authoritative server among ranked peers. Pure. */
+import type { View } from './address.ts'
+import { choose, known, open, reserved } from './address.ts'
+import { messageName, option } from './options/codes.ts'
+import { readIp, readU8 } from './options/values.ts'
+import type { Packet } from './packet.ts'
+import type { Subnet } from './segment.ts'
+import { isDynamic, subnetHolding, subnetsFor } from './segment.ts'
+
+export type Decision =
+  | { readonly kind: 'drop', readonly reason: Drop, readonly subnets?: readonly Subnet[] }
+  | { readonly kind: 'offer', readonly subnet: Subnet, readonly address: number, readonly hostname: string | null }
+  /** Acknowledge if, and only if, the region stores it; `refused`: what to do when it says no. */
+  | { readonly kind: 'bind', readonly subnet: Subnet, readonly address: number, readonly hostname: string | null, readonly refused: 'nak' | 'drop' }
+  | { readonly kind: 'nak', readonly reason: string }
+  | { readonly kind: 'inform', readonly subnet: Subnet }
+  | { readonly kind: 'decline' | 'release', readonly subnet: Subnet, readonly address: number }
+export type Drop = 'no-type' | 'not-a-request' | 'hardware' | 'foreign-relay' | 'other-server' | 'not-my-turn' | 'no-address' | 'unknown-client' | 'not-bound' | 'incomplete' | 'unanswered' | 'refused'
+
+const drop = (reason: Drop): Decision => ({ kind: 'drop', reason })
+const etherAddress = /^(?!00:00:00:00:00:00)[0-9a-f]([02468ace]):([0-9a-f]{2}:){4}[0-9a-f]{2}$/ // not zero, not a group
+
+/** `now` in ms since the epoch. */
+export function decide (view: View, packet: Packet, now: number): Decision {
+  if (packet.op !== 1) return drop('not-a-request')
+  if (!etherAddress.test(packet.mac)) return drop('hardware')
+  const type = messageName(readU8(packet.options.get(option.messageType)))
+  if (type === undefined) return drop('no-type')
+  const subnets = subnetsFor(view.segment, packet)
+  if (subnets.length === 0) return drop('foreign-relay')
+  const server = readIp(packet.options.get(option.serverId))
+  if (server !== undefined && server !== view.segment.address) return drop('other-server')
+  const requested = readIp(packet.options.get(option.requestedAddress)) ?? 0
+  switch (type) {
+    case 'DISCOVER': return discover(view, packet, subnets, requested, now)
+    case 'REQUEST': return request(view, packet, subnets, { server, requested }, now)
+    case 'DECLINE': return end('decline', view, packet.mac, requested, subnets)
+    case 'RELEASE': return end('release', view, packet.mac, packet.ciaddr, subnets)
+    case 'INFORM': return inform(packet, subnets)
+    default: return drop('not-a-request') // an OFFER, ACK or NAK from another server
+  }
+}
+
+/** The first rack answers at once; each next one only when the client has gone without an answer for a while, by its own account or by asking again. */
+export const myTurn = (view: View, packet: Packet): boolean => {
+  const { rank } = view.segment
+  return rank === 0 || packet.secs >= 4 * rank || view.asked(packet.mac) > rank
+}
+
+function discover (view: View, packet: Packet, subnets: readonly Subnet[], requested: number, now: number): Decision {
+  if (!myTurn(view, packet)) return drop('not-my-turn')
+  const choice = choose(view, subnets, packet.mac, requested, now)
+  return choice === undefined ? { kind: 'drop', reason: 'no-address', subnets } : { kind: 'offer', ...choice }
+}
+
+/** The four client states of RFC 2131 section 4.3.2, told apart by server identifier, requested address and ciaddr. */
+function request (view: View, packet: Packet, subnets: readonly Subnet[], { server, requested }: { server: number | undefined, requested: number }, now: number): Decision {
+  if (server !== undefined) return requested === 0 ? drop('incomplete') : selecting(view, packet.mac, subnets, requested, now)
+  if (packet.ciaddr !== 0) return extending(view, packet.mac, subnets, packet.ciaddr, now)
+  if (requested === 0) return drop('incomplete')
+  return rebooting(view, packet, subnets, requested, now)
+}
+
+function selecting (view: View, mac: string, subnets: readonly Subnet[], address: number, now: number): Decision {
+  const subnet = subnetHolding(subnets, address)
+  if (subnet === undefined) return { kind: 'nak', reason: 'this address is not of this network' }
+  const fixed = reserved(view, subnets, mac, now)
+  const mine = view.offerTo(mac) === address || fixed?.address === address || view.bindings(mac).some(binding => binding.address === address) || view.free(subnet.id).includes(address)
+  if (!mine || !open(view, address, mac, now)) return { kind: 'nak', reason: 'this address was not offered' }
+  return { kind: 'bind', subnet, address, hostname: fixed?.address === address ? fixed.hostname : null, refused: 'nak' }
+}
+
+/** RENEWING (unicast) and REBINDING (broadcast): every rack answers, whatever its rank; the same binding stored twice is one binding. */
+function extending (view: View, mac: string, subnets: readonly Subnet[], address: number, now: number): Decision {
+  const subnet = subnetHolding(subnets, address)
+  if (subnet === undefined) return { kind: 'nak', reason: 'this address is not of this network' }
+  const host = view.hostAt(address)
+  const ours = host?.mac === mac || view.bindings(mac).some(binding => binding.address === address)
+  // The binding may have been made by another rack a moment ago: where this one knows nothing, the region tells.
+  if (!open(view, address, mac, now) || (!ours && !isDynamic(subnet, address))) return { kind: 'nak', reason: 'this address is not yours' }
+  return { kind: 'bind', subnet, address, hostname: host?.hostname ?? null, refused: 'nak' }
+}
+
+/** INIT-REBOOT: silent about clients it knows nothing of, so that other servers may answer. */
+function rebooting (view: View, packet: Packet, subnets: readonly Subnet[], address: number, now: number): Decision {
+  if (!myTurn(view, packet)) return drop('not-my-turn')
+  const subnet = subnetHolding(subnets, address)
+  if (subnet === undefined) return { kind: 'nak', reason: 'this address is not of this network' }
+  const right = reserved(view, subnets, packet.mac, now) ?? known(view, subnets, packet.mac, now)
+  if (right === undefined) return drop('unknown-client')
+  if (right.address !== address) return { kind: 'nak', reason: 'this address is not yours' }
+  return { kind: 'bind', ...right, refused: 'nak' }
+}
+
+/** DECLINE and RELEASE count only from the client that holds the address. */
+function end (kind: 'decline' | 'release', view: View, mac: string, address: number, subnets: readonly Subnet[]): Decision {
+  const subnet = subnetHolding(subnets, address)
+  if (subnet === undefined || view.bindingAt(address)?.mac !== mac) return drop('not-bound')
+  return { kind, subnet, address }
+}
+
+function inform (packet: Packet, subnets: readonly Subnet[]): Decision {
+  const subnet = packet.ciaddr === 0 ? undefined : subnetHolding(subnets, packet.ciaddr)
+  return subnet === undefined ? drop('incomplete') : { kind: 'inform', subnet }
+}

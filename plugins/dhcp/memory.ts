@@ -1,0 +1,197 @@
+/** What a rack knows in memory: wanted state indexed for the decisions, and the short-lived offers. Time is handed in. */
+import type { Binding, Host, View } from './address.ts'
+import { parseIp } from './ipv4.ts'
+import type { WantedEntry, WantedKey } from './manifest.ts'
+import type { Segment } from './segment.ts'
+import { segmentOf } from './segment.ts'
+
+interface Offer { readonly mac: string, readonly subnet: string, readonly until: number }
+interface Asked { count: number, at: number }
+
+const offerFor = 60_000 // ms an offer is remembered
+const askedFor = 30_000 // ms without a DISCOVER after which counting starts again
+const askers = 10_000 // clients whose DISCOVERs are counted at most
+
+export class Memory {
+  readonly segments = new Map<string, Segment>()
+  private readonly hostsByAddress = new Map<number, Host>()
+  private readonly hostsByMac = new Map<string, Set<Host>>()
+  private readonly bindingsByAddress = new Map<number, Binding>()
+  private readonly bindingsByMac = new Map<string, Set<Binding>>()
+  private readonly blocks = new Map<string, readonly number[]>() // as granted
+  private readonly freeOf = new Map<string, number[]>() // what of a block can be offered now
+  private readonly offers = new Map<number, Offer>() // in the order they end
+  private readonly offersByMac = new Map<string, number>()
+  private readonly quarantine = new Map<number, number>()
+  private readonly asked = new Map<string, Asked>()
+
+  /** Takes in wanted state. Entries that cannot be read throw before anything has changed. */
+  apply (put: readonly WantedEntry[], remove: readonly WantedKey[], whole: boolean, now: number): void {
+    const segments = put.flatMap(entry => entry.kind === 'segment' ? [segmentOf(entry.id, entry.value)] : [])
+    const hosts = put.flatMap(({ kind, id, value }) => kind === 'host' ? [{ ...value, address: parseIp(id) }] : [])
+    const bindings = put.flatMap(({ kind, id, value }) => kind === 'binding' ? [{ ...value, address: parseIp(id), expires: Date.parse(value.expires) }] : [])
+    const blocks = put.flatMap(({ kind, id, value }) => kind === 'block' ? [{ subnet: id, addresses: value.addresses.map(parseIp) }] : [])
+    const gone = remove.filter(({ kind }) => kind === 'host' || kind === 'binding').map(({ kind, id }) => ({ kind, address: parseIp(id) }))
+    if (whole) for (const map of [this.segments, this.hostsByAddress, this.hostsByMac, this.bindingsByAddress, this.bindingsByMac, this.blocks, this.freeOf]) map.clear()
+    for (const { kind, id } of remove) {
+      if (kind === 'segment') this.segments.delete(id)
+      if (kind === 'block') { this.blocks.delete(id); this.freeOf.delete(id) }
+    }
+    for (const { kind, address } of gone) kind === 'host' ? this.forgetHost(address) : this.forgetBinding(address)
+    for (const segment of segments) this.segments.set(segment.vlan, segment)
+    for (const host of hosts) this.addHost(host)
+    for (const binding of bindings) this.addBinding(binding)
+    for (const { subnet, addresses } of blocks) this.setBlock(subnet, addresses, now)
+  }
+
+  view (segment: Segment, now: number): View {
+    this.endOffers(now)
+    return {
+      segment,
+      hosts: mac => [...this.hostsByMac.get(mac) ?? []],
+      hostAt: address => this.hostsByAddress.get(address),
+      bindings: mac => [...this.bindingsByMac.get(mac) ?? []],
+      bindingAt: address => this.bindingsByAddress.get(address),
+      offeredTo: address => this.offers.get(address)?.mac,
+      offerTo: mac => this.offersByMac.get(mac),
+      quarantined: address => (this.quarantine.get(address) ?? 0) > now,
+      free: subnet => this.freeOf.get(subnet) ?? [],
+      asked: mac => this.asked.get(mac)?.count ?? 0
+    }
+  }
+
+  /** How many addresses of a subnet this rack could offer now. */
+  freeCount (subnet: string): number { return this.freeOf.get(subnet)?.length ?? 0 }
+
+  /** Adds granted addresses to the subnet's block. */
+  grant (subnet: string, addresses: readonly number[], now: number): void {
+    this.setBlock(subnet, [...new Set([...this.blocks.get(subnet) ?? [], ...addresses])], now)
+  }
+
+  /** Remembers that an address was offered, so that nobody else is offered it for a minute. */
+  offer (address: number, subnet: string, mac: string, now: number): void {
+    const before = this.offersByMac.get(mac)
+    if (before !== undefined && before !== address) this.endOffer(before)
+    this.offers.delete(address)
+    this.offers.set(address, { mac, subnet, until: now + offerFor })
+    this.offersByMac.set(mac, address)
+    this.takeFree(subnet, address)
+  }
+
+  /** The client took another server's offer: ours is void, and it is not waiting any more. */
+  tookAnother (mac: string): void {
+    this.asked.delete(mac)
+    const address = this.offersByMac.get(mac)
+    if (address !== undefined) this.endOffer(address)
+  }
+
+  /** Counts a DISCOVER. Bounded: beyond `askers` clients the one counted longest ago is forgotten. */
+  ask (mac: string, now: number): void {
+    const before = this.asked.get(mac)
+    this.asked.delete(mac)
+    this.asked.set(mac, { count: before !== undefined && now - before.at < askedFor ? before.count + 1 : 1, at: now })
+    if (this.asked.size <= askers) return
+    for (const oldest of this.asked.keys()) { this.asked.delete(oldest); break }
+  }
+
+  /** A binding was stored: the address leaves the block and the offers. */
+  bound (binding: Binding): void {
+    this.asked.delete(binding.mac)
+    this.dropOffer(binding.address)
+    this.leaveBlock(binding.address, binding.subnet)
+    this.addBinding(binding)
+  }
+
+  /** The region gave this address to somebody else: it is no longer ours to offer. */
+  refused (address: number, subnet: string): void {
+    this.dropOffer(address)
+    this.leaveBlock(address, subnet)
+  }
+
+  /** The client gave the address back: it is still its favourite, but no longer bound. */
+  released (address: number, now: number): void {
+    const binding = this.bindingsByAddress.get(address)
+    if (binding !== undefined) this.addBinding({ ...binding, expires: Math.min(binding.expires, now) })
+  }
+
+  /** A client found the address in use: nobody gets it until `until`. */
+  declined (address: number, until: number, now: number): void {
+    for (const [old, end] of this.quarantine) if (end <= now) this.quarantine.delete(old)
+    this.forgetBinding(address)
+    this.dropOffer(address)
+    this.quarantine.set(address, until)
+    for (const [subnet] of this.blocks) this.takeFree(subnet, address)
+  }
+
+  private addHost (host: Host): void {
+    this.forgetHost(host.address)
+    this.hostsByAddress.set(host.address, host)
+    const own = this.hostsByMac.get(host.mac)
+    if (own === undefined) this.hostsByMac.set(host.mac, new Set([host]))
+    else own.add(host)
+  }
+
+  private forgetHost (address: number): void { forget(address, this.hostsByAddress, this.hostsByMac) }
+
+  private addBinding (binding: Binding): void {
+    this.forgetBinding(binding.address)
+    this.bindingsByAddress.set(binding.address, binding)
+    const own = this.bindingsByMac.get(binding.mac)
+    if (own === undefined) this.bindingsByMac.set(binding.mac, new Set([binding]))
+    else own.add(binding)
+  }
+
+  private forgetBinding (address: number): void { forget(address, this.bindingsByAddress, this.bindingsByMac) }
+
+  private setBlock (subnet: string, addresses: readonly number[], now: number): void {
+    this.blocks.set(subnet, addresses)
+    this.freeOf.set(subnet, addresses.filter(address => this.isFree(address, now)))
+  }
+
+  private isFree (address: number, now: number): boolean {
+    const binding = this.bindingsByAddress.get(address)
+    return !this.offers.has(address) && (binding === undefined || binding.expires <= now) && (this.quarantine.get(address) ?? 0) <= now
+  }
+
+  private leaveBlock (address: number, subnet: string): void {
+    this.takeFree(subnet, address)
+    const block = this.blocks.get(subnet)
+    if (block?.includes(address)) this.blocks.set(subnet, block.filter(other => other !== address))
+  }
+
+  private takeFree (subnet: string, address: number): void {
+    const free = this.freeOf.get(subnet)
+    const at = free?.indexOf(address) ?? -1
+    if (at !== -1) free?.splice(at, 1)
+  }
+
+  private dropOffer (address: number): Offer | undefined {
+    const offer = this.offers.get(address)
+    if (offer === undefined) return undefined
+    this.offers.delete(address)
+    if (this.offersByMac.get(offer.mac) === address) this.offersByMac.delete(offer.mac)
+    return offer
+  }
+
+  /** Ends an offer and gives its address back to the block it came from, if it came from one. */
+  private endOffer (address: number): void {
+    const offer = this.dropOffer(address)
+    if (offer !== undefined && this.blocks.get(offer.subnet)?.includes(address)) this.freeOf.get(offer.subnet)?.push(address)
+  }
+
+  private endOffers (now: number): void {
+    for (const [address, { until }] of this.offers) {
+      if (until > now) return
+      this.endOffer(address)
+    }
+  }
+}
+
+function forget<T extends { readonly mac: string }> (address: number, byAddress: Map<number, T>, byMac: Map<string, Set<T>>): void {
+  const known = byAddress.get(address)
+  if (known === undefined) return
+  byAddress.delete(address)
+  const own = byMac.get(known.mac)
+  own?.delete(known)
+  if (own?.size === 0) byMac.delete(known.mac)
+}

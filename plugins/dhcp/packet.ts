@@ -1,0 +1,111 @@
+/** A DHCPv4 message and its bytes (RFC 2131 section 2, RFC 2132, RFC 3396). Pure: reads every hostile input to a packet or to PACKET_INVALID. */
+import { BedplateError } from '../../core/errors.ts'
+import type { Options } from './options/area.ts'
+import { readOptions, sizeOf, writeOption } from './options/area.ts'
+import { option } from './options/codes.ts'
+import { readU8 } from './options/values.ts'
+
+export interface Packet {
+  readonly op: number // 1 from clients, 2 from servers
+  readonly htype: number
+  readonly hops: number
+  readonly xid: number
+  readonly secs: number
+  readonly flags: number
+  readonly ciaddr: number
+  readonly yiaddr: number
+  readonly siaddr: number
+  readonly giaddr: number
+  readonly mac: string // chaddr, hlen bytes: lower case, colons
+  readonly sname: string // empty when it carried options
+  readonly file: string
+  readonly options: Options
+}
+
+export const broadcastFlag = 0x8000
+const header = 240 // with the cookie
+const cookie = 0x63825363
+const smallest = 300 // BOOTP's; some clients and relays drop anything shorter
+
+const invalid = (kind: string, reason: string) => new BedplateError('PACKET_INVALID', { protocol: 'DHCP', kind, reason })
+const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+function macText (data: Buffer, from: number, length: number): string {
+  let text = ''
+  for (let i = 0; i < length; i++) text += (i === 0 ? '' : ':') + (hex[data[from + i] as number] as string)
+  return text
+}
+
+function fieldText (data: Buffer, from: number, length: number): string {
+  const end = data.indexOf(0, from)
+  return data.toString('latin1', from, end === -1 || end > from + length ? from + length : end)
+}
+
+/** Reads one message. Throws PACKET_INVALID; `details.kind` is a short word for counting. */
+export function decode (data: Buffer): Packet {
+  if (data.length < header) throw invalid('short', `${data.length} bytes, at least ${header} are needed`)
+  const op = data[0] as number
+  if (op !== 1 && op !== 2) throw invalid('operation', `operation ${op}`)
+  if (data.readUInt32BE(236) !== cookie) throw invalid('cookie', 'no magic cookie')
+  const length = data[2] as number
+  if (length > 16) throw invalid('hardware', `a hardware address of ${length} bytes`)
+  const options = new Map<number, Buffer>()
+  readOptions(data.subarray(header), options)
+  const overload = readU8(options.get(option.overload)) ?? 0
+  // RFC 3396 section 5: the parts of an option follow each other in the order options, file, sname.
+  if (overload & 1) readOptions(data.subarray(108, 236), options)
+  if (overload & 2) readOptions(data.subarray(44, 108), options)
+  return {
+    op,
+    htype: data[1] as number,
+    hops: data[3] as number,
+    xid: data.readUInt32BE(4),
+    secs: data.readUInt16BE(8),
+    flags: data.readUInt16BE(10),
+    ciaddr: data.readUInt32BE(12),
+    yiaddr: data.readUInt32BE(16),
+    siaddr: data.readUInt32BE(20),
+    giaddr: data.readUInt32BE(24),
+    mac: macText(data, 28, length),
+    sname: overload & 2 ? '' : fieldText(data, 44, 64),
+    file: overload & 1 ? '' : fieldText(data, 108, 128),
+    options
+  }
+}
+
+/**
+ * Writes one message of at most `limit` bytes. Options are written in the order of the map, the relay's last (RFC 3046 section 2.1);
+ * what does not fit is left out, so put what matters first. `sname` and `file` are cut to their fields.
+ */
+export function encode (packet: Packet, limit = 65_507): Buffer {
+  const relay = packet.options.get(option.relay)
+  let room = limit - header - 1 - (relay === undefined ? 0 : sizeOf(relay))
+  const chosen: [number, Buffer][] = []
+  for (const [code, value] of packet.options) {
+    if (code === option.relay || code === option.pad || code === option.end || sizeOf(value) > room) continue
+    chosen.push([code, value])
+    room -= sizeOf(value)
+  }
+  if (relay !== undefined) chosen.push([option.relay, relay])
+  const data = Buffer.alloc(Math.max(smallest, header + 1 + chosen.reduce((sum, [, value]) => sum + sizeOf(value), 0)))
+  const mac = packet.mac === '' ? [] : packet.mac.split(':').map(byte => Number.parseInt(byte, 16))
+  data[0] = packet.op
+  data[1] = packet.htype
+  data[2] = mac.length
+  data[3] = packet.hops
+  data.writeUInt32BE(packet.xid, 4)
+  data.writeUInt16BE(packet.secs, 8)
+  data.writeUInt16BE(packet.flags, 10)
+  data.writeUInt32BE(packet.ciaddr, 12)
+  data.writeUInt32BE(packet.yiaddr, 16)
+  data.writeUInt32BE(packet.siaddr, 20)
+  data.writeUInt32BE(packet.giaddr, 24)
+  data.set(mac.slice(0, 16), 28)
+  data.write(packet.sname.slice(0, 63), 44, 'latin1')
+  data.write(packet.file.slice(0, 127), 108, 'latin1')
+  data.writeUInt32BE(cookie, 236)
+  let at = header
+  for (const [code, value] of chosen) at = writeOption(data, at, code, value)
+  data[at] = option.end
+  return data
+}

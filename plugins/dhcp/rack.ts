@@ -1,0 +1,83 @@
+/** dhcp on a rack: answers the clients of the VLANs it is wanted on. */
+import { reasonOf } from '../../core/errors.ts'
+import { dead, degraded, off, running } from '../../core/health.ts'
+import type { Health } from '../../core/health.ts'
+import { defineRack } from '../../core/plugin.ts'
+import type { Service } from '../../core/plugin.ts'
+import { Blocks } from './blocks.ts'
+import { manifest } from './manifest.ts'
+import { Memory } from './memory.ts'
+import { Server } from './server.ts'
+import { Sockets } from './socket.ts'
+import { createTraffic } from './traffic.ts'
+import { Wishes } from './wishes.ts'
+
+export default defineRack(manifest, {
+  requires: {},
+  provides: {},
+  setup ({ config, log, clock, metrics, region, report }) {
+    const traffic = createTraffic(metrics)
+    const memory = new Memory()
+    let unstored: string | undefined // why the last batch of bindings was not stored
+    const wishes = new Wishes({
+      call: async batch => (await region.bind({ wishes: [...batch] })).answers,
+      batched (count, seconds, failure) {
+        traffic.bound(count, seconds)
+        unstored = failure === undefined ? undefined : reasonOf(failure)
+        if (failure !== undefined) log.warn({ count, reason: unstored }, 'bindings were not stored, so their clients were not answered')
+      },
+      monotonic: clock.monotonic
+    })
+    const blocks = new Blocks({ memory, grant: region.grant, low: Math.ceil(config.blockSize / 2), log, clock })
+    const server = new Server({ memory, wishes, blocks, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds })
+    const segmentOn = (device: string) => {
+      for (const segment of memory.segments.values()) if (segment.interface === device) return segment
+      return undefined
+    }
+    const sockets = new Sockets({
+      log,
+      received (device, data, send) {
+        const segment = segmentOn(device)
+        if (segment === undefined) traffic.dropped('no-segment')
+        else server.receive(segment, data, send)
+      }
+    })
+    let serving = false
+    const refill = () => { for (const { subnets } of memory.segments.values()) for (const { id, dynamic } of subnets) if (dynamic.length > 0) blocks.refill(id) }
+    const devices = () => new Set([...memory.segments.values()].map(segment => segment.interface))
+    const sync = async () => {
+      if (serving) refill()
+      await sockets.serve(serving ? devices() : new Set())
+    }
+    const service: Service = {
+      name: 'dhcp',
+      async start (signal) {
+        if (signal.aborted) return
+        serving = true
+        await sync()
+      },
+      async stop () {
+        serving = false
+        await sync()
+      },
+      health (): Health {
+        if (!serving) return off('not started')
+        if (memory.segments.size === 0) return off('DHCP is enabled on no VLAN of this rack.')
+        const clashes = [...memory.segments.values()].filter(segment => segmentOn(segment.interface) !== segment).map(({ vlan, interface: device }) => `VLAN ${vlan} shares ${device} with another VLAN and is not served; give it an interface of its own`)
+        const problems = [...sockets.problems.values(), ...clashes]
+        if (problems.length > 0) return (sockets.problems.size === devices().size ? dead : degraded)(problems.join('; '))
+        return unstored === undefined ? running : degraded(`The regions do not store bindings, so new leases are not acknowledged: ${unstored}`)
+      }
+    }
+    return {
+      provides: {},
+      rpc: {},
+      services: [service],
+      apply (change, whole) {
+        memory.apply(change.put, change.remove, whole, clock.now())
+        if (serving) void sync()
+      },
+      reconcile: sync
+    }
+  }
+})

@@ -1,0 +1,59 @@
+/** dhcp on a region: stores bindings, grants blocks, and tells each rack what it serves. */
+import { BedplateError } from '../../core/errors.ts'
+import { defineRegion } from '../../core/plugin.ts'
+import { Network } from '../network/manifest.ts'
+import { routes } from './api.ts'
+import { manifest } from './manifest.ts'
+import { bind, grant, listVlans, quarantine, release, trimBlocks } from './store.ts'
+import { ranked, touchedBy, wantedBy } from './wanted.ts'
+
+export default defineRegion(manifest, {
+  requires: { network: Network },
+  provides: {},
+  setup ({ config, db, deps: { network } }) {
+    /** Takes back what lies outside every range by now, and the blocks of racks that do not serve a VLAN any more. */
+    const trim = () => db.tx(async tx => {
+      const [vlans, subnets, attachments] = [await listVlans(tx), await network.subnets(tx), await network.attachments(tx)]
+      const kept = vlans.filter(({ enabled }) => enabled).flatMap(vlan => {
+        const racks = ranked(vlan, attachments.filter(({ vlanId }) => vlanId === vlan.id))
+        const own = subnets.filter(({ vlanId, family }) => vlanId === vlan.id && family === 4)
+        return own.flatMap(({ id, ranges }) => ranges.filter(({ kind }) => kind === 'dynamic').flatMap(({ start, end }) => racks.map(rack => ({ subnet: id, rack, start, end }))))
+      })
+      for (const subnet of await trimBlocks(tx, kept)) await tx.changed('dhcp.block', subnet)
+    })
+    return {
+      provides: {},
+      services: [],
+      routes: routes(db, network),
+      rpc: {
+        bind: ({ wishes }, { controller }) => db.tx(async tx => {
+          const answers = await bind(tx, controller, wishes)
+          for (const [index, { address }] of wishes.entries()) if (answers[index]?.stored) await tx.changed('dhcp.binding', address)
+          return { answers }
+        }),
+        grant: ({ subnet: id }, { controller }) => db.tx(async tx => {
+          const [subnet] = await network.subnets(tx, { ids: [id] })
+          if (subnet === undefined) throw new BedplateError('NOT_FOUND', { what: 'subnet', id })
+          const [vlan] = await listVlans(tx, [subnet.vlanId])
+          const attachments = await network.attachments(tx, { vlanId: subnet.vlanId })
+          const racks = vlan?.enabled ? ranked(vlan, attachments) : []
+          if (!racks.includes(controller)) return { addresses: [] }
+          const setAside = await network.addresses(tx, { subnetIds: [id] })
+          const taken = [...setAside.map(({ address }) => address), ...attachments.map(({ address }) => address), ...subnet.gateway === null ? [] : [subnet.gateway], ...subnet.dnsServers]
+          const ranges = subnet.ranges.filter(({ kind }) => kind === 'dynamic')
+          const addresses = await grant(tx, controller, id, { ranges, taken, racks: racks.length, most: config.blockSize })
+          if (addresses.length > 0) await tx.changed('dhcp.block', id)
+          return { addresses }
+        })
+      },
+      wanted: (rack, keys) => wantedBy(db, network, rack, config.leaseSeconds, keys),
+      touches: changes => touchedBy(db, network, changes),
+      async facts (tx, _rack, batch) {
+        const ended = (kind: 'released' | 'declined') => batch.flatMap(fact => fact.kind === kind ? [{ address: fact.body.address, mac: fact.body.mac, at: fact.at }] : [])
+        const touched = [...await release(tx, ended('released')), ...await quarantine(tx, ended('declined'), config.quarantineSeconds)]
+        for (const address of touched) await tx.changed('dhcp.binding', address)
+      },
+      reconcile: trim
+    }
+  }
+})

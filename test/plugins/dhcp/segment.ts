@@ -1,0 +1,141 @@
+/** A segment for tests with real clients: a switch, racks and clients, each in a namespace of its own. */
+import type { ChildProcess } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Answer, WantedEntry, Wish } from '../../../plugins/dhcp/manifest.ts'
+import { createNetwork } from '../../kit/network.ts'
+import type { Namespace, TestNetwork } from '../../kit/network.ts'
+import { until } from '../../kit/wait.ts'
+import type { Down, Up } from './rack-process.ts'
+
+/** What stands in for the region: everything beyond the RPC boundary. */
+export interface FakeRegion {
+  bind(wishes: readonly Wish[]): Promise<readonly Answer[]> | readonly Answer[]
+  grant(subnet: string): Promise<readonly string[]> | readonly string[]
+  report?(kind: string, body: { address: string, subnet: string, mac: string }): void
+}
+export interface RackProcess {
+  readonly namespace: Namespace
+  readonly child: ChildProcess
+  apply(put: readonly WantedEntry[], whole?: boolean): Promise<void>
+  ask(type: 'start' | 'stop' | 'reconcile' | 'health' | 'metrics'): Promise<unknown>
+}
+export interface TestClient {
+  readonly namespace: Namespace
+  /** One line per event, as the client's own script was told: `bound 192.0.2.100 …`. */
+  events(): Promise<string[]>
+  udhcpc(...args: string[]): ChildProcess
+  dhclient(...args: string[]): ChildProcess
+}
+export interface TestSegment {
+  readonly network: TestNetwork
+  readonly folder: string
+  rack(address: string, region: FakeRegion): Promise<RackProcess>
+  client(mac?: string): Promise<TestClient>
+  destroy(): Promise<void>
+}
+
+const script = `#!/bin/sh
+# Told by udhcpc in $1 and by dhclient in $reason.
+event=\${1:-$reason}; address=\${ip:-$new_ip_address}
+case "$event" in
+  bound|renew|BOUND|RENEW|REBIND|REBOOT) ip addr flush dev eth0; ip addr add "$address/24" dev eth0;;
+  deconfig|EXPIRE|RELEASE|STOP) ip addr flush dev eth0;;
+esac
+echo "$event $address server=\${serverid:-$new_dhcp_server_identifier} mask=\${subnet:-$new_subnet_mask} router=\${router:-$new_routers} dns=\${dns:-$new_domain_name_servers} hostname=\${hostname:-$new_host_name}" >> "$LOG"
+`
+
+export async function createSegment (): Promise<TestSegment> {
+  const network = await createNetwork()
+  const folder = await mkdtemp(join(tmpdir(), 'bedplate-dhcp-'))
+  await writeFile(join(folder, 'script'), script, { mode: 0o755 })
+  const wire = await network.namespace()
+  await network.bridge(wire, 'br0')
+  let ports = 0
+  const plug = async (addresses: readonly string[], mac?: string) => {
+    const namespace = await network.namespace()
+    await network.cable({ namespace, name: 'eth0', addresses, ...(mac === undefined ? {} : { mac }) }, { namespace: wire, name: `port${++ports}`, bridge: 'br0' })
+    return namespace
+  }
+  return {
+    network,
+    folder,
+    async rack (address, region) {
+      const namespace = await plug([address])
+      const child = namespace.node(join(import.meta.dirname, 'rack-process.ts'))
+      const done = new Map<string, unknown[]>()
+      child.on('message', (message: Up) => {
+        if (message.type === 'done') done.set(message.of, [...done.get(message.of) ?? [], message.value])
+        else if (message.type === 'report') region.report?.(message.kind, message.body as { address: string, subnet: string, mac: string })
+        else {
+          const answer = (body: Pick<Extract<Down, { type: 'answer' }>, 'result' | 'failure'>) => { if (child.connected) child.send({ type: 'answer', id: message.id, ...body } satisfies Down) }
+          const { id: _, method, params } = message
+          const call = async () => method === 'bind' ? { answers: await region.bind((params as { wishes: Wish[] }).wishes) } : { addresses: await region.grant((params as { subnet: string }).subnet) }
+          call().then(result => { answer({ result }) }, (error: unknown) => { answer({ failure: String(error) }) })
+        }
+      })
+      await until(() => done.has('ready'), { what: 'the rack process runs', timeout: 15_000 })
+      const act = async (message: Down) => {
+        done.delete(message.type)
+        child.send(message)
+        return (await until(() => done.get(message.type), { what: `the rack has done: ${message.type}` }))[0]
+      }
+      return { namespace, child, apply: async (put, whole = false) => { await act({ type: 'apply', change: { put, remove: [] }, whole }) }, ask: type => act({ type }) }
+    },
+    async client (mac) {
+      const namespace = await plug([], mac)
+      const log = join(folder, `${namespace.name}.log`)
+      await writeFile(log, '')
+      const env = { ...process.env, LOG: log }
+      return {
+        namespace,
+        events: async () => (await readFile(log, 'utf8')).split('\n').filter(Boolean),
+        udhcpc: (...args) => namespace.spawn(['busybox', 'udhcpc', '-f', '-i', 'eth0', '-s', join(folder, 'script'), '-t', '10', '-T', '1', ...args], { env, stdio: 'ignore' }),
+        dhclient: (...args) => namespace.spawn(['dhclient', '-d', '-sf', join(folder, 'script'), '-e', `LOG=${log}`, '-lf', join(folder, `${namespace.name}.leases`), '-pf', join(folder, `${namespace.name}.pid`), '-cf', '/dev/null', ...args, 'eth0'], { env, stdio: 'ignore' })
+      }
+    },
+    async destroy () {
+      await network.destroy()
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+/** A region that keeps bindings in memory, as the real one keeps them in PostgreSQL. */
+export function memoryRegion (options: { readonly pool?: readonly string[], readonly seconds?: number } = {}): FakeRegion & { readonly bindings: Map<string, Wish>, readonly reports: { kind: string, address: string, mac: string }[], down: boolean, readonly batches: number[] } {
+  const bindings = new Map<string, Wish>()
+  const free = [...options.pool ?? Array.from({ length: 50 }, (_, index) => `192.0.2.${100 + index}`)]
+  const region = {
+    bindings,
+    reports: [] as { kind: string, address: string, mac: string }[],
+    batches: [] as number[],
+    down: false,
+    bind (wishes: readonly Wish[]) {
+      if (region.down) throw new Error('no region answers')
+      region.batches.push(wishes.length)
+      return wishes.map((wish): Answer => {
+        const holder = bindings.get(wish.address)
+        if (holder !== undefined && holder.mac !== wish.mac) return { stored: false, expires: null, reason: 'taken' }
+        bindings.set(wish.address, wish)
+        return { stored: true, expires: new Date(Date.now() + wish.seconds * 1000).toISOString(), reason: null }
+      })
+    },
+    grant: () => free.splice(0, 8),
+    report (kind: string, { address, mac }: { address: string, mac: string }) {
+      region.reports.push({ kind, address, mac })
+      bindings.delete(address)
+    }
+  }
+  return region
+}
+
+/** The wanted entry of the segment these tests run on. */
+export const segmentEntry = (address: string, changes: { rank?: number, leaseSeconds?: number, interface?: string } = {}): WantedEntry => ({
+  kind: 'segment',
+  id: '1',
+  value: {
+    interface: changes.interface ?? 'eth0', address, rank: changes.rank ?? 0, mtu: 1500,
+    subnets: [{ id: 's1', cidr: '192.0.2.0/24', gateway: '192.0.2.1', dnsServers: ['192.0.2.53'], dynamic: [{ start: '192.0.2.100', end: '192.0.2.199' }], leaseSeconds: changes.leaseSeconds ?? 600 }]
+  }
+})
