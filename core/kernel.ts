@@ -78,7 +78,11 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
   const hooks = createHooks()
   const metrics = createMetrics({ process: options.processMetrics ?? false })
   const steps = createSteps(clock, options.log)
-  const within = <T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> => withDeadline(clock, startTimeout, 'START_TIMEOUT', what, work, signal)
+  const within = (what: string, work: (signal: AbortSignal) => Promise<void> | undefined): Promise<void> => withDeadline(clock, startTimeout, 'START_TIMEOUT', what, async inner => {
+    try { await work(inner) } catch (cause) {
+      throw cause instanceof BedplateError ? cause : new BedplateError('START_FAILED', { what, reason: reasonOf(cause) }, cause)
+    }
+  }, signal)
   let phase: Phase = 'starting'
 
   try {
@@ -158,7 +162,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
         const name = halfName({ role, manifest })
         // Undone even when the start below fails half-way: stop must cope with that.
         if (running.stop !== undefined) steps.undo(name, () => running.stop?.(), stopTimeout)
-        if (running.start !== undefined) await steps.run(name, () => within(`${name} start`, signal => running.start?.(signal) ?? Promise.resolve()))
+        if (running.start !== undefined) await steps.run(name, () => within(`${name} start`, signal => running.start?.(signal)))
       }
       if (rack !== undefined) await steps.run('restore', () => rack.restore())
       for (const { role, manifest, running } of active) await supervise(halfName({ role, manifest }), { plugin: manifest.name, role }, running.services)
@@ -194,9 +198,9 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     else options.signal?.addEventListener('abort', () => void stop(), { once: true })
     return { controller, hooks, hosts, status, stop, stopped, ...(region === undefined ? {} : { region: region.end, db: region.db }) }
   } catch (cause) {
+    const first = cause instanceof BedplateError ? cause : signal.aborted ? new BedplateError('UNAVAILABLE', { reason: 'Bedplate was stopped while it started' }, cause) : new BedplateError('START_FAILED', { what: 'Bedplate', reason: reasonOf(cause) }, cause)
     phase = 'stopping'
     stopping.abort()
-    const first = cause instanceof BedplateError ? cause : signal.aborted ? new BedplateError('UNAVAILABLE', { reason: 'Bedplate was stopped while it started' }, cause) : new BedplateError('START_FAILED', { what: 'Bedplate', reason: reasonOf(cause) }, cause)
     const later = await steps.undoAll()
     if (later.length === 0) throw first
     throw new BedplateError('START_FAILED', { what: 'Bedplate', reason: [first, ...later].map(reasonOf).join(' ') }, new AggregateError([first, ...later]))
