@@ -47,20 +47,24 @@ export async function startEmbedded ({ dataDirectory, log, settings = {}, system
   const home = await realpath(dataDirectory)
   const account = await accountFor(await realpath(join(home, 'postgresql')).catch(() => join(home, 'postgresql')))
   const data = await place(home, account, system)
-  const running = await adopt(data)
-  if (running) {
-    log.info({ data, pid: running.pid }, 'the embedded PostgreSQL is running already; adopting it')
-    return { ...running, data, adopted: true, stop: () => stop(data, log) }
+  const adopted = async (): Promise<Embedded | undefined> => {
+    const running = await adopt(data)
+    if (running) log.info({ data, pid: running.pid }, 'the embedded PostgreSQL is running already; adopting it')
+    return running && { connection: running.connection, data, adopted: true, stop: () => stop(data, log) }
   }
+  const running = await adopted()
+  if (running) return running
   const native = await binariesFor(account, account.identity.uid === undefined ? home : system, log, binaries)
-  await initialise(native, data, account, log)
+  await initialise(native, data, account, log, settings.fsync !== 'off')
   const host = await socketDirectory(data, account)
   for (let attempt = 1; ; attempt++) {
     const reason = await launch(native, data, host, account, settings)
     if (reason === undefined) break
-    // After kill -9 of the server itself, its last processes hold its shared memory for a moment.
+    // After kill -9 of the server itself, its last processes hold its shared memory for a moment; or another daemon was first.
     if (attempt === 10 || !/shared memory block|lock file/.test(reason)) throw failed(`${reason} (its log is in ${join(data, 'log')})`)
     await sleep(500)
+    const other = await adopted()
+    if (other) return other
   }
   const connection = { host, port, database: name, user: name }
   await createDatabase(connection)
@@ -91,9 +95,13 @@ async function adopt (data: string): Promise<{ connection: Connection, pid: numb
   const deadline = Date.now() + startDeadline
   for (;;) {
     const found = await postmasterOf(data)
+    if (!found && Date.now() < deadline - startDeadline + 1000 && await readFile(join(data, 'postmaster.pid')).then(() => true, () => false)) {
+      await sleep(50) // a server that is starting has yet to write it; a crash at that moment leaves it empty
+      continue
+    }
     if (!found || !await serves(found.pid, data)) {
-      // PostgreSQL would believe a stale file whose number another of its processes has by now.
-      if (found) await rm(join(data, 'postmaster.pid'), { force: true })
+      // PostgreSQL would give up at an empty file, and believe a stale one whose number another of its processes has by now.
+      await rm(join(data, 'postmaster.pid'), { force: true })
       return undefined
     }
     const connection = { host: found.socketDirectory, port: found.port, database: name, user: name }
@@ -104,7 +112,7 @@ async function adopt (data: string): Promise<{ connection: Connection, pid: numb
   }
 }
 
-async function initialise (native: string, data: string, account: Account, log: Logger): Promise<void> {
+async function initialise (native: string, data: string, account: Account, log: Logger, sync: boolean): Promise<void> {
   const version = await readFile(join(data, 'PG_VERSION'), 'utf8').catch(() => undefined)
   if (version !== undefined) return
   log.info({ data }, 'creating the database: this takes a few seconds, once')
@@ -113,7 +121,7 @@ async function initialise (native: string, data: string, account: Account, log: 
   await mkdir(fresh, { mode: 0o700 })
   const { uid, gid } = account.identity
   if (uid !== undefined) await chown(fresh, uid, gid ?? uid)
-  const result = await finish(join(native, 'bin/initdb'), ['-D', fresh, '-U', name, '-E', 'UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '-A', 'peer', '--no-instructions'], account)
+  const result = await finish(join(native, 'bin/initdb'), ['-D', fresh, '-U', name, '-E', 'UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '-A', 'peer', '--no-instructions', ...(sync ? [] : ['--no-sync'])], account)
   if (result.code !== 0) {
     await rm(fresh, { recursive: true, force: true })
     throw failed(`initdb: ${result.output}`)
@@ -178,7 +186,7 @@ async function launch (native: string, data: string, host: string, account: Acco
   try {
     while (ended === undefined) {
       const found = await postmasterOf(data)
-      if (found?.status === 'ready') return undefined
+      if (found?.status === 'ready' || found?.status === 'standby') return undefined
       if (Date.now() > deadline) { child.kill('SIGQUIT'); return `it was not ready within ${startDeadline / 1000} s` }
       await sleep(20)
     }
