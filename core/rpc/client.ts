@@ -9,7 +9,7 @@ import { createWanted } from '../state/wanted.ts'
 import { isOld, makeRequest } from './certificate.ts'
 import { coreMethods } from './core-methods.ts'
 import { halvesOf, type RackEnd, type RackEndOptions } from './ends.ts'
-import { protocol } from './frames.ts'
+import { protocol, type Hello } from './frames.ts'
 import { createIdentityStore, faultOf, type Identity, type KnownRegions } from './identity.ts'
 import { enrol } from './joining.ts'
 import { createLink, type Carried, type Link } from './link.ts'
@@ -72,9 +72,9 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
     }
   }
 
-  const link = (wire: Wire): Link => createLink({
-    wire, clock, self: { t: 'hello', protocol, controller: controller.id, roles: [...controller.roles], version: controller.version, epoch: store().epoch },
-    refuse: hello => hello.roles.includes('region') ? undefined : `${hello.controller} is not a region`,
+  const link = (wire: Wire, refuse: (peer: Hello) => string | undefined): Link => createLink({
+    wire, clock, second: true, self: { t: 'hello', protocol, controller: controller.id, roles: [...controller.roles], version: controller.version, epoch: store().epoch },
+    refuse: hello => hello.roles.includes('region') ? refuse(hello) : `${hello.controller} is not a region`,
     answer: (call, from, signal) => answerCall(halves(), 'rack', call, { controller: from.peer.controller, signal }, controller.id),
     receive,
     dropped (reason) { dropped.inc(); log.warn({ region: wire.name, reason }, 'a frame was dropped') }
@@ -181,7 +181,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       if (next === undefined || (tried.size > 0 && clock.monotonic() >= deadline)) { calls.inc({ plugin, method: name, outcome: last.code }); throw last }
       tried.add(next)
       try {
-        const result = await next.call(plugin, name, params, { timeout: Math.max(1, deadline - clock.monotonic()), signal: options.signal })
+        const result = await next.call(plugin, name, params, { timeout: Math.max(1, Math.ceil(deadline - clock.monotonic())), signal: options.signal })
         checkResult(method, label, next.peer.controller, result)
         calls.inc({ plugin, method: name, outcome: 'ok' })
         return result

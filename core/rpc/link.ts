@@ -10,6 +10,8 @@ export type Carried = Exclude<Frame, Frames['hello' | 'call' | 'answer' | 'cance
 export interface LinkOptions {
   readonly wire: Wire
   readonly self: Hello
+  /** Say hello only to a peer that said it and is welcome: then a link nobody wants never comes up at the other end. */
+  readonly second?: boolean
   readonly clock: Clock
   /** Says why this peer is not welcome, or nothing. */
   readonly refuse?: (peer: Hello) => string | undefined
@@ -107,6 +109,7 @@ export function createLink (options: LinkOptions): Link {
     const why = hello.protocol === protocol ? options.refuse?.(hello) : `this controller speaks protocol ${protocol}, ${hello.controller} ${hello.protocol}: upgrade the older one`
     if (why !== undefined) { close(why); return }
     peer = hello
+    if (options.second === true) write(options.self)
     ready.resolve()
   }
 
@@ -185,10 +188,10 @@ export function createLink (options: LinkOptions): Link {
       waiting.set(id, { label, settle })
       signal?.addEventListener('abort', cancelled, { once: true })
       void clock.sleep(timeout, done.signal).then(() => {
-        if (waiting.has(id)) give(new BedplateError('CALL_TIMEOUT', { method: label, seconds: timeout / 1000, controller: name() }))
+        if (waiting.has(id)) give(new BedplateError('CALL_TIMEOUT', { method: label, seconds: Math.ceil(timeout) / 1000, controller: name() }))
       })
       try {
-        write({ t: 'call', id, plugin, method, ...(params === undefined ? {} : { params }), timeout })
+        write({ t: 'call', id, plugin, method, ...(params === undefined ? {} : { params }), timeout: Math.ceil(timeout) })
       } catch (error) {
         settle(error as BedplateError) // encodeFrame: too large
       }
@@ -197,7 +200,7 @@ export function createLink (options: LinkOptions): Link {
   }
   ready.promise.catch(() => {}) // whoever opens the link may only be waiting for `closed`
   wire.listen(receive, finish)
-  write(options.self)
+  if (options.second !== true) write(options.self)
   void watch()
   return link
 }

@@ -201,7 +201,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
         if (link === undefined || link === tried) { calls.inc({ plugin, method: name, outcome: 'LINK_DOWN' }); throw new BedplateError('LINK_DOWN', { controller: rack }) }
         tried = link
         try {
-          const result = await link.call(plugin, name, params, { timeout: Math.max(1, deadline - clock.monotonic()), signal: options.signal })
+          const result = await link.call(plugin, name, params, { timeout: Math.max(1, Math.ceil(deadline - clock.monotonic())), signal: options.signal })
           checkResult(method, label, rack, result)
           calls.inc({ plugin, method: name, outcome: 'ok' })
           return result

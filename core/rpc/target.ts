@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { Clock } from '../clock.ts'
 import { BedplateError, reasonOf } from '../errors.ts'
-import { frameLimit } from './frames.ts'
+import { frameLimit, type Hello } from './frames.ts'
 import type { Identity } from './identity.ts'
 import { notRegion } from './joining.ts'
 import type { Link } from './link.ts'
@@ -65,7 +65,7 @@ export interface TargetOptions {
   readonly random: () => number
   /** Opens a wire; may throw. */
   readonly open: (url: string) => Promise<Wire>
-  readonly link: (wire: Wire) => Link
+  readonly link: (wire: Wire, refuse: (peer: Hello) => string | undefined) => Link
   /** Says why a link to this region is not wanted now (there is one already), or nothing. */
   readonly spare: (target: Target, controller: string) => string | undefined
   readonly up: (target: Target, link: Link) => void
@@ -82,24 +82,22 @@ export function keepLink (seed: { readonly controller?: string, readonly urls: r
     if (why !== undefined) { target.reason = why; return false }
     target.url = target.urls[attempt % target.urls.length] ?? target.url
     const wire = await o.open(target.url)
-    const link = o.link(wire)
+    const link = o.link(wire, peer => {
+      if (target.configured) target.controller = peer.controller // whatever region stands at a configured address will do
+      return target.controller !== undefined && target.controller !== peer.controller ? `another region answers at ${target.url}` : o.spare(target, peer.controller)
+    })
     const stopped = () => { link.close('this rack is stopping') }
     signal.addEventListener('abort', stopped, { once: true })
     try {
       if (signal.aborted) { stopped(); return false }
-      void link.closed.then(reason => { target.reason = reason })
-      await link.ready
-      const unwanted = o.spare(target, link.peer.controller)
-      if (target.configured || target.controller === undefined) target.controller = link.peer.controller
-      if (unwanted !== undefined || target.controller !== link.peer.controller) {
-        link.close(unwanted ?? `another region answers at ${target.url}`)
-        return false
-      }
+      try { await link.ready } catch { target.reason = await link.closed; return false }
+      target.controller = link.peer.controller
       target.link = link
       target.reason = undefined
       o.up(target, link)
       const reason = await link.closed
       target.link = undefined
+      target.reason = reason
       o.down(target, link, reason)
       return true
     } finally {
@@ -112,8 +110,7 @@ export function keepLink (seed: { readonly controller?: string, readonly urls: r
       try {
         if (await once(attempt)) waits = 0
       } catch (error) {
-        target.reason ??= reasonOf(error)
-        if (target.link === undefined) target.reason = reasonOf(error)
+        target.reason = reasonOf(error)
       }
       await o.clock.sleep(pause(waits++, o.random()), signal)
     }
