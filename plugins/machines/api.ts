@@ -10,7 +10,7 @@ import { parseMac } from './mac.ts'
 import { statuses, type MachineEvent } from './manifest.ts'
 import * as store from './store.ts'
 import type { Details, MachineRow } from './transition.ts'
-import { ByName, EventView, Hostname, IfMatch, MachineView, paged, paging, PowerConfiguration, PowerView, requestedBy, view, etagOf } from './views.ts'
+import { ByName, EventView, Hostname, MachineView, PowerConfiguration, PowerView, view } from './views.ts'
 
 export interface ApiOptions { readonly db: Database, readonly lifecycle: Lifecycle, readonly enlistment: ReturnType<typeof createEnlistment>, readonly power: PowerService }
 
@@ -22,6 +22,12 @@ const Deploy = Type.Object({
   userData: Type.Optional(Type.Union([Type.String({ maxLength: 262_144 }), Type.Null()], { description: 'cloud-init user data' })),
   disk: Type.Optional(Type.Union([Type.String({ minLength: 1, maxLength: 64 }), Type.Null()], { description: 'target, for example sda; by default the smallest that is large enough' }))
 })
+
+/** The keyset of the next page, when one more than `limit` was found. */
+const nextOf = (rows: readonly { readonly id: string }[], limit: number): { next?: string } => {
+  const last = rows[limit - 1]
+  return rows.length > limit && last !== undefined ? { next: last.id } : {}
+}
 
 export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): FastifyPluginAsyncTypebox => async app => {
   const one = async (name: string): Promise<MachineRow> => {
@@ -41,43 +47,43 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
     return only
   }
 
-  app.get('/', { schema: { summary: 'List machines', querystring: Type.Object({ ...paging, status: Type.Optional(Type.Enum([...statuses])), hostname: Type.Optional(Type.String()), mac: Type.Optional(Type.String({ description: 'any common form' })), owner: Type.Optional(Type.String()) }), response: { 200: paged(MachineView) } } }, async ({ query }) => {
+  app.get('/', { schema: { summary: 'List machines', querystring: Type.Object({ ...app.pageQuery.properties, status: Type.Optional(Type.Enum([...statuses])), hostname: Type.Optional(Type.String()), mac: Type.Optional(Type.String({ description: 'any common form' })), owner: Type.Optional(Type.String()) }), response: { 200: app.pageOf(MachineView) } } }, async ({ query }) => {
     const { mac, limit, ...rest } = query
     const rows = await store.page(db, { ...rest, limit: limit + 1, ...(mac === undefined ? {} : { mac: parseMac(mac) }) })
-    return { items: await views(db, rows.slice(0, limit)), next: rows.length > limit ? rows[limit - 1]?.id ?? null : null }
+    return { items: await views(db, rows.slice(0, limit)), ...nextOf(rows, limit) }
   })
 
   app.post('/', { schema: { summary: 'Register a machine by hand', body: Type.Object({ hostname: Type.Optional(Hostname), macs: Type.Array(Type.String({ maxLength: 32 }), { minItems: 1, maxItems: 64, description: 'the first is the one it boots from' }), architecture: Type.Optional(Type.String({ pattern: '^[a-z0-9_-]{1,32}$', default: 'x86_64' })), power: Type.Optional(PowerConfiguration) }), response: { 201: MachineView } } }, async (request, reply) => {
     const { hostname, macs, architecture = 'x86_64', power: bmc } = request.body
     const made = await db.tx(async tx => {
-      const machine = await enlistment.register(tx, { hostname, macs, architecture, by: requestedBy(request) })
+      const machine = await enlistment.register(tx, { hostname, macs, architecture, by: request.principal?.name })
       if (bmc !== undefined) await power.configure(tx, machine.id, bmc.driver, { ...bmc.parameters, ...(bmc.address === undefined ? {} : { address: bmc.address }) })
-      return { etag: etagOf(machine), body: await viewed(tx, machine) }
+      return { version: machine.version, body: await viewed(tx, machine) }
     })
-    return reply.code(201).header('etag', made.etag).header('location', `/api/v1/machines/${made.body.id}`).send(made.body)
+    return reply.code(201).etag(made.version).header('location', `/api/v1/machines/${made.body.id}`).send(made.body)
   })
 
   app.get('/:name', { schema: { summary: 'Show a machine, by id or hostname', params: ByName, response: { 200: MachineView } } }, async ({ params }, reply) => {
     const machine = await one(params.name)
-    void reply.header('etag', etagOf(machine))
+    void reply.etag(machine.version)
     return await viewed(db, machine)
   })
 
-  app.patch('/:name', { schema: { summary: 'Rename a machine', params: ByName, headers: IfMatch, body: Type.Object({ hostname: Hostname }), response: { 200: MachineView } } }, async ({ params, headers, body: { hostname } }, reply) => {
+  app.patch('/:name', { schema: { summary: 'Rename a machine', params: ByName, body: Type.Object({ hostname: Hostname }), response: { 200: MachineView } } }, async (request, reply) => {
+    const { params, body: { hostname } } = request
     const { id } = await one(params.name)
     const changed = await db.tx(async tx => {
       const before = await lifecycle.locked(tx, id)
-      const wanted = headers['if-match']
-      if (wanted !== undefined && wanted !== '*' && wanted !== etagOf(before)) throw new BedplateError('PRECONDITION_FAILED', { what: 'machine', id: params.name, etag: etagOf(before) })
+      request.requireMatch(before.version, 'machine', params.name)
       if (hostname !== before.hostname) {
         if (!await store.rename(tx, id, hostname)) throw new BedplateError('CONFLICT', { reason: `There is already a machine ${hostname}.` })
         await lifecycle.record(tx, id, { type: 'renamed', level: 'info', message: `Renamed from ${before.hostname} to ${hostname}` })
         await tx.changed('machines.machine', id)
       }
       const after = await lifecycle.locked(tx, id)
-      return { etag: etagOf(after), body: await viewed(tx, after) }
+      return { version: after.version, body: await viewed(tx, after) }
     })
-    void reply.header('etag', changed.etag)
+    void reply.etag(changed.version)
     return changed.body
   })
 
@@ -101,21 +107,21 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
   const verbs = { 'commission': 'Find out what the machine is', 'allocate': 'Take a Ready machine', 'release': 'Wipe a machine and make it Ready', 'abort': 'Stop what the machine is doing', 'mark-broken': 'Take a machine out of use', 'mark-fixed': 'Put a broken machine back into use' } as const
   for (const [event, summary] of Object.entries(verbs) as [keyof typeof verbs, string][]) {
     app.post(`/:name/${event}`, { schema: { summary, params: ByName, body: Type.Optional(Type.Union([Type.Object({ reason: Reason }), Type.Null()])), response: { 200: MachineView } } }, async request => {
-      const by = requestedBy(request)
+      const by = request.principal?.name
       const reason = request.body?.reason
       return await act(request.params.name, event, { ...(by === undefined ? {} : { by }), ...(reason === undefined ? {} : { reason }) })
     })
   }
   app.post('/:name/deploy', { schema: { summary: 'Install an operating system', params: ByName, body: Deploy, response: { 200: MachineView } } }, async request => {
     const { image, sshKeys = [], userData = null, disk = null } = request.body
-    const by = requestedBy(request)
+    const by = request.principal?.name
     return await act(request.params.name, 'deploy', { deployment: { imageId: image, sshKeys, userData, disk }, ...(by === undefined ? {} : { by }) })
   })
 
-  app.get('/:name/events', { schema: { summary: 'The history of a machine, oldest first', params: ByName, querystring: Type.Object({ ...paging, after: Type.Optional(Type.String({ pattern: '^[0-9]{1,18}$' })) }), response: { 200: paged(EventView) } } }, async ({ params, query: { limit, after } }) => {
+  app.get('/:name/events', { schema: { summary: 'The history of a machine, oldest first', params: ByName, querystring: Type.Object({ ...app.pageQuery.properties, after: Type.Optional(Type.String({ pattern: '^[0-9]{1,18}$' })) }), response: { 200: app.pageOf(EventView) } } }, async ({ params, query: { limit, after } }) => {
     const { id } = await one(params.name)
     const rows = await store.events(db, id, { limit: limit + 1, ...(after === undefined ? {} : { after }) })
-    return { items: rows.slice(0, limit).map(row => ({ ...row, at: row.at.toISOString() })), next: rows.length > limit ? rows[limit - 1]?.id ?? null : null }
+    return { items: rows.slice(0, limit).map(row => ({ ...row, at: row.at.toISOString() })), ...nextOf(rows, limit) }
   })
 
   app.get('/:name/power', { schema: { summary: 'How a machine is powered; secrets are masked', params: ByName, response: { 200: PowerView } } }, async ({ params }) => {
@@ -127,6 +133,7 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
     const { id } = await one(params.name)
     return await db.tx(async tx => {
       await power.configure(tx, id, driver, { ...parameters, ...(address === undefined ? {} : { address }) })
+      await store.bump(tx, id)
       await tx.changed('machines.machine', id)
       return { ...(await power.configuration(tx, id) ?? { driver: null, parameters: {} }), state: 'unknown' as const, checkedAt: null, error: null }
     })
@@ -134,7 +141,7 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
   for (const action of ['on', 'off', 'cycle', 'shutdown'] as const) {
     app.post(`/:name/power/${action}`, { schema: { summary: `Power: ${action}`, params: ByName, body: Type.Optional(Type.Union([Type.Object({ boot: Type.Optional(Type.Enum(['network', 'disk'])) }), Type.Null()])), response: { 202: Type.Object({ machine: Type.String(), action: Type.String() }) } } }, async (request, reply) => {
       const { id } = await one(request.params.name)
-      const by = requestedBy(request)
+      const by = request.principal?.name
       const boot = request.body?.boot
       await db.tx(async tx => {
         await lifecycle.locked(tx, id)

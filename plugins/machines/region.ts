@@ -20,6 +20,7 @@ export default defineRegion(manifest, {
     power.hooks.state.tapPromise('machines', async (tx, { machine, from, to }) => {
       if (await store.lock(tx, machine) === undefined) return
       await lifecycle.record(tx, machine, { type: 'power', level: to === 'error' ? 'warning' : 'debug', message: `Power was ${from}, is ${to}`, data: { from, to } })
+      await store.bump(tx, machine)
       await tx.changed('machines.machine', machine)
     })
 

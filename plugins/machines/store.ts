@@ -47,6 +47,9 @@ export async function save (tx: Tx, m: MachineRow): Promise<void> {
     [m.id, m.status, m.previous, m.reason, m.since, m.deadline, m.owner, json(m.deployment), m.installed, JSON.stringify(m.hostKeys)])
 }
 
+/** Another version of what clients see: something shown with the machine has changed. */
+export async function bump (tx: Tx, id: string): Promise<void> { await tx.query('update machines.machine set version = version + 1 where id = $1', [id]) }
+
 /** False when another machine has the hostname. */
 export async function rename (tx: Tx, id: string, hostname: string): Promise<boolean> {
   const rows = await tx.query(`update machines.machine set hostname = $2, version = version + 1 where id = $1 and not exists (select from machines.machine where hostname = $2 and id <> $1) returning id`, [id, hostname])

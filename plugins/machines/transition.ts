@@ -37,7 +37,7 @@ export interface Rule {
 
 const bootNetwork: Wish = { action: 'cycle', boot: 'network' } // cycle switches a machine on that is off
 const off: Wish = { action: 'off' }
-const commission: Rule = { to: 'Commissioning', deadline: 'commissioning', power: bootNetwork, effects: ['dropOwner', 'dropDeployment'] }
+const commission: Rule = { to: 'Commissioning', deadline: 'commissioning', power: bootNetwork, effects: ['dropOwner'] }
 const deploy: Rule = { to: 'Deploying', deadline: 'deploying', power: bootNetwork, effects: ['saveDeployment'] }
 const release: Rule = { to: 'Releasing', deadline: 'releasing', power: bootNetwork }
 const broken: Rule = { to: 'Broken' }
@@ -79,7 +79,8 @@ export const table: { readonly [S in Status]: { readonly [E in MachineEvent]?: r
   },
   'Failed releasing': { 'release': [release], 'mark-broken': [broken] },
   'Broken': {
-    'commission': [commission],
+    'commission': [{ ...commission, when: 'untouched' }], // nobody's data gets to Ready without a release
+    'release': [{ ...release, when: 'owned' }],
     'mark-fixed': [{ to: 'Deployed', when: 'wasDeployed' }, { to: 'Allocated', when: 'owned' }, { to: 'Ready', when: 'commissioned' }, { to: 'New' }]
   }
 }
@@ -110,8 +111,11 @@ function repeated (machine: MachineRow, event: MachineEvent, { by, deployment }:
   return true
 }
 
-/** The states `event` is possible from. */
-export const possibleFrom = (event: MachineEvent): readonly Status[] => (Object.keys(table) as Status[]).filter(status => table[status][event] !== undefined)
+/** The states `event` is possible from, with the condition where there is one: `Broken (owned)`. */
+export const possibleFrom = (event: MachineEvent): readonly string[] => Object.entries(table).flatMap(([status, rows]) => {
+  const rules = rows[event] ?? []
+  return rules.length === 0 ? [] : [rules.every(rule => rule.when !== undefined) ? `${status} (${rules.map(rule => rule.when).join(' or ')})` : status]
+})
 
 /** The rule that applies; 'repeated' when the event has had its effect; undefined when it is not possible. */
 export function decide (machine: MachineRow, event: MachineEvent, details: Details = {}): Rule | 'repeated' | undefined {

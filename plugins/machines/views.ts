@@ -1,5 +1,4 @@
 /** What the API of machines shows and takes: schemas, and rows as the client sees them. Pure. */
-import type { FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { hostnamePattern } from './names.ts'
 import type { MachineRow } from './transition.ts'
@@ -9,9 +8,6 @@ const Text = Type.String()
 const Maybe = Type.Union([Text, Type.Null()])
 export const Hostname = Type.String({ pattern: hostnamePattern, description: 'one DNS label, lower case' })
 export const ByName = Type.Object({ name: Type.String({ minLength: 1, maxLength: 63, description: 'id or hostname' }) })
-export const IfMatch = Type.Object({ 'if-match': Type.Optional(Type.String({ description: 'ETag of what was read; the change is refused when it is no longer that' })) })
-export const paging = { limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'most items in one page' }), after: Type.Optional(Type.String({ maxLength: 64, description: '`next` of the page before' })) }
-export const paged = <T extends ReturnType<typeof Type.Object>>(item: T) => Type.Object({ items: Type.Array(item), next: Maybe })
 
 const State = Type.Enum(['on', 'off', 'unknown', 'error'])
 export const MachineView = Type.Object({
@@ -40,11 +36,3 @@ export const view = (m: MachineRow, driver: string | null, known: Known | undefi
   installed: m.installed, hostKeys: [...m.hostKeys],
   power: { driver, state: known?.state ?? 'unknown', checkedAt: known?.checkedAt?.toISOString() ?? null, error: known?.error ?? null }
 })
-
-export const etagOf = ({ version }: Pick<MachineRow, 'version'>): string => `"${version}"`
-
-/** The name of whoever asks, once the API host has said who it is. */
-export function requestedBy (request: FastifyRequest): string | undefined {
-  const principal: unknown = Reflect.get(request, 'principal')
-  return typeof principal === 'object' && principal !== null && 'name' in principal && typeof principal.name === 'string' ? principal.name : undefined
-}

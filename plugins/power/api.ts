@@ -14,8 +14,8 @@ const ActionView = Type.Object({ id: Text, action: Text, boot: Maybe, state: Typ
 const MachineView = Type.Object({ machine: Text, driver: Text, parameters: Type.Record(Text, Type.Unknown()), state: Text, checkedAt: Maybe, error: Maybe, actions: Type.Array(ActionView, { description: 'the last 20, newest first' }) })
 
 export const routes = ({ db, power }: { readonly db: Database, readonly power: PowerService }): FastifyPluginAsyncTypebox => async app => {
-  app.get('/drivers', { schema: { summary: 'The power drivers and their parameters', response: { 200: Type.Object({ items: Type.Array(DriverView), next: Type.Null() }) } } }, async () => ({
-    items: drivers.map(({ name, title, actions, queries, boots, parameters }) => ({ name, title, actions: [...actions], queries, boots, parameters })), next: null
+  app.get('/drivers', { schema: { summary: 'The power drivers and their parameters', response: { 200: app.pageOf(DriverView) } } }, async () => ({
+    items: drivers.map(({ name, title, actions, queries, boots, parameters }) => ({ name, title, actions: [...actions], queries, boots, parameters }))
   }))
 
   app.get('/machines/:machine', { schema: { summary: 'How a machine is powered, and the last actions on it', params: Type.Object({ machine: Type.String({ maxLength: 63 }) }), response: { 200: MachineView } } }, async ({ params: { machine } }) => {
