@@ -31,6 +31,7 @@ export async function pullFile ({ directory, sha256, fetch, signal, progress }: 
     let next = fetch(sha256, offset, signal)
     for (;;) {
       const piece = await next
+      signal.throwIfAborted()
       size = piece.size
       if (offset + piece.data.length > size || (piece.data.length === 0 && offset < size)) throw await corrupt(part, sha256, `${offset + piece.data.length} bytes of ${size}`)
       const at = offset
