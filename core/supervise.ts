@@ -79,7 +79,7 @@ type Unit = ReturnType<typeof createUnit>
 function createUnit (owner: Owner, service: Service, { log: parent, clock, startTimeout = 30_000, stopTimeout = 10_000, onChange, random = Math.random }: SupervisorOptions) {
   const name = `${owner.plugin}/${service.name}`
   const log = parent.child({ ...owner, service: service.name })
-  let shown: Health = off(service.on === 'leader' ? 'Another region leads; this one stands by.' : 'Not started yet.')
+  let shown: Health = off(service.on === 'leader' ? 'Runs on the leading region only.' : 'Not started yet.')
   let since = clock.now()
   let restarts = 0
   let current: { readonly controller: AbortController, readonly done: Promise<void>, readonly tried: Promise<void> } | undefined
@@ -147,7 +147,7 @@ function createUnit (owner: Owner, service: Service, { log: parent, clock, start
     try { await life.done } finally {
       if (current === life) {
         current = undefined
-        show(off(service.on === 'leader' ? 'Another region leads; this one stands by.' : 'Stopped.'))
+        show(off(service.on === 'leader' ? 'Runs on the leading region only.' : 'Stopped.'))
       }
     }
   }
