@@ -36,6 +36,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
   let working: Promise<unknown> | undefined
   let enrolment: Health | undefined
   let refused: string | undefined
+  let saving: Promise<void> = Promise.resolve()
 
   const store = () => disk ??= openRackStore(controller.dataDirectory, (reason, kept) => { log.error({ reason, kept }, 'the rack\'s disk state was damaged; it was put aside and begins anew') })
   const wanted = createWanted({ store, halves, log })
@@ -116,7 +117,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       target.stop.abort()
       targets.delete(target)
     }
-    if (keepIt) identities.saveRegions(regions).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') })
+    if (keepIt) saving = saving.then(() => identities.saveRegions(regions)).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') })
   }
 
   /** The kept identity; without one, enrols with the token until a region answers; refused is refused. */
@@ -210,6 +211,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       was.abort()
       for (const target of targets) target.stop.abort()
       await Promise.all([working, ...[...targets].map(target => target.done)])
+      await saving
       targets.clear()
       subscribed = undefined
       disk?.close()
