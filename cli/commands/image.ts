@@ -1,0 +1,29 @@
+/** `bedplate image import|list|show|delete`: what is booted and installed. */
+import type { Noun } from '../session.ts'
+import { bytes } from '../output.ts'
+import { importImage } from '../import.ts'
+import type { Image } from '../import.ts'
+
+const sizeOf = (image: Image): number => image.kernel.size + image.initrd.size + image.root.size
+
+export const imageCommands: Noun = (program, on) => {
+  const noun = program.command('image').description('what is booted and installed')
+
+  on(noun.command('import').description('bring in a kernel, initrd and root file system').argument('<path>', 'a folder or .tar, .tar.gz, .tar.zst with image.json'), async (session, [path = '']) => {
+    const image = await importImage(session, path)
+    session.output.done(`Image ${image.name} is imported, id ${image.id}.`, image)
+  })
+  on(noun.command('list').description('all images'), async ({ client, output }) => {
+    output.rows(await client.list<Image>('/images'), [['ID', image => image.id], ['NAME', image => image.name], ['TITLE', image => image.title], ['ARCH', image => image.architecture], ['SIZE', image => bytes(sizeOf(image))], ['CREATED', image => image.createdAt], ['RACKS', image => image.racks.length]], 'No images. Import one: bedplate image import <folder or archive>')
+  })
+  on(noun.command('show').description('one image').argument('<image>', 'id or name'), async ({ client, output }, [given = '']) => {
+    const image = await client.get<Image & { readonly id: string }>(`/images/${encodeURIComponent(given)}`)
+    output.item(image, [['ID', () => image.id], ['Name', () => image.name], ['Title', () => image.title], ['Architecture', () => image.architecture], ['User', () => image.user], ['Kernel options', () => image.kernelOptions], ['Created', () => image.createdAt], ['Racks', () => image.racks],
+      ...(['kernel', 'initrd', 'root'] as const).map(part => [part, () => `${image[part].sha256} ${bytes(image[part].size)}`] as const)])
+  })
+  on(noun.command('delete').description('delete an image').argument('<image>', 'id or name: its newest'), async ({ client, output }, [given = '']) => {
+    const image = await client.get<Image & { readonly id: string }>(`/images/${encodeURIComponent(given)}`)
+    await client.send('DELETE', `/images/${image.id}`)
+    output.done(`Image ${image.name} (${image.id}) is deleted.`, image)
+  })
+}

@@ -1,0 +1,40 @@
+/** Finding what a person names: by id, by name, and by what else identifies it. */
+import type { Client } from './client.ts'
+import { Failure } from './failure.ts'
+
+export interface Fabric { readonly id: string, readonly name: string }
+export interface Vlan { readonly id: string, readonly fabricId: string, readonly vid: number, readonly name: string, readonly mtu: number }
+export interface Range { readonly id: string, readonly subnetId: string, readonly kind: string, readonly start: string, readonly end: string, readonly comment: string }
+export interface Subnet { readonly id: string, readonly vlanId: string, readonly name: string, readonly cidr: string, readonly gateway: string | null, readonly dnsServers: readonly string[], readonly ranges: readonly Range[] }
+
+/** The one that `matches`, an id before a name. Throws Failure when there is none or more than one. */
+export function choose<T extends { readonly id: string }> (what: string, given: string, items: readonly T[], matches: (item: T) => readonly string[]): T {
+  const found = items.filter(item => matches(item).includes(given))
+  const byId = items.find(item => item.id === given)
+  if (byId !== undefined) return byId
+  if (found.length > 1) throw new Failure(`"${given}" names ${found.length} ${what}s: ${found.map(item => `${item.id} (${matches(item).at(-1) ?? ''})`).join(', ')}. Use the id.`)
+  if (found[0] !== undefined) return found[0]
+  throw new Failure(`There is no ${what} ${given}.`, { code: 'NOT_FOUND' })
+}
+
+export const findFabric = async (client: Client, given: string): Promise<Fabric> => choose('fabric', given, await client.list<Fabric>('/network/fabrics'), ({ name }) => [name])
+
+/** By id, name, VLAN number, or either after its fabric's name: `fabric-0/untagged`, `fabric-0/0`. */
+export async function findVlan (client: Client, given: string): Promise<Vlan> {
+  const [fabrics, vlans] = [await client.list<Fabric>('/network/fabrics'), await client.list<Vlan>('/network/vlans')]
+  return choose('VLAN', given, vlans, ({ fabricId, name, vid }) => {
+    const fabric = fabrics.find(({ id }) => id === fabricId)?.name ?? fabricId
+    return [name, `${fabric}/${vid}`, `${fabric}/${name}`]
+  })
+}
+
+/** The VLAN named, or the only one there is. */
+export async function vlanOrOnly (client: Client, given: string | undefined): Promise<Vlan> {
+  if (given !== undefined) return await findVlan(client, given)
+  const vlans = await client.list<Vlan>('/network/vlans')
+  if (vlans.length === 1 && vlans[0] !== undefined) return vlans[0]
+  throw new Failure(`There are ${vlans.length} VLANs: say which with --vlan.`, { exitCode: 2 })
+}
+
+/** By id, name or prefix. */
+export const findSubnet = async (client: Client, given: string): Promise<Subnet> => choose('subnet', given, await client.list<Subnet>('/network/subnets'), ({ name, cidr }) => [name, cidr])
