@@ -6,6 +6,7 @@ import { degraded, off, running } from '../health.ts'
 import type { Logger } from '../log.ts'
 import type { Service } from '../plugin.ts'
 import type { Change, Query, Tx } from './database.ts'
+import type { Unlisten } from './listen.ts'
 import { horizonOf, parsePosition } from './position.ts'
 
 export interface Since { readonly changes: readonly Change[], readonly position: string, readonly truncated: boolean }
@@ -21,7 +22,7 @@ export interface Feed {
   since(position: string, limit?: number): Promise<Since>
   readonly service: Service
 }
-interface FeedOptions { readonly query: Query['query'], readonly listen: (channel: string, listener: () => void) => () => void, readonly clock: Clock, readonly log: Logger, readonly every?: number }
+interface FeedOptions { readonly query: Query['query'], readonly listen: (channel: string, listener: () => void) => Unlisten, readonly clock: Clock, readonly log: Logger, readonly every?: number }
 interface Row { readonly position: string, readonly truncated: boolean, readonly changes: readonly Change[] }
 
 const timeline = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
@@ -67,12 +68,14 @@ export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOpt
     let at = from
     let wake: (() => void) | undefined
     let hinted = false
+    const aborted = new Promise<undefined>(resolve => { signal.addEventListener('abort', () => { resolve(undefined) }, { once: true }) }) // a stop does not wait for a server that is gone
     const unlisten = listen('core_change', () => { hinted = true; wake?.() })
     while (!signal.aborted) {
       try {
         hinted = false
-        const { changes, position, truncated } = await since(at)
-        if (signal.aborted) break
+        const read = await Promise.race([since(at), aborted])
+        if (!read || signal.aborted) break
+        const { changes, position, truncated } = read
         at = position
         health = running
         if (truncated) {
@@ -92,7 +95,7 @@ export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOpt
       await clock.sleep(every, AbortSignal.any([signal, rest.signal]))
       wake = undefined
     }
-    unlisten()
+    await unlisten()
   }
 
   const service: Service = {

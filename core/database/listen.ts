@@ -4,13 +4,29 @@ import { reasonOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Session } from './connection.ts'
 
+/** Ends a subscription; what it returns resolves when the connection is gone too, if this was the last. */
+export type Unlisten = () => void | Promise<void>
 export interface Listener {
-  listen(channel: string, listener: (payload: string) => void): () => void
+  listen(channel: string, listener: (payload: string) => void): Unlisten
   close(): Promise<void>
 }
 interface ListenerOptions { readonly session: () => Promise<Session>, readonly clock: Clock, readonly log: Logger, readonly heartbeat?: number }
 
 const longestWait = 10_000
+
+/** The session, or undefined once `signal` aborts: a stop does not wait for a server that is gone. A session that comes too late is closed. */
+async function soon (opening: Promise<Session>, signal: AbortSignal): Promise<Session | undefined> {
+  const aborted = Promise.withResolvers<undefined>()
+  const abort = (): void => { aborted.resolve(undefined) }
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    const first = await Promise.race([opening, aborted.promise])
+    if (!first) opening.then(late => late.close(), () => {})
+    return first
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
 
 /**
  * Connects when the first one listens and goes away with the last. A listener is also called, with an empty payload, each time the connection was made
@@ -31,7 +47,8 @@ export function createListener ({ session, clock, log, heartbeat = 5000 }: Liste
     for (let failures = 0; !signal.aborted;) {
       let mine: Session | undefined
       try {
-        mine = await session()
+        mine = await soon(session(), signal)
+        if (!mine) break
         mine.onNotification(call)
         for (const channel of channels.keys()) await mine.query(`listen "${channel}"`)
         current = mine
@@ -41,7 +58,10 @@ export function createListener ({ session, clock, log, heartbeat = 5000 }: Liste
         const either = AbortSignal.any([signal, mine.ended])
         while (!either.aborted) {
           await clock.sleep(heartbeat, either)
-          if (!either.aborted) await mine.query('select 1') // fails when the other side has gone without a word
+          if (either.aborted) break
+          const beat = new AbortController()
+          const answered = mine.query('select 1').then(() => true, () => false).finally(() => { beat.abort() })
+          if (!await Promise.race([answered, clock.sleep(heartbeat, AbortSignal.any([either, beat.signal])).then(() => beat.signal.aborted)])) break // the other side has gone without a word
         }
       } catch (error) {
         if (!signal.aborted) log.debug({ reason: reasonOf(error) }, 'the listening connection broke')
@@ -75,8 +95,8 @@ export function createListener ({ session, clock, log, heartbeat = 5000 }: Liste
       return () => {
         if (!listeners.delete(listener) || listeners.size > 0) return
         channels.delete(channel)
+        if (channels.size === 0) return close()
         current?.query(`unlisten "${channel}"`).catch(() => {})
-        if (channels.size === 0) void close()
       }
     },
     close

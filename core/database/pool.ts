@@ -12,6 +12,7 @@ import type { Database } from './database.ts'
 import { createFeed } from './feed.ts'
 import type { Feed } from './feed.ts'
 import { createListener } from './listen.ts'
+import type { Unlisten } from './listen.ts'
 import { migrate } from './migrate.ts'
 import type { MigrationSet, Migrated } from './migrate.ts'
 import { Primary } from './primary.ts'
@@ -34,7 +35,7 @@ export interface DatabaseOptions {
 export interface DatabaseHandle extends Database {
   readonly feed: Feed
   /** Calls `listener` for each NOTIFY on `channel`, and after each reconnect, since some may have been lost. A hint, never a promise. Gives the function that ends it. */
-  listen(channel: string, listener: (payload: string) => void): () => void
+  listen(channel: string, listener: (payload: string) => void): Unlisten
   /** A connection of one's own on the primary, outside the pool. The caller closes it. */
   session(): Promise<Session>
   /** Brings the database up to date, set by set in the order given. Any number of controllers may do so at once. */
@@ -55,8 +56,10 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
   const primary = new Primary({ hosts, access, size, log, clock, patience })
   const session = async (): Promise<Session> => {
     const host = await primary.host()
-    return await openSession(host, access).catch((error: unknown) => { primary.lost(host, error); throw error })
+    return await openSession(host, access).catch((error: unknown) => { primary.lost(host, error); throw told(error) })
   }
+  /** A broken connection in our own words, so that it is a 503 with a code wherever it ends up. */
+  const told = (error: unknown): unknown => isLost(error) ? new BedplateError('DATABASE_UNREACHABLE', { hosts: primary.names, reason: reasonOf(error) }, error) : error
   const listener = createListener({ session, clock, log })
 
   /** Takes a client, runs, gives it back; a server that turned out not to be the primary is forgotten. */
@@ -95,7 +98,7 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
       try {
         return await work()
       } catch (error) {
-        if (attempt === attempts || !safe(error)) throw error
+        if (attempt === attempts || !safe(error)) throw told(error)
         log.debug({ attempt, reason: reasonOf(error) }, 'repeating a database transaction')
         await clock.sleep(2 ** attempt * 5 * (0.5 + Math.random())) // jitter, so that two that collided do not meet again
       }

@@ -14,7 +14,7 @@ export interface ElectorOptions extends Partial<Pace> {
   readonly name: string // what is led: one leader a name
   readonly holder: string // the controller's id
   /** `listen` is used when there: then a leader that stops is followed at once, not when its lease has run out. */
-  readonly db: Database & { listen?(channel: string, listener: (payload: string) => void): () => void }
+  readonly db: Database & { listen?(channel: string, listener: (payload: string) => void): () => void | Promise<void> }
   readonly clock: Clock
   readonly log: Logger
   onGain(term: Term): void
@@ -27,10 +27,11 @@ export interface Elector extends Service {
 }
 
 interface Leading { readonly term: Term, readonly lost: AbortController, attempt: number }
+const grace = 1000 // ms a stop waits for the answer to a bid
 const busy = 200 // ms until the next bid while the last leader's final write is still being committed
 
-export function createElector ({ name, holder, db, clock, log: parent, onGain, onLoss, ...given }: ElectorOptions): Elector {
-  const pace: Pace = { ttl: given.ttl ?? defaultPace.ttl, renew: given.renew ?? defaultPace.renew, margin: given.margin ?? defaultPace.margin }
+export function createElector ({ name, holder, db, clock, log: parent, onGain, onLoss, ...own }: ElectorOptions): Elector {
+  const pace: Pace = { ttl: own.ttl ?? defaultPace.ttl, renew: own.renew ?? defaultPace.renew, margin: own.margin ?? defaultPace.margin }
   const log = parent.child({ leader: name })
   let health: Health = off('not started')
   let leading: Leading | undefined
@@ -115,6 +116,21 @@ export function createElector ({ name, holder, db, clock, log: parent, onGain, o
     over.abort()
   }
 
+  /** A bid that a stop does not wait for when the database is gone: undefined then, and what it wins too late is given up. */
+  async function bidUntil (signal: AbortSignal): Promise<Leading | number | undefined> {
+    const answered = new AbortController()
+    const bidding = bid()
+    bidding.finally(() => { answered.abort() }).catch(() => {})
+    const patience = async (): Promise<undefined> => {
+      const either = AbortSignal.any([signal, answered.signal])
+      if (!either.aborted) await new Promise(resolve => { either.addEventListener('abort', resolve, { once: true }) })
+      await clock.sleep(grace, answered.signal)
+    }
+    const result = await Promise.race([bidding, patience()])
+    if (result === undefined) bidding.then(late => typeof late === 'number' ? undefined : resign(db, { name, holder, term: late.term.number })).catch(() => {})
+    return result
+  }
+
   async function run (signal: AbortSignal): Promise<void> {
     let wake = new AbortController()
     const unlisten = db.listen?.(channel, payload => { if (payload === name) wake.abort() })
@@ -122,7 +138,8 @@ export function createElector ({ name, holder, db, clock, log: parent, onGain, o
       let wait: number
       wake = new AbortController()
       try {
-        const result = await bid()
+        const result = await bidUntil(signal)
+        if (result === undefined) break
         health = running
         if (typeof result !== 'number') {
           leading = result
@@ -137,7 +154,7 @@ export function createElector ({ name, holder, db, clock, log: parent, onGain, o
       }
       if (!signal.aborted) await clock.sleep(wait, AbortSignal.any([signal, wake.signal]))
     }
-    unlisten?.()
+    await unlisten?.()
   }
 
   return {

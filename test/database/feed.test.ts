@@ -7,8 +7,9 @@ import type { Feed } from '../../core/database/feed.ts'
 import { parsePosition } from '../../core/database/position.ts'
 import { openDatabase } from '../../core/database/pool.ts'
 import type { DatabaseHandle } from '../../core/database/pool.ts'
-import { hasCode } from '../../core/errors.ts'
+import { BedplateError, hasCode } from '../../core/errors.ts'
 import { createLogger } from '../../core/log.ts'
+import { serviceConformance } from '../kit/conformance/service.ts'
 import { testDatabase } from '../kit/database.ts'
 import type { TestDatabase } from '../kit/database.ts'
 import { until } from '../kit/wait.ts'
@@ -252,4 +253,9 @@ describe('the feed service', () => {
     await until(() => heard.length === 1)
     expect(feed.service.health()).toEqual({ state: 'running' })
   })
+})
+
+serviceConformance('the change feed', {
+  make: () => ({ service: createFeed({ query: db.query, listen: db.listen, clock: systemClock, log: createLogger('silent') }).service }),
+  failing: () => ({ service: createFeed({ query: () => Promise.reject(new BedplateError('DATABASE_UNREACHABLE', { hosts: 'h', reason: 'r' })), listen: db.listen, clock: systemClock, log: createLogger('silent') }).service })
 })

@@ -10,6 +10,7 @@ import type { Elector, ElectorOptions } from '../../core/leader/elector.ts'
 import { resign, take } from '../../core/leader/lease.ts'
 import type { Term } from '../../core/leader/term.ts'
 import { createLogger } from '../../core/log.ts'
+import { serviceConformance } from '../kit/conformance/service.ts'
 import { testDatabase } from '../kit/database.ts'
 import type { TestDatabase } from '../kit/database.ts'
 import { until } from '../kit/wait.ts'
@@ -152,6 +153,24 @@ describe('an elector', () => {
     expect(await until(() => a.gained[1]?.number)).toBe(2n)
   })
 
+  test('stops within a moment though the database never answers', async () => {
+    const a = elector('a', { db: { tx: work => db.tx(work), query: () => new Promise(() => {}) } })
+    await a.start(signal)
+    const begun = systemClock.monotonic()
+    await a.stop()
+    expect(systemClock.monotonic() - begun).toBeLessThan(1_500)
+  })
+
+  test('that is stopped while it bids gives up what it wins later', async () => {
+    const slow = Promise.withResolvers<void>()
+    const a = elector('a', { db: { tx: work => db.tx(work), query: async (text, values) => { await slow.promise; return await db.query(text, values) } } })
+    await a.start(signal)
+    await a.stop()
+    slow.resolve()
+    await until(async () => (await db.query('select from core.leader where name = $1 and expires_at <= clock_timestamp()', [name])).length === 1)
+    expect(a.gained).toEqual([])
+  })
+
   test('may start and stop in any order, any number of times', async () => {
     const a = elector('a')
     await Promise.all([a.start(signal), a.start(signal), a.stop(), a.stop(), a.start(signal), a.stop(), a.start(signal)])
@@ -275,4 +294,8 @@ describe('a lease', () => {
       for (const { term, holder } of won) await resign(db, { name, holder, term })
     }
   })
+})
+
+serviceConformance('an elector', {
+  make: () => ({ service: createElector({ name: `conforming-${++number}`, holder: 'a', db, clock: systemClock, log, ...quick, onGain () {}, onLoss () {} }) })
 })
