@@ -32,6 +32,7 @@ export const redfish = defineDriver({
   },
 
   async power (parameters, action, options) {
+    if (action === 'cycle') throw new BedplateError('POWER_UNSUPPORTED', { driver: 'redfish', action })
     return await withRedfish(parameters, options, async bmc => {
       const path = await findSystem(bmc)
       const wanted = action === 'on' ? 'on' : 'off'

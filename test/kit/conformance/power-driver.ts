@@ -1,0 +1,146 @@
+/** What every power driver must do. A driver's test calls this with its driver and a BMC it can be tried on. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../../core/clock.ts'
+import { BedplateError } from '../../../core/errors.ts'
+import { isFatal, secretFields, type Driver, type Options } from '../../../plugins/power/driver.ts'
+import type { PowerActionName } from '../../../plugins/power/manifest.ts'
+import { checked } from '../../../plugins/power/parameters.ts'
+
+/** One BMC to try the driver on. What a driver cannot do (`manual` switches nothing) it leaves out. */
+export interface Subject {
+  readonly parameters: Readonly<Record<string, unknown>>
+  /** The machine behind the BMC, for drivers that switch one. */
+  readonly machine?: {
+    state(): 'on' | 'off'
+    set(state: 'on' | 'off'): void
+    switches(): number // since the start
+    bootedFrom(): 'network' | 'disk' | null // at its last start
+  }
+  readonly faults?: {
+    /** The same with credentials the BMC does not know. */
+    readonly wrongCredentials?: Readonly<Record<string, unknown>>
+    /** A BMC nobody answers for. */
+    readonly unreachable: Readonly<Record<string, unknown>>
+    busy(times: number): void
+    lie(): void
+    slow(ms: number): void
+    loseAnswer(): void // carries the next switching out, but its answer is lost
+  }
+  close(): Promise<void>
+}
+
+const reached: Readonly<Record<PowerActionName, 'on' | 'off'>> = { on: 'on', off: 'off', cycle: 'on', shutdown: 'off' }
+export const quickPace = { request: 500, poll: 5, settle: 150, shutdown: 150 }
+
+const options = (signal = new AbortController().signal): Options => ({ signal, clock: systemClock, pace: quickPace })
+const thrown = async (work: Promise<unknown>): Promise<BedplateError> => {
+  const error = await work.then(() => undefined, (reason: unknown) => reason)
+  expect(error).toBeInstanceOf(BedplateError)
+  return error as BedplateError
+}
+
+export function powerDriverConformance (driver: Driver, start: () => Promise<Subject>): void {
+  describe(`power driver ${driver.name}`, () => {
+    let subject: Subject
+    beforeEach(async () => { subject = await start() })
+    afterEach(async () => { await subject.close() })
+    const power = (action: PowerActionName, boot: 'network' | 'disk' | null = null, parameters = subject.parameters, given = options()) => driver.power(checked(driver, parameters), action, { ...given, boot })
+    const noSecretIn = (error: BedplateError): void => {
+      for (const field of secretFields(driver.parameters)) expect(`${error.message} ${JSON.stringify(error.details)}`).not.toContain(String(subject.parameters[field] ?? '\0'))
+    }
+
+    test('its parameters are an object schema that refuses what it does not know and tells a person what each field is', () => {
+      expect(driver.parameters).toMatchObject({ additionalProperties: false })
+      for (const field of Object.values(driver.parameters.properties)) expect('title' in field && field.title).toMatch(/\S/)
+      expect(() => checked(driver, { ...subject.parameters, nonsense: 1 })).toThrow(expect.objectContaining({ code: 'POWER_PARAMETERS_INVALID' }))
+      expect(checked(driver, checked(driver, subject.parameters))).toEqual(checked(driver, subject.parameters))
+    })
+
+    test('an action it does not list is refused for good', async () => {
+      for (const action of (['on', 'off', 'cycle', 'shutdown'] as const).filter(one => !driver.actions.includes(one))) expect((await thrown(power(action))).code).toBe('POWER_UNSUPPORTED')
+    })
+
+    test('each action ends in its state, and repeated switches nothing', async () => {
+      for (const action of driver.actions) {
+        subject.machine?.set(reached[action] === 'on' ? 'off' : 'on')
+        const { state, note } = await power(action)
+        if (subject.machine === undefined) { expect({ state, note }).toEqual({ state: 'unknown', note: expect.stringMatching(/\S/) }); continue }
+        expect(state).toBe(reached[action])
+        expect(subject.machine.state()).toBe(reached[action])
+        if (action === 'cycle') continue
+        const before = subject.machine.switches()
+        await power(action)
+        expect(subject.machine.switches(), `${action} again`).toBe(before)
+      }
+    })
+
+    test('the state it tells is the machine\'s', async () => {
+      const ask = () => driver.query(checked(driver, subject.parameters), options())
+      if (!driver.queries || subject.machine === undefined) { expect(await ask()).toBe('unknown'); return }
+      for (const state of ['on', 'off'] as const) { subject.machine.set(state); expect(await ask()).toBe(state) }
+    })
+
+    test('a machine is started from the device asked for, once', async () => {
+      if (!driver.boots || subject.machine === undefined) { expect((await power('on', 'network')).note).toMatch(/network/); return }
+      for (const boot of ['network', 'disk', null] as const) {
+        subject.machine.set('off')
+        await power('on', boot)
+        expect(subject.machine.bootedFrom()).toBe(boot)
+      }
+    })
+
+    test('it is re-entrant', async () => {
+      await Promise.all(Array.from({ length: 4 }, () => power('on')))
+      if (subject.machine !== undefined) expect(subject.machine.state()).toBe('on')
+    })
+
+    test('wrong credentials are fatal, and no secret is told', async () => {
+      const wrong = subject.faults?.wrongCredentials
+      if (wrong === undefined) { expect(secretFields(driver.parameters)).toEqual([]); return }
+      const error = await thrown(power('on', null, wrong))
+      expect(error.code).toBe('POWER_AUTHENTICATION')
+      expect(isFatal(error)).toBe(true)
+      noSecretIn(error)
+      expect(subject.machine?.switches()).toBe(0)
+    })
+
+    test('a BMC that is busy or not there is worth another try', async () => {
+      const { faults } = subject
+      if (faults === undefined) { expect(driver.queries).toBe(false); return }
+      faults.busy(1)
+      const error = await thrown(power('on'))
+      expect(error.code).toBe('POWER_FAILED')
+      expect(isFatal(error)).toBe(false)
+      noSecretIn(error)
+      expect((await power('on')).state).toBe('on')
+      expect(isFatal(await thrown(power('on', null, faults.unreachable)))).toBe(false)
+    })
+
+    test('a BMC that says yes and does nothing is found out', async () => {
+      if (subject.faults === undefined) { expect(driver.queries).toBe(false); return }
+      subject.faults.lie()
+      const error = await thrown(power('on'))
+      expect(error).toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('still off') })
+    })
+
+    test('an answer that gets lost costs a repetition, not a second switching', async () => {
+      if (subject.faults === undefined || subject.machine === undefined) { expect(driver.queries).toBe(false); return }
+      subject.faults.loseAnswer()
+      await power('on').catch((error: unknown) => { expect(isFatal(error)).toBe(false) })
+      expect((await power('on')).state).toBe('on')
+      expect(subject.machine.switches()).toBe(1)
+    })
+
+    test('it gives up soon when told to, or when the BMC does not answer in time', async () => {
+      if (subject.faults === undefined) { expect(driver.queries).toBe(false); return }
+      subject.faults.slow(10_000)
+      const controller = new AbortController()
+      const began = performance.now()
+      const pending = thrown(power('on', null, subject.parameters, options(controller.signal)))
+      setTimeout(() => { controller.abort() }, 50)
+      expect(isFatal(await pending)).toBe(false)
+      expect(isFatal(await thrown(power('on')))).toBe(false) // by its own limit
+      expect(performance.now() - began).toBeLessThan(8_000)
+    })
+  })
+}
