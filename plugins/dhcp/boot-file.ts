@@ -33,7 +33,7 @@ export function bootOf (packet: Packet, rack: number, httpPort: number): Boot | 
     options.set(option.ipxe, noProxy)
     return { nextServer: rack, file: `${base}/ipxe/${packet.mac.replaceAll(':', '-')}`, options }
   }
-  if (firmware === 'HTTPClient') return { nextServer: rack, file: loader === '' ? '' : `${base}/loader/${loader}`, options }
+  if (firmware === 'HTTPClient') return { nextServer: rack, file: loader === '' ? '' : `${base}/loaders/${loader}`, options }
   const machineId = packet.options.get(option.machineId)
   if (machineId !== undefined) options.set(option.machineId, machineId) // PXE 2.1 wants it echoed
   options.set(option.vendor, direct)

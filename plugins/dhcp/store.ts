@@ -52,7 +52,7 @@ export async function grant (q: Query, rack: string, subnet: string, options: { 
   const rows = await q.query<{ address: string }>(`
     with pool as materialized (
       select r.low + n as address, a.address is not null as used_before, a.expires
-      from unnest($3::inet[], $4::inet[]) as r (low, high), generate_series(0, r.high - r.low) as n
+      from unnest($3::inet[], $4::inet[]) as r (low, high) cross join lateral generate_series(0, r.high - r.low) as n
       left join dhcp.address a on a.address = r.low + n
       where (a.address is null or ${lapsed}) and (r.low + n) <> all($5::inet[])
     ), chosen as (
@@ -111,7 +111,7 @@ export const listBindings = (q: Query, { subnet, mac, address, limit, after }: B
     select ${columns} from dhcp.address
     where mac is not null and expires > now() and ($1::text is null or subnet_id = $1) and ($2::text is null or mac = $2)
       and ($3::inet is null or address = $3) and ($4::inet is null or address > $4)
-    order by address limit $5`, [subnet ?? null, mac ?? null, address ?? null, after ?? null, limit])
+    order by dhcp.address.address limit $5`, [subnet ?? null, mac ?? null, address ?? null, after ?? null, limit])
 
 /** Forgets a binding. False when there was none. */
 export const removeBinding = async (q: Query, address: string): Promise<boolean> =>

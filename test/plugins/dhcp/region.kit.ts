@@ -1,0 +1,86 @@
+/** The region halves of network and dhcp over a real database and real HTTP routes, without the rest of a region. */
+import type { FastifyInstance, InjectOptions } from 'fastify'
+import { createHooks } from '../../../core/hooks.ts'
+import { createApp } from '../../../core/http/app.ts'
+import { conventions } from '../../../core/http/conditional.ts'
+import { createLogger } from '../../../core/log.ts'
+import { createMetrics } from '../../../core/metrics.ts'
+import type { Change, RegionRunning } from '../../../core/plugin.ts'
+import { manifest } from '../../../plugins/dhcp/manifest.ts'
+import type { Answer, WantedEntry, WantedKey, Wish } from '../../../plugins/dhcp/manifest.ts'
+import half from '../../../plugins/dhcp/region.ts'
+import { manifest as networkManifest } from '../../../plugins/network/manifest.ts'
+import type { NetworkService } from '../../../plugins/network/manifest.ts'
+import networkHalf from '../../../plugins/network/region.ts'
+import { systemClock } from '../../../core/clock.ts'
+import { testDatabase } from '../../kit/database.ts'
+import type { TestDatabase } from '../../kit/database.ts'
+
+export interface Region {
+  readonly db: TestDatabase
+  readonly app: FastifyInstance
+  readonly network: NetworkService
+  readonly running: RegionRunning<typeof manifest, {}>
+  call(method: NonNullable<InjectOptions['method']>, path: string, body?: object): Promise<{ status: number, body: any }>
+  /** A rack has these interfaces, each with addresses. */
+  attach(rack: string, interfaces: Readonly<Record<string, readonly string[]>>): Promise<void>
+  subnet(cidr: string, range?: readonly [start: string, end: string], more?: object): Promise<string>
+  bind(rack: string, ...wishes: readonly (Partial<Wish> & Pick<Wish, 'address' | 'mac'>)[]): Promise<Answer[]>
+  grant(rack: string, subnet: string): Promise<string[]>
+  fact(rack: string, kind: 'released' | 'declined', body: { address: string, subnet: string, mac: string }, at?: Date): Promise<void>
+  wanted(rack: string, keys?: readonly WantedKey[]): Promise<readonly WantedEntry[]>
+  /** The changes logged since the last look. */
+  changes(): Promise<readonly Change[]>
+  close(): Promise<void>
+}
+
+export async function openRegion (config: { blockSize?: number } = {}): Promise<Region> {
+  const db = await testDatabase({ migrations: [networkManifest, manifest], size: 12 })
+  const shared = {
+    hooks: createHooks(), log: createLogger('silent'), clock: systemClock, metrics: createMetrics(), db, rack: () => { throw new Error('nobody calls racks here') }, racks: () => [],
+    controller: { id: 'r1', hostname: 'r1', roles: ['region'] as const, version: '0', dataDirectory: '/nonexistent' }, secrets: { seal: (text: string) => text, open: (text: string) => text }
+  }
+  const networkRunning = networkHalf.setup({ ...shared, config: { scanSeconds: 10, ignoreInterfaces: [] }, deps: {} })
+  const network = networkRunning.provides.network
+  const running = half.setup({ ...shared, config: { leaseSeconds: 600, blockSize: config.blockSize ?? 8, rackHttpPort: 5248, quarantineSeconds: 600 }, deps: { network } })
+  const app = createApp(shared.log)
+  conventions(app)
+  await app.register(networkRunning.routes!, { prefix: '/api/v1/network' })
+  await app.register(running.routes!, { prefix: '/api/v1/dhcp' })
+  await app.ready()
+  let position = await db.feed.position()
+  const caller = (controller: string) => ({ controller, signal: new AbortController().signal })
+  const region: Region = {
+    db, app, network, running,
+    async call (method, url, body) {
+      const answer = await app.inject({ method, url: `/api/v1${url}`, ...(body === undefined ? {} : { payload: body }) })
+      return { status: answer.statusCode, body: answer.body === '' ? undefined : answer.json() }
+    },
+    async attach (rack, interfaces) {
+      const body = { interfaces: Object.entries(interfaces).map(([name, addresses], index) => ({ name, mac: `02:aa:00:00:00:0${index}`, addresses: [...addresses], up: true })) }
+      await db.tx(tx => networkRunning.facts!(tx, rack, [{ kind: 'interfaces', at: new Date().toISOString(), body }]))
+    },
+    async subnet (cidr, range, more = {}) {
+      const { body } = await region.call('POST', '/network/subnets', { vlanId: '1', cidr, ...more })
+      if (range !== undefined) await region.call('POST', '/network/ranges', { subnetId: body.id, kind: 'dynamic', start: range[0], end: range[1] })
+      return body.id
+    },
+    bind: async (rack, ...wishes) => (await running.rpc.bind({ wishes: wishes.map(wish => ({ subnet: '1', clientId: null, hostname: null, seconds: 600, ...wish })) }, caller(rack))).answers,
+    grant: async (rack, subnet) => (await running.rpc.grant({ subnet }, caller(rack))).addresses,
+    fact: (rack, kind, body, at = new Date()) => db.tx(tx => running.facts!(tx, rack, [{ kind, at: at.toISOString(), body }])),
+    wanted: (rack, keys) => running.wanted!(rack, keys),
+    async changes () {
+      const found = await db.feed.since(position)
+      position = found.position
+      return found.changes
+    },
+    async close () {
+      await app.close()
+      await db.drop()
+    }
+  }
+  return region
+}
+
+/** A MAC made of a number. */
+export const macOf = (number: number): string => `02:00:${[24, 16, 8, 0].map(shift => ((number >>> shift) & 255).toString(16).padStart(2, '0')).join(':')}`
