@@ -28,7 +28,9 @@ function texts (bytes: Buffer, offset: number): string[] {
     if (found.length > 2 + 2 * mostOptions + longestText) throw invalid('too many texts')
     offset = end + 1
   }
+  const before = found.length
   while (found.length > 0 && found.at(-1) === '') found.pop()
+  if (found.length % 2 === 1 && found.length < before) found.push('') // the last value itself is empty
   return found
 }
 
@@ -47,8 +49,8 @@ function optionsFrom (pairs: readonly string[]): Map<string, string> {
 /** Reads a packet. `data` shares memory with the bytes given. Throws PACKET_INVALID, and nothing else. */
 export function decode (from: Uint8Array): Packet {
   const bytes = Buffer.from(from.buffer, from.byteOffset, from.byteLength)
-  if (bytes.length < 4) throw invalid(`${bytes.length} bytes are too few`)
-  const opcode = bytes.readUInt16BE(0)
+  const opcode = bytes.length < 2 ? -1 : bytes.readUInt16BE(0)
+  if (bytes.length < (opcode === opcodes.oack ? 2 : 4)) throw invalid(`${bytes.length} bytes are too few`)
   switch (opcode) {
     case opcodes.read:
     case opcodes.write: {
