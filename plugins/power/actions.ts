@@ -65,19 +65,20 @@ export function createActions ({ db, clock, log, power, racks, timeout }: Action
     return { rack: null, state, note: note ?? null }
   }
 
-  return createLoop({
+  const loop = createLoop({
     name: 'actions', every: 5_000, clock, log,
     async look (term, signal) {
       for (const { id, machine } of await store.runnable(db, atOnce * 2)) {
         if (signal.aborted || underWay.size >= atOnce) break
         if (underWay.has(machine)) continue
-        underWay.set(machine, carryOut(term, signal, id)
-          .catch((error: unknown) => { if (!signal.aborted) log.warn({ err: error, machine }, 'a power action could not be concluded; it is taken up again') })
-          .finally(() => { underWay.delete(machine) }))
+        underWay.set(machine, carryOut(term, signal, id).then(
+          () => { underWay.delete(machine); loop.wake() }, // another wish may have come meanwhile
+          (error: unknown) => { underWay.delete(machine); if (!signal.aborted) log.warn({ err: error, machine }, 'a power action could not be concluded; it is taken up again') }))
       }
     },
     async idle () { await Promise.allSettled(underWay.values()) }
   })
+  return loop
 }
 
 const withoutSecrets = (error: unknown, target: Target | undefined): string => {

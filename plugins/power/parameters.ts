@@ -7,12 +7,13 @@ import { driverNamed } from './drivers.ts'
 export type Parameters = Readonly<Record<string, unknown>>
 export interface Split { readonly open: Parameters, readonly secret: Parameters }
 
-/** The driver that is meant: the one named, or the one the address begins with (`redfish+https://…`, `redfish://…`). POWER_PARAMETERS_INVALID. */
-export function driverFor (name: string | undefined, parameters: Parameters): Driver {
+/** The driver that is meant: the one named, or the one the address begins with (`redfish+https://…`, `redfish://…`), or the one there was. POWER_PARAMETERS_INVALID. */
+export function driverFor (name: string | undefined, parameters: Parameters, before?: string): Driver {
   if (name !== undefined) return driverNamed(name)
   const scheme = typeof parameters.address === 'string' ? /^([a-z]+)(\+[a-z]+)?:\/\//i.exec(parameters.address)?.[1]?.toLowerCase() : undefined
-  if (scheme === undefined || scheme === 'http' || scheme === 'https') throw new BedplateError('POWER_PARAMETERS_INVALID', { driver: 'the machine', reason: 'no driver is named; name one, or begin the address with it, like redfish+https://host' })
-  return driverNamed(scheme)
+  if (scheme !== undefined && scheme !== 'http' && scheme !== 'https') return driverNamed(scheme)
+  if (before === undefined) throw new BedplateError('POWER_PARAMETERS_INVALID', { driver: 'the machine', reason: 'no driver is named; name one, or begin the address with it, like redfish+https://host' })
+  return driverNamed(before)
 }
 
 /** The parameters as the driver takes them. The message names fields, never values. POWER_PARAMETERS_INVALID. */

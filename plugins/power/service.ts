@@ -36,8 +36,8 @@ export function createPower ({ db, clock, secrets, racks, timeout }: { readonly 
     },
 
     async configure (tx, machine, name, given) {
-      const driver = driverFor(name, given)
       const before = await store.bmc(tx, machine)
+      const driver = driverFor(name, given, before?.driver)
       const unmasked = Object.fromEntries(Object.entries(given).filter(([field, value]) => !(value === mask && secretFields(driver.parameters).includes(field))))
       const parts = split(driver, checked(driver, unmasked))
       // Kept only towards the same BMC: else whoever may change the address could have the password sent to himself.
