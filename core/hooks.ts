@@ -16,9 +16,28 @@ export interface Hooks {
   readonly leader: AsyncParallelHook<[{ readonly leading: boolean, readonly term: bigint }]>
 }
 
-export const createHooks = (): Hooks => Object.freeze({
+/** Hears of an observer that threw. */
+export type ObserverFailed = (error: unknown, observer: string) => void
+
+/** A parallel hook whose observers cannot hinder one another: tapable's own would skip those after one that throws at once. */
+function observed<T> (argument: string, failed: ObserverFailed): AsyncParallelHook<[T]> {
+  const hook = new AsyncParallelHook<[T]>([argument])
+  hook.intercept({
+    register (tap) {
+      const { fn, name, type } = tap
+      const run = (value: T): unknown => type === 'async'
+        ? new Promise<void>((resolve, reject) => { fn(value, (error?: unknown) => { if (error) reject(error); else resolve() }) })
+        : fn(value)
+      return { ...tap, type: 'promise', fn: async (value: T) => { try { await run(value) } catch (error) { failed(error, name) } } }
+    }
+  })
+  return hook
+}
+
+/** `failed` hears of observers that throw; without it they are passed over. */
+export const createHooks = (failed: ObserverFailed = () => {}): Hooks => Object.freeze({
   authenticate: new AsyncSeriesBailHook<[Credentials], Principal | undefined>(['credentials']),
-  audited: new AsyncParallelHook<[Audited]>(['request']),
-  link: new AsyncParallelHook<[{ readonly controller: string, readonly up: boolean }]>(['link']),
-  leader: new AsyncParallelHook<[{ readonly leading: boolean, readonly term: bigint }]>(['leader'])
+  audited: observed<Audited>('request', failed),
+  link: observed<{ readonly controller: string, readonly up: boolean }>('link', failed),
+  leader: observed<{ readonly leading: boolean, readonly term: bigint }>('leader', failed)
 })

@@ -75,7 +75,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
   const { roles } = settings
   const stopping = new AbortController()
   const signal = options.signal === undefined ? stopping.signal : AbortSignal.any([stopping.signal, options.signal])
-  const hooks = createHooks()
+  const hooks = createHooks((error, observer) => options.log.error({ err: error, observer }, `${observer} failed over something it observes`))
   const metrics = createMetrics({ process: options.processMetrics ?? false })
   const steps = createSteps(clock, options.log)
   const within = (what: string, work: (signal: AbortSignal) => Promise<void> | undefined): Promise<void> => withDeadline(clock, startTimeout, 'START_TIMEOUT', what, async inner => {
@@ -144,10 +144,10 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       onGain (term) {
         supervisor.gain(term)
         reconciler.kick()
-        hooks.leader.promise({ leading: true, term: term.number }).catch((error: unknown) => log.error({ err: error }, 'an observer of leadership failed'))
+        void hooks.leader.promise({ leading: true, term: term.number })
       },
       onLoss (term) {
-        hooks.leader.promise({ leading: false, term: term.number }).catch((error: unknown) => log.error({ err: error }, 'an observer of leadership failed'))
+        void hooks.leader.promise({ leading: false, term: term.number })
         return supervisor.lose()
       }
     })

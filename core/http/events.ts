@@ -17,13 +17,17 @@ export interface Events {
   end(): void
 }
 
-const mostWaiting = 1024 * 1024 // bytes a reader may be behind before it is cut off
 const mostStreams = 1_000
+const perWrite = 200 // events
 
-/** `heartbeat` in ms, default 15,000: a comment that keeps proxies from closing, and tells us of readers that vanished. */
-export function createEvents ({ feed, clock, log, heartbeat = 15_000 }: { feed: Feed, clock: Clock, log: Logger, heartbeat?: number }): Events {
+/**
+ * `heartbeat` in ms, default 15,000: a comment that keeps proxies from closing, and tells us of readers that vanished.
+ * `patience` in ms, default 15,000: how long a reader may take to make room before it is let go.
+ */
+export function createEvents ({ feed, clock, log, heartbeat = 15_000, patience = 15_000 }: { feed: Feed, clock: Clock, log: Logger, heartbeat?: number, patience?: number }): Events {
   const streams = new Set<{ take(batch: Batch): void, close(): void }>()
   let position = ''
+  let turn = 0 // counts the batches handed out
   let pumping: Promise<void> | undefined
   let again = false
   let unsubscribe: (() => void) | undefined
@@ -37,7 +41,9 @@ export function createEvents ({ feed, clock, log, heartbeat = 15_000 }: { feed: 
         try {
           const batch = await feed.since(position)
           position = batch.position
-          if (batch.changes.length > 0 || batch.truncated) for (const stream of [...streams]) stream.take(batch)
+          if (batch.changes.length === 0 && !batch.truncated) continue
+          turn++
+          for (const stream of [...streams]) stream.take(batch)
         } catch (error) {
           log.debug({ err: error }, 'events wait for the database')
           await clock.sleep(1_000)
@@ -47,53 +53,79 @@ export function createEvents ({ feed, clock, log, heartbeat = 15_000 }: { feed: 
     })().finally(() => { pumping = undefined })
   }
 
-  function open (response: ServerResponse, from: string | undefined, topics: readonly string[]): void {
-    let caughtUp = false
-    let waiting: Batch[] = []
+  /** One reader. It holds one batch at most: what comes while that is being written is read from the log afterwards. */
+  function open (response: ServerResponse, from: string, topics: readonly string[]): void {
     const gone = new AbortController()
+    let at = from
+    let upTo = -1 // the turn this reader has seen; another turn than the next one means it must read the log itself
+    let busy = false
+    let behind = false
     const wanted = (topic: string) => topics.length === 0 || topics.some(prefix => topic === prefix || topic.startsWith(`${prefix}.`))
-    const write = (text: string) => {
-      if (gone.signal.aborted) return
-      response.write(text)
-      if (response.writableLength > mostWaiting) { log.warn('an event stream was closed: its reader is too slow'); response.destroy() }
+
+    async function write (text: string): Promise<void> {
+      if (gone.signal.aborted || response.write(text)) return
+      const roomy = new AbortController()
+      const onDrain = () => roomy.abort()
+      response.once('drain', onDrain)
+      await clock.sleep(patience, AbortSignal.any([roomy.signal, gone.signal]))
+      response.off('drain', onDrain)
+      if (roomy.signal.aborted || gone.signal.aborted) return
+      log.warn('an event stream was closed: its reader is too slow')
+      response.destroy()
     }
-    const send = ({ changes, position, truncated }: Batch) => {
-      const shown = changes.filter(change => wanted(change.topic))
-      // Only the last one carries the id: a reader cut off within a batch gets the batch again.
-      const blocks = shown.map(change => `event: change\ndata: ${JSON.stringify(change)}\n`)
+    async function send ({ changes, position, truncated }: Batch): Promise<void> {
+      const blocks = changes.filter(change => wanted(change.topic)).map(change => `event: change\ndata: ${JSON.stringify(change)}\n`)
       if (truncated) blocks.push('event: gap\ndata: {}\n')
-      write(blocks.length === 0 ? `id: ${position}\n\n` : `${blocks.join('\n')}id: ${position}\n\n`)
+      for (let index = perWrite; index < blocks.length && !gone.signal.aborted; index += perWrite) await write(`${blocks.slice(index - perWrite, index).join('\n')}\n`)
+      // Only the last one carries the id: a reader cut off within a batch gets the batch again.
+      const last = blocks.slice(blocks.length === 0 ? 0 : Math.floor((blocks.length - 1) / perWrite) * perWrite)
+      await write(`${last.join('\n')}id: ${position}\n\n`)
+      at = position
+    }
+    async function follow (batch?: Batch): Promise<void> {
+      busy = true
+      try {
+        if (batch !== undefined) await send(batch)
+        while (behind && !gone.signal.aborted) {
+          behind = false
+          upTo = turn // before the read: what is handed out during it comes again rather than never
+          await send(await feed.since(at))
+        }
+      } catch (error) {
+        log.debug({ err: error }, 'an event stream ended early') // its reader comes back with its position
+        response.destroy()
+      } finally { busy = false }
     }
     const stream = {
-      take (batch: Batch) { if (caughtUp) send(batch); else waiting.push(batch) },
+      take (batch: Batch) {
+        if (busy || turn !== upTo + 1) {
+          behind = true
+          if (!busy) void follow()
+          return
+        }
+        upTo = turn
+        void follow(batch)
+      },
       close () { gone.abort(); response.end() }
     }
     streams.add(stream)
-    unsubscribe ??= feed.subscribe(pump)
+    unsubscribe ??= feed.subscribe(pump, pump)
+    response.on('error', () => response.destroy())
     response.on('close', () => {
       gone.abort()
       streams.delete(stream)
       if (streams.size === 0) { unsubscribe?.(); unsubscribe = undefined }
     })
-    response.on('error', () => response.destroy())
-    write(': connected\n\n')
+    response.write(': connected\n\n')
+    behind = true
+    void follow()
     void (async () => {
-      if (from !== undefined) {
-        for (let at = from; !gone.signal.aborted;) {
-          const batch = await feed.since(at)
-          send(batch)
-          if (batch.truncated || batch.changes.length === 0) break
-          at = batch.position
-        }
-      }
-      caughtUp = true
-      for (const batch of waiting.splice(0)) send(batch)
-      waiting = []
-      while (!gone.signal.aborted) {
+      for (;;) {
         await clock.sleep(heartbeat, gone.signal)
-        write(': still here\n\n')
+        if (gone.signal.aborted) return
+        if (!busy) response.write(': still here\n\n')
       }
-    })().catch((error: unknown) => { log.debug({ err: error }, 'an event stream ended early'); response.destroy() })
+    })()
   }
 
   return {
