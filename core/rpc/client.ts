@@ -92,7 +92,12 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
     targets.add(keepLink(seed, {
       clock, open, link, random: Math.random,
       spare: (self, id) => [...targets].some(other => other !== self && other.link?.up === true && other.link.peer.controller === id) ? `${id} is linked already` : undefined,
-      up (_target, made) { log.info({ region: made.peer.controller, url: made.wire.name }, 'link up'); changed(); announce(made.peer.controller, true) },
+      up (target, made) {
+        log.info({ region: made.peer.controller, url: made.wire.name }, 'link up')
+        for (const other of targets) if (other !== target && !other.configured && other.controller === made.peer.controller) { also(target, other.urls); drop(other) }
+        changed()
+        announce(made.peer.controller, true)
+      },
       down (_target, made, reason) {
         log.info({ region: made.peer.controller, reason }, 'link down')
         if (subscribed === made) subscribed = undefined
@@ -103,6 +108,15 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
   }
   const overTls = (url: string): Promise<Wire> => identity === undefined ? Promise.reject(new BedplateError('ENROLMENT_REFUSED', { reason: 'this rack has no certificate yet' })) : openSocket(url, identity)
 
+  /** More addresses of a region: tried after those it has. */
+  function also (target: Target, urls: readonly string[]): void {
+    target.urls = [...new Set([...(target.configured ? target.urls.slice(0, 1) : []), ...urls])]
+  }
+  function drop (target: Target): void {
+    target.stop.abort()
+    targets.delete(target)
+  }
+
   /** Regions told of other regions. */
   function hear (regions: KnownRegions, keepIt = true): void {
     if (stopping === undefined || stopping.signal.aborted) return
@@ -110,12 +124,11 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       if (id === o.loopback?.controller || urls.length === 0) continue
       const known = [...targets].find(target => target.controller === id)
       if (known === undefined) keep({ controller: id, urls, configured: false }, overTls)
-      else if (!known.configured) known.urls = urls
+      else also(known, urls)
     }
     for (const target of targets) {
       if (target.configured || target.link !== undefined || target.controller === o.loopback?.controller || regions.some(region => region.controller === target.controller)) continue
-      target.stop.abort()
-      targets.delete(target)
+      drop(target)
     }
     if (keepIt) saving = saving.then(() => identities.saveRegions(regions)).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') })
   }

@@ -30,6 +30,8 @@ export interface RegionEndOptions extends EndOptions {
   readonly db: FedDatabase, readonly secrets: Secrets, readonly halves: Halves<ActiveRegion>
   /** `advertise`: host names or addresses racks reach this region at. Port 0 takes a free one. */
   readonly listen: { readonly host: string, readonly port: number, readonly advertise: readonly string[] }
+  /** ms: between looks at the registry (5,000), and without a database until racks are sent to other regions (10,000). */
+  readonly timing?: { readonly tick?: number, readonly cutOff?: number }
 }
 
 /** How far one rack is with one plugin's wanted state. */

@@ -34,9 +34,10 @@ const context = (identity: Identity) => ({ key: identity.key, cert: identity.cer
 export async function listen (o: ListenerOptions): Promise<Listener> {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: frameLimit, perMessageDeflate: false })
   // A controller that enrols has no certificate yet, so the demand for one is made at /link.
-  const server = createServer({ ...context(o.identity), requestCert: true, rejectUnauthorized: false, headersTimeout: 10_000, requestTimeout: 15_000 })
+  const server = createServer({ ...context(o.identity), requestCert: true, rejectUnauthorized: false, handshakeTimeout: 10_000, headersTimeout: 10_000, requestTimeout: 15_000 })
   const open = new Set<Duplex>()
-  server.on('secureConnection', socket => { open.add(socket); socket.once('close', () => { open.delete(socket) }); socket.on('error', () => {}) })
+  server.on('connection', (socket: Duplex) => { open.add(socket); socket.once('close', () => { open.delete(socket) }); socket.on('error', () => {}) })
+  server.on('secureConnection', socket => { socket.on('error', () => {}) })
   server.on('tlsClientError', (error, socket) => { o.log.debug({ address: socket.remoteAddress, reason: error.message }, 'a TLS handshake failed') })
   server.on('clientError', (_error, socket) => { socket.destroy() })
   server.on('request', (request, response) => { void answer(request, response, o.enrol, o.log) })
@@ -74,22 +75,31 @@ const bind = (server: Server, host: string, port: number): Promise<void> => new 
   })
 })
 
+/** The body of a request. Throws INVALID_REQUEST for one that is too large; the rest of it is then let pass unread, so that the answer gets through. */
+const bodyOf = (request: IncomingMessage): Promise<string> => new Promise((resolve, reject) => {
+  const chunks: Buffer[] = []
+  let size = 0
+  request.on('data', (chunk: Buffer) => {
+    if ((size += chunk.length) <= bodyLimit) chunks.push(chunk)
+    else reject(new BedplateError('INVALID_REQUEST', { reason: 'the body is too large' }))
+  })
+  request.on('end', () => { resolve(Buffer.concat(chunks).toString('utf8')) })
+  request.on('error', reject)
+  request.on('close', () => { reject(new BedplateError('INVALID_REQUEST', { reason: 'the body ended early' })) })
+})
+
 async function answer (request: IncomingMessage, response: ServerResponse, enrol: ListenerOptions['enrol'], log: Logger): Promise<void> {
-  const say = (status: number, body: unknown) => { response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body)) }
+  const address = request.socket.remoteAddress
+  const say = (status: number, body: unknown) => { if (!response.headersSent) response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body)) }
   try {
     if (request.url !== '/enrol' || request.method !== 'POST') { say(404, { code: 'NOT_FOUND', message: 'There is only POST /enrol here.', details: {} }); return }
-    const chunks: Buffer[] = []
-    let size = 0
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      if ((size += chunk.length) > bodyLimit) throw new BedplateError('INVALID_REQUEST', { reason: 'the body is too large' })
-      chunks.push(chunk)
-    }
+    const text = await bodyOf(request)
     let body: unknown
-    try { body = JSON.parse(Buffer.concat(chunks).toString('utf8')) } catch { throw new BedplateError('INVALID_REQUEST', { reason: 'the body is not JSON' }) }
+    try { body = JSON.parse(text) } catch { throw new BedplateError('INVALID_REQUEST', { reason: 'the body is not JSON' }) }
     say(200, await enrol(body))
   } catch (thrown) {
     const error = thrown instanceof BedplateError ? thrown : new BedplateError('UNAVAILABLE', { reason: reasonOf(thrown) }, thrown)
-    log.warn({ address: request.socket.remoteAddress, code: error.code, reason: error.message }, 'an enrolment was refused')
-    if (!response.headersSent) say(error.status, { code: error.code, message: error.message, details: error.details })
+    log.warn({ address, code: error.code, reason: error.message }, 'an enrolment was refused')
+    say(error.status, { code: error.code, message: error.message, details: error.details })
   }
 }

@@ -18,14 +18,13 @@ import { wirePair } from './loopback.ts'
 import { answerCall, checkParams, checkResult, defaultTimeout, methodOf, type Answering } from './methods.ts'
 import type { Wire } from './wire.ts'
 
-const tickEvery = 5000 // ms between looks at the registry
 const forgetRegionAfter = 90 // s
-const cutOffAfter = 10_000 // ms without the database: then racks had better ask another region
 
 /** Makes the region end of this controller; nothing runs before its services start. */
 export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   const { controller, db, clock, log } = o
   const plugins = () => halvesOf(o.halves)
+  const { tick: tickEvery = 5000, cutOff: cutOffAfter = 10_000 } = o.timing ?? {}
   const registrar = createRegistrar(o)
   const store = createIdentityStore(controller.dataDirectory)
   const publisher = createPublisher({ db, clock, log, halves: plugins })
@@ -49,6 +48,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
 
   const addresses = () => o.listen.advertise.length > 0 ? o.listen.advertise : [['0.0.0.0', '::', ''].includes(o.listen.host) ? controller.hostname : o.listen.host]
   const announce = (id: string, up: boolean) => { o.hooks.link.promise({ controller: id, up }).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'a link observer failed') }) }
+  /** Why racks had better ask another region. */
   const cutOff = () => fault !== undefined && clock.monotonic() - databaseSeen > cutOffAfter ? `this region cannot reach its database: ${fault}` : undefined
 
   function receive (frame: Carried, link: Link): void {

@@ -131,6 +131,21 @@ describe('two regions', () => {
     await until(() => again.end.links().some(link => link.up && link.controller === b.id), { timeout: 5000 })
   })
 
+  test('a region that loses its database sends its racks away until it is back', async () => {
+    let cut = false
+    const query: TestDatabase['query'] = (text, values) => cut ? Promise.reject(new TypeError('no route to the database')) : db.query(text, values)
+    const a = await installation.region({ ...db, query }, { timing: { tick: 20, cutOff: 100 } })
+    const b = await installation.region(db)
+    const rack = await installation.linked([a, b])
+    cut = true
+    const gone = await until(() => rack.end.links().find(link => link.controller === a.id && !link.up && link.reason?.includes('cannot reach its database')))
+    expect(gone.reason).toContain('no route to the database')
+    expect(a.end.services[0]?.health()).toMatchObject({ state: 'degraded' })
+    expect(await rack.end.call('probe', 'echo', { text: 'x' })).toMatchObject({ region: b.id })
+    cut = false
+    await until(() => rack.end.links().every(link => link.up), { timeout: 10_000 })
+  })
+
   test('a region reached by two addresses gets one link', async () => {
     const region = await installation.region(db)
     const rack = await installation.rack({ regions: [region.proxy.url, `127.0.0.1:${region.end.port()}`], token: await region.end.createToken(['rack'], 60) })

@@ -192,12 +192,12 @@ export class Installation {
   }
 
   /** `advertise`: by default an address nobody listens at, so that racks keep to the proxies. */
-  async region (db: Db, { id = newId('region'), roles = ['region'] as readonly Role[], start = true, advertise = '127.0.0.2' } = {}): Promise<Region> {
+  async region (db: Db, { id = newId('region'), roles = ['region'] as readonly Role[], start = true, advertise = '127.0.0.2', timing = {} } = {}): Promise<Region> {
     const metrics = createMetrics()
     const probe = regionProbe(db, id)
     const end = createRegionEnd({
       controller: { id, hostname: 'localhost', roles, version: '1.0.0', dataDirectory: await this.directory() },
-      db, secrets: this.secrets, halves: [probe.half], log, clock: systemClock, metrics, hooks: createHooks(), listen: { host: '127.0.0.1', port: 0, advertise: [advertise] }
+      db, secrets: this.secrets, halves: [probe.half], log, clock: systemClock, metrics, hooks: createHooks(), listen: { host: '127.0.0.1', port: 0, advertise: [advertise] }, timing
     })
     const stop = async () => { for (const service of [...end.services].reverse()) await service.stop() }
     this.#ends.push(stop)
