@@ -2,9 +2,8 @@
 import { networkInterfaces } from 'node:os'
 import { BedplateError, reasonOf } from '../../core/errors.ts'
 import { degraded, off, running } from '../../core/health.ts'
-import type { Health } from '../../core/health.ts'
 import { defineRack } from '../../core/plugin.ts'
-import type { Clock, Service } from '../../core/plugin.ts'
+import type { Clock, Health, Service } from '../../core/plugin.ts'
 import { reported } from './interfaces.ts'
 import type { SystemAddress } from './interfaces.ts'
 import { manifest } from './manifest.ts'
@@ -19,7 +18,7 @@ interface Scan {
 /** The service `interfaces`: looks at the host every `seconds`, reports at start and then what differs from the last report. */
 export function interfaceScan (scan: Scan): Service {
   let stopping: AbortController | undefined
-  let loop: Promise<void> | undefined
+  let ended: Promise<unknown> = Promise.resolve() // of every loop begun so far
   let last: string | undefined
   let health: Health = off('not started')
 
@@ -42,20 +41,20 @@ export function interfaceScan (scan: Scan): Service {
       const { signal: stop } = stopping = new AbortController()
       last = undefined
       look()
-      loop = (async () => {
+      const loop = (async () => {
         for (;;) {
           await scan.clock.sleep(scan.seconds * 1000, stop)
           if (stop.aborted) return
           look()
         }
       })()
+      ended = Promise.all([ended, loop])
     },
     async stop () {
       stopping?.abort()
       stopping = undefined
-      await loop
-      loop = undefined
       if (health.state !== 'off') health = off('stopped')
+      await ended
     },
     health: () => health
   }
