@@ -105,9 +105,10 @@ async function adopt (data: string): Promise<{ connection: Connection, pid: numb
       return undefined
     }
     const connection = { host: found.socketDirectory, port: found.port, database: name, user: name }
-    const ready = await createDatabase(connection).then(() => true, () => false)
-    if (ready) return { connection, pid: found.pid }
-    if (Date.now() > deadline) throw failed(`a server (process ${found.pid}) holds ${data} but does not answer`)
+    const trouble: unknown = await createDatabase(connection).then(() => undefined, (error: unknown) => error)
+    if (trouble === undefined) return { connection, pid: found.pid }
+    const refused = /^28/.test(String((trouble as { code?: unknown }).code)) // it knows other accounts than this one; waiting will not help
+    if (refused || Date.now() > deadline) throw failed(`the server that runs on ${data} (process ${found.pid}) does not let this account in: ${reasonOf(trouble)}`, trouble)
     await sleep(100)
   }
 }
@@ -132,6 +133,7 @@ async function initialise (native: string, data: string, account: Account, log: 
   await write('pg_ident.conf', [...new Set(['root', account.name, ownName()])].map(user => `bedplate "${user}" ${name}\n`).join(''))
   await rename(fresh, data).catch(async (error: unknown) => {
     await rm(fresh, { recursive: true, force: true })
+    if (await readFile(join(data, 'PG_VERSION')).then(() => true, () => false)) return // another daemon was first
     throw failed(`the data directory ${data} is not empty, and not a database: ${reasonOf(error)}`, error)
   })
 }
@@ -186,7 +188,7 @@ async function launch (native: string, data: string, host: string, account: Acco
   try {
     while (ended === undefined) {
       const found = await postmasterOf(data)
-      if (found?.status === 'ready' || found?.status === 'standby') return undefined
+      if (found?.pid === child.pid && /^(ready|standby)$/.test(found?.status ?? '')) return undefined // anybody else's server ends ours, and is adopted
       if (Date.now() > deadline) { child.kill('SIGQUIT'); return `it was not ready within ${startDeadline / 1000} s` }
       await sleep(20)
     }

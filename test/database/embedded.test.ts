@@ -5,7 +5,7 @@ import { chmod, mkdir, mkdtemp, readFile, readdir, realpath, rm, writeFile } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startEmbedded } from '../../core/database/embedded.ts'
 import type { Connection, Embedded } from '../../core/database/embedded.ts'
 import { openSession } from '../../core/database/connection.ts'
@@ -15,16 +15,24 @@ import { createLogger } from '../../core/log.ts'
 import { onceEvent, until } from '../kit/wait.ts'
 
 const log = createLogger('silent')
-let directory = ''
+let directory = '' // of the server under test: one for most tests, since making a database is what takes the time
+const made: string[] = []
 const started: Embedded[] = []
-beforeEach(async () => {
+const holders: ChildProcess[] = []
+beforeAll(() => fresh())
+afterEach(async () => {
+  for (const child of holders.splice(0)) child.kill('SIGKILL')
+  await Promise.all(started.splice(0).map(server => server.stop()))
+  directory = made[0] ?? ''
+})
+afterAll(() => Promise.all(made.map(path => rm(path, { recursive: true, force: true }))))
+
+/** An empty data directory for this test alone. */
+async function fresh (): Promise<void> {
   directory = await mkdtemp(join(await realpath(tmpdir()), 'embedded-'))
   await chmod(directory, 0o755)
-})
-afterEach(async () => {
-  await Promise.all(started.splice(0).map(server => server.stop()))
-  await rm(directory, { recursive: true, force: true })
-})
+  made.push(directory)
+}
 
 async function start (): Promise<Embedded> {
   const server = await startEmbedded({ dataDirectory: directory, log, settings: { fsync: 'off' } })
@@ -40,7 +48,8 @@ const pidOf = async ({ data }: Embedded): Promise<number> => (await until(() => 
 /** A child process that holds the server, as a daemon does. */
 async function holder (): Promise<{ child: ChildProcess, report: { connection: Connection, data: string, adopted: boolean } }> {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'holder.ts'), directory, join(directory, 'system')], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [line] = await onceEvent(createInterface({ input: child.stdout }), 'line', { timeout: 15_000 })
+  holders.push(child)
+  const [line] = await onceEvent(createInterface({ input: child.stdout }), 'line', { timeout: 30_000 })
   return { child, report: JSON.parse(String(line)) as { connection: Connection, data: string, adopted: boolean } }
 }
 
@@ -73,6 +82,15 @@ describe('the embedded server', () => {
     expect(await query(adopted, 'select n from survived')).toEqual([{ n: 7 }])
     await adopted.stop()
     await expect(query(adopted, 'select 1')).rejects.toThrow()
+  })
+
+  test('is one server for daemons that start on the same data at once', { timeout: 60_000 }, async () => {
+    await fresh()
+    const held = await Promise.all([holder(), holder(), holder()])
+    expect(held.filter(({ report }) => !report.adopted)).toHaveLength(1)
+    const pids = await Promise.all(held.map(async ({ report }) => await query(report, 'select pg_postmaster_start_time()')))
+    expect(new Set(pids.map(rows => JSON.stringify(rows))).size).toBe(1)
+    await start() // adopts it, and stops it in the end
   })
 
   test('does not hear Ctrl-C in the terminal of the daemon', async () => {
@@ -114,6 +132,7 @@ describe('the embedded server', () => {
   })
 
   test('begins again when a first start was killed half-way', async () => {
+    await fresh()
     await mkdir(join(directory, 'postgresql.new-999999999'))
     await writeFile(join(directory, 'postgresql.new-999999999', 'PG_VERSION'), '18\n')
     await start()
@@ -121,6 +140,7 @@ describe('the embedded server', () => {
   })
 
   test('has its socket elsewhere when its directory is too deep for one', async () => {
+    await fresh()
     directory = join(directory, 'deep'.repeat(12), 'deeper'.repeat(10))
     await mkdir(directory, { recursive: true })
     const server = await start()
@@ -131,6 +151,7 @@ describe('the embedded server', () => {
   })
 
   test('refuses a folder that holds something else, and harms nothing in it', async () => {
+    await fresh()
     await mkdir(join(directory, 'postgresql'))
     await writeFile(join(directory, 'postgresql', 'diary.txt'), 'mine')
     await expect(start()).rejects.toSatisfy(error => hasCode(error, 'EMBEDDED_DATABASE') && /not empty/.test((error as Error).message))
@@ -141,8 +162,10 @@ describe('the embedded server', () => {
   test('says what PostgreSQL said when it cannot start', async () => {
     const server = await start()
     await server.stop()
+    const version = await readFile(join(server.data, 'PG_VERSION'), 'utf8')
     await writeFile(join(server.data, 'PG_VERSION'), '12\n')
     await expect(start()).rejects.toSatisfy(error => hasCode(error, 'EMBEDDED_DATABASE') && /version 12/.test((error as Error).message))
+    await writeFile(join(server.data, 'PG_VERSION'), version)
   })
 })
 

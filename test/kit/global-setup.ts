@@ -1,22 +1,50 @@
 /** One PostgreSQL for a whole run of vitest: the embedded one, in a temporary directory, without the safety that only a crash would need. */
-import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startEmbedded } from '../../core/database/embedded.ts'
 import type { Connection } from '../../core/database/embedded.ts'
+import { postmasterOf } from '../../core/database/postmaster.ts'
 import { createLogger } from '../../core/log.ts'
+import type { Logger } from '../../core/log.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext { postgresql: Connection }
 }
 
+const prefix = 'bedplate-test-'
+
+/** A run that was killed leaves its server behind, for it survives that by design: the next run stops it. */
+async function sweep (temporary: string, log: Logger): Promise<void> {
+  for (const name of await readdir(temporary)) {
+    if (!name.startsWith(prefix)) continue
+    const directory = join(temporary, name)
+    try {
+      const owner = Number(await readFile(join(directory, 'owner'), 'utf8'))
+      if (Number.isInteger(owner) && owner > 0 && !alive(owner)) {
+        if (await postmasterOf(join(directory, 'postgresql'))) await (await startEmbedded({ dataDirectory: directory, log })).stop()
+        await rm(directory, { recursive: true, force: true })
+      }
+    } catch { /* another user's, or another run is sweeping it */ }
+  }
+}
+
+function alive (pid: number): boolean {
+  try { process.kill(pid, 0) } catch (error) { return (error as NodeJS.ErrnoException).code === 'EPERM' }
+  return true
+}
+
 export default async function setup (project: TestProject): Promise<() => Promise<void>> {
-  const directory = await mkdtemp(join(await realpath(tmpdir()), 'bedplate-'))
+  const temporary = await realpath(tmpdir())
+  const log = createLogger('warn')
+  await sweep(temporary, log)
+  const directory = await mkdtemp(join(temporary, prefix))
+  await writeFile(join(directory, 'owner'), String(process.pid))
   await chmod(directory, 0o755) // the server has an account of its own when root runs the tests
   const server = await startEmbedded({
     dataDirectory: directory,
-    log: createLogger('warn'),
+    log,
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '400', shared_buffers: '256MB', max_wal_size: '2GB', autovacuum_naptime: '10s' }
   })
   project.provide('postgresql', server.connection)
