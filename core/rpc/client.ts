@@ -12,6 +12,7 @@ import { halvesOf, type RackEnd, type RackEndOptions } from './ends.ts'
 import { protocol, type Hello } from './frames.ts'
 import { createIdentityStore, faultOf, type Identity, type KnownRegions } from './identity.ts'
 import { enrol } from './joining.ts'
+import { inTurn } from './in-turn.ts'
 import { createLink, type Carried, type Link } from './link.ts'
 import { answerCall, checkParams, checkResult, defaultTimeout, methodOf } from './methods.ts'
 import { keepLink, openSocket, regionUrl, type Target } from './target.ts'
@@ -241,7 +242,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
   }
 
   return {
-    services: [service],
+    services: [inTurn(service)],
     call,
     report: outbox.report,
     async restore () { wanted.restore() },

@@ -12,6 +12,7 @@ import { halvesOf, type RegionEnd, type RegionEndOptions } from './ends.ts'
 import { fingerprint, hasRole, isOld, makeRequest } from './certificate.ts'
 import { protocol } from './frames.ts'
 import { createIdentityStore, faultOf, type Identity, type KnownRegions } from './identity.ts'
+import { inTurn } from './in-turn.ts'
 import { createLink, type Carried, type Link } from './link.ts'
 import { listen, type Listener } from './listener.ts'
 import { wirePair } from './loopback.ts'
@@ -141,19 +142,17 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     name: 'region-links',
     async start () {
       if (stopping !== undefined) return
-      const own = stopping = new AbortController()
+      const { signal } = stopping = new AbortController()
       try {
         await register(null) // a certificate is given to known controllers only
         identity = await identify()
-        const opened = await listen({
+        listener = await listen({
           ...o.listen, log, identity, accept,
           refuse: async id => cutOff() ?? (await controllerRoles(db, id) === undefined ? `the controller ${id} was removed: enrol it again` : undefined),
           enrol: async body => ({ ...await registrar.enrol(body), regions })
         })
-        if (own.signal.aborted) { await opened.close(); return }
-        listener = opened
         await tick()
-        ticking = run(own.signal)
+        ticking = run(signal)
       } catch (error) {
         await service.stop()
         throw error
@@ -173,7 +172,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   }
 
   return {
-    services: [service, publisher.service],
+    services: [inTurn(service), publisher.service],
     racks: () => [...links.keys()],
     port: () => listener?.port,
     createToken: (roles, ttlSeconds) => registrar.createToken(roles, ttlSeconds),

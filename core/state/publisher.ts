@@ -2,11 +2,12 @@
 import type { ActiveRegion } from '../active.ts'
 import type { Clock } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
-import { degraded, running } from '../health.ts'
+import { degraded, off, running } from '../health.ts'
 import type { Logger } from '../log.ts'
 import type { Change, Key, Service } from '../plugin.ts'
 import type { FedDatabase } from '../rpc/ends.ts'
 import type { Frames } from '../rpc/frames.ts'
+import { inTurn } from '../rpc/in-turn.ts'
 import type { Link } from '../rpc/link.ts'
 import { databaseIdentity, createRackStates, type RackStates } from './registry.ts'
 import { feedPart, openStream, positionText, type Stream } from './stream.ts'
@@ -154,11 +155,11 @@ export function createPublisher (o: PublisherOptions): Publisher {
       stopping = undefined
       await states.flush().catch(() => {}) // the database may be gone already; the next acknowledgement writes it again
     },
-    health: () => fault === undefined ? running : degraded(`changes cannot be read: ${fault}`)
+    health: () => stopping === undefined ? off('not started') : fault === undefined ? running : degraded(`changes cannot be read: ${fault}`)
   }
 
   return {
-    service,
+    service: inTurn(service),
     states,
     subscribe (link, positions) {
       end(link)

@@ -22,7 +22,7 @@ const transports: Record<string, () => Promise<Pair>> = {
     const loopback = cuttable(region.end.loopback())
     const rack = await installation.rack({ loopback })
     await rack.start()
-    await until(() => rack.end.links().some(link => link.up))
+    await until(() => rack.end.links().some(link => link.up) && region.end.racks().length > 0)
     return { region, rack, cut: () => { loopback.cut() } }
   }
 }

@@ -231,7 +231,7 @@ export class Installation {
     const [first] = regions
     const rack = await this.rack({ ...o, regions: regions.map(region => region.proxy.url), token: await first?.end.createToken(['rack'], 60) ?? '' })
     await rack.start()
-    await until(() => regions.every(region => rack.end.links().some(link => link.up && link.controller === region.id)), { what: 'all links up', timeout: 10_000 })
+    await until(() => regions.every(region => rack.end.links().some(link => link.up && link.controller === region.id) && region.end.racks().includes(rack.id)), { what: 'all links up', timeout: 10_000 })
     return rack
   }
 
