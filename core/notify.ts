@@ -13,7 +13,7 @@ export async function createNotify (path: string | undefined, log: Logger): Prom
     const { default: koffi } = await import('koffi')
     const libc = koffi.load(null)
     const socket = libc.func('int socket(int domain, int type, int protocol)') as (domain: number, type: number, protocol: number) => number
-    const sendto = libc.func('ssize_t sendto(int fd, const void *buffer, size_t length, int flags, const void *address, uint32_t size)') as (fd: number, buffer: Buffer, length: number, flags: number, address: Buffer, size: number) => number
+    const sendto = libc.func('long sendto(int fd, const void *buffer, size_t length, int flags, const void *address, uint32_t size)') as (fd: number, buffer: Buffer, length: number, flags: number, address: Buffer, size: number) => number
     const close = libc.func('int close(int fd)') as (fd: number) => number
     const name = Buffer.from(path)
     if (path.startsWith('@')) name[0] = 0

@@ -1,6 +1,6 @@
 /** Serves an app on addresses that can be opened and closed again; one service each, so that a port in use costs no more than itself. */
 import type { FastifyInstance } from 'fastify'
-import { unlink } from 'node:fs/promises'
+import { lstat, unlink } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { Server } from 'node:http'
 import { connect } from 'node:net'
@@ -53,7 +53,8 @@ export function createListener ({ name, app, where, log, onStop }: { name: strin
     onStop?.()
     await new Promise<void>(resolve => {
       const late = setTimeout(() => open.closeAllConnections(), drainTime)
-      open.close(() => { clearTimeout(late); resolve() })
+      const idle = setInterval(() => open.closeIdleConnections(), 50) // those kept alive after their last answer
+      open.close(() => { clearTimeout(late); clearInterval(idle); resolve() })
       open.closeIdleConnections()
     })
   }
@@ -87,6 +88,7 @@ async function listen (server: Server, where: Where): Promise<void> {
 
 /** A socket file left by a killed process refuses connections; one in use does not, and stays. */
 async function removeStale (path: string): Promise<void> {
+  if (!(await lstat(path).catch(() => undefined))?.isSocket()) return
   const refused = await new Promise<boolean>(resolve => {
     const probe = connect(path, () => { probe.destroy(); resolve(false) })
     probe.on('error', error => resolve((error as NodeJS.ErrnoException).code === 'ECONNREFUSED'))

@@ -42,7 +42,7 @@ export function pluginConformance (plugin: Plugin, { besides = [], callers = 10,
 
     test('starts with a controller, stops with it, and leaves nothing; again, too', async () => {
       let before: ReturnType<typeof resources> | undefined
-      for (let round = 0; round < 3; round++) {
+      for (let round = 0; round < 2; round++) {
         const one = await startDaemon({ ...daemon, plugins: [...besides, plugin] })
         expect(one.kernel.status().notReady).toEqual([])
         for (const service of one.kernel.status().services) if (service.state !== 'running') expect(service.reason?.trim(), `${service.plugin}/${service.service} is ${service.state}`).toBeTruthy()
