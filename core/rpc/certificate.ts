@@ -57,11 +57,11 @@ export async function readRequest (pem: string): Promise<{ readonly controller: 
   }
 }
 
-/** A certificate for one controller: its roles as URIs `bedplate:<role>:<id>`, its addresses as they are. */
+/** A certificate for one controller: its roles as URIs `bedplate:<role>:<id>`, and its IP addresses. Host names are left out: racks look at the role, nobody at names. */
 export async function issue (authority: Authority, request: x509.Pkcs10CertificateRequest, subject: { readonly controller: string, readonly roles: readonly Role[], readonly addresses: readonly string[] }, now: number, life = certificateLife): Promise<string> {
   const names: x509.JsonGeneralNames = [
     ...subject.roles.map(role => ({ type: 'url' as const, value: `bedplate:${role}:${subject.controller}` })),
-    ...subject.addresses.map(address => ({ type: isIP(address) ? 'ip' as const : 'dns' as const, value: address }))
+    ...subject.addresses.filter(address => isIP(address) !== 0).map(address => ({ type: 'ip' as const, value: address }))
   ]
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serial(), subject: `CN=${subject.controller}`, issuer: new x509.X509Certificate(authority.certificate).subject,

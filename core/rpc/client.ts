@@ -170,8 +170,8 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
         }
         await clock.sleep(renewalEvery, signal)
       } catch (error) {
-        log.warn({ reason: reasonOf(error) }, 'the certificate could not be renewed yet')
-        await clock.sleep(60_000, signal)
+        if (!hasCode(error, 'LINK_DOWN')) log.warn({ reason: reasonOf(error) }, 'the certificate could not be renewed yet')
+        await clock.sleep(up().length === 0 ? 1000 : 60_000, signal)
       }
     }
   }

@@ -1,5 +1,6 @@
 /** The region's end: lets racks in, answers and makes calls, stores facts, publishes wanted state, and tells racks which regions there are. */
 import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import { BedplateError, hasCode, reasonOf } from '../errors.ts'
 import { degraded, off, running } from '../health.ts'
 import type { Service } from '../plugin.ts'
@@ -98,7 +99,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     const kept = await store.load()
     if (kept !== undefined && kept.authority === authority.certificate && faultOf(kept, controller.id, clock.now()) === undefined) {
       const certificate = new X509Certificate(kept.certificate)
-      const names = addresses().every(address => certificate.checkHost(address) !== undefined || certificate.checkIP(address) !== undefined)
+      const names = addresses().every(address => isIP(address) === 0 || certificate.checkIP(address) !== undefined)
       if (names && controller.roles.every(role => hasRole(certificate, role)) && !isOld(certificate, clock.now())) return kept
     }
     const renewed = await registrar.renew(controller.id, await makeRequest(await store.key(), controller.id), addresses())

@@ -173,7 +173,7 @@ export function cuttable (inner: RegionLoopback): RegionLoopback & { cut(): void
   return self
 }
 
-const log = createLogger(process.env.PROBE_LOG ?? 'silent')
+const log = createLogger('silent')
 export const newId = (what: string): string => `${what}-${randomBytes(4).toString('hex')}`
 
 export interface Region { readonly id: string, readonly end: RegionEnd, readonly probe: RegionProbe, readonly db: Db, readonly metrics: Metrics, readonly proxy: Proxy, stop(): Promise<void> }
