@@ -129,11 +129,14 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
     const state = (await power.states(db, [id])).get(id)
     return { ...(await power.configuration(db, id) ?? { driver: null, parameters: {} }), state: state?.state ?? 'unknown' as const, checkedAt: state?.checkedAt?.toISOString() ?? null, error: state?.error ?? null }
   })
-  app.put('/:name/power', { schema: { summary: 'Say how a machine is powered', params: ByName, body: PowerConfiguration, response: { 200: PowerView } } }, async ({ params, body: { driver, address, parameters } }) => {
-    const { id } = await one(params.name)
+  app.put('/:name/power', { schema: { summary: 'Say how a machine is powered', params: ByName, body: PowerConfiguration, response: { 200: PowerView } } }, async request => {
+    const { driver, address, parameters } = request.body
+    const { id } = await one(request.params.name)
+    const by = request.principal?.name
     return await db.tx(async tx => {
       await power.configure(tx, id, driver, { ...parameters, ...(address === undefined ? {} : { address }) })
       await store.bump(tx, id)
+      await lifecycle.record(tx, id, { type: 'power', level: 'info', message: `Power configured${by === undefined ? '' : ` by ${by}`}` })
       await tx.changed('machines.machine', id)
       return { ...(await power.configuration(tx, id) ?? { driver: null, parameters: {} }), state: 'unknown' as const, checkedAt: null, error: null }
     })

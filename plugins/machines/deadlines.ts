@@ -1,7 +1,7 @@
 /** The service that lets no machine stay in a passing state for ever: what is overdue fails, with a reason that tells the last thing heard. */
 import { reasonOf } from '../../core/errors.ts'
 import { degraded, off, running } from '../../core/health.ts'
-import type { Clock, Database, Health, Logger, Service } from '../../core/plugin.ts'
+import type { Clock, Database, Health, Logger, Service, Term } from '../../core/plugin.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Machine } from './manifest.ts'
 import * as store from './store.ts'
@@ -19,44 +19,49 @@ export function overdueReason ({ status, since }: Pick<Machine, 'status' | 'sinc
 const every = 5_000 // ms between two looks
 
 export function createDeadlines ({ db, clock, log, lifecycle }: { readonly db: Database, readonly clock: Clock, readonly log: Logger, readonly lifecycle: Lifecycle }): Service {
-  let stopping: AbortController | undefined
-  let loop: Promise<void> | undefined
+  let life: { readonly controller: AbortController, readonly done: Promise<void> } | undefined
+  let ended: Promise<void> = Promise.resolve()
   let health: Health = off('Another region leads; this one stands by.')
+
+  async function fail (term: Term, id: string): Promise<void> {
+    await term.write(async tx => {
+      const machine = await lifecycle.locked(tx, id)
+      const now = new Date(clock.now())
+      if (machine.deadline === null || machine.deadline > now) return // it got there meanwhile
+      await lifecycle.act(tx, id, 'timeout', { reason: overdueReason(machine, await store.lastHeard(tx, id, machine.since), now) })
+    })
+  }
+
+  async function run (term: Term, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        for (const { id } of await store.overdue(db, new Date(clock.now()))) {
+          if (signal.aborted) return
+          await fail(term, id).catch((error: unknown) => { if (!signal.aborted) log.warn({ err: error, machine: id }, 'an overdue machine could not be failed') })
+        }
+        health = running
+      } catch (error) {
+        health = degraded(`The database does not answer: ${reasonOf(error)}`)
+      }
+      await clock.sleep(every, signal)
+    }
+  }
+
   return {
     name: 'deadlines',
     on: 'leader',
-    async start (_signal, term) {
-      if (term === undefined || stopping !== undefined) return
-      const own = new AbortController()
-      const signal = AbortSignal.any([own.signal, term.signal])
-      stopping = own
+    async start (signal, term) {
+      if (term === undefined || life !== undefined || signal.aborted) return
+      const controller = new AbortController()
       health = running
-      loop = (async () => {
-        while (!signal.aborted) {
-          try {
-            for (const { id } of await store.overdue(db, new Date(clock.now()))) {
-              if (signal.aborted) return
-              await term.write(async tx => {
-                const machine = await lifecycle.locked(tx, id)
-                const now = new Date(clock.now())
-                if (machine.deadline === null || machine.deadline > now) return // it got there meanwhile
-                await lifecycle.act(tx, id, 'timeout', { reason: overdueReason(machine, await store.lastHeard(tx, id, machine.since), now) })
-              }).catch((error: unknown) => { if (!signal.aborted) log.warn({ err: error, machine: id }, 'an overdue machine could not be failed') })
-            }
-            health = running
-          } catch (error) {
-            health = degraded(`The database does not answer: ${reasonOf(error)}`)
-          }
-          await clock.sleep(every, signal)
-        }
-      })()
+      life = { controller, done: ended.then(() => run(term, AbortSignal.any([controller.signal, term.signal]))) } // never two at once
     },
     async stop () {
-      const ending = loop
-      stopping?.abort()
-      stopping = loop = undefined
-      await ending
-      health = off('Stopped.')
+      life?.controller.abort()
+      ended = life?.done ?? ended
+      life = undefined
+      await ended
+      if (life === undefined) health = off('Stopped.')
     },
     health: () => health
   }

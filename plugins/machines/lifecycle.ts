@@ -56,13 +56,13 @@ export function createLifecycle ({ clock, power, limits }: LifecycleOptions) {
   }
 
   /** What the machine's BMC did: into its history, and, where the machine's way depends on it, a failure of that. */
-  async function heardOfPower (tx: Tx, { machine: id, action, ok, reason, rack }: PowerOutcome): Promise<void> {
+  async function heardOfPower (tx: Tx, { machine: id, action, ok, reason, rack, superseded }: PowerOutcome): Promise<void> {
     const machine = await store.lock(tx, id)
     if (machine === undefined) return // removed meanwhile
     const data = { action, ...(rack === null ? {} : { rack }) }
     if (ok) await record(tx, id, reason === null ? { type: 'power', level: 'info', message: `Power ${action} done.`, data } : { type: 'power', level: 'warning', message: reason, data })
     else await record(tx, id, { type: 'power', level: 'error', message: `Power ${action} failed: ${reason ?? 'no reason given'}`, data })
-    if (!ok && (action === 'on' || action === 'cycle') && machine.deadline !== null && !machine.installed) await act(tx, id, 'failed', { reason: `Power ${action} failed: ${reason ?? 'no reason given'}` })
+    if (!ok && !superseded && (action === 'on' || action === 'cycle') && machine.deadline !== null && !machine.installed) await act(tx, id, 'failed', { reason: `Power ${action} failed: ${reason ?? 'no reason given'}` })
   }
 
   return { act, record, locked, atomically, heardOfPower, hooks: { transition } }

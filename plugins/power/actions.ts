@@ -32,7 +32,7 @@ export function createActions ({ db, clock, log, power, racks, timeout }: Action
       if (!await store.finish(tx, id, outcome.ok ? 'done' : 'failed', outcome.ok ? null : outcome.reason, outcome.rack, new Date(clock.now()))) return
       await tx.changed('power.action', action.machine)
       if (outcome.state !== null) await power.saw(tx, action.machine, outcome.state, null)
-      await power.hooks.outcome.promise(tx, { machine: action.machine, action: action.action, ok: outcome.ok, reason: outcome.reason, rack: outcome.rack })
+      await power.hooks.outcome.promise(tx, { machine: action.machine, action: action.action, ok: outcome.ok, reason: outcome.reason, rack: outcome.rack, superseded: await store.waits(tx, action.machine) })
     })
   }
 

@@ -14,6 +14,7 @@ export interface LoopOptions {
 
 export function createLoop ({ name, every, clock, log, look, idle }: LoopOptions): Loop {
   let life: { readonly controller: AbortController, readonly done: Promise<void> } | undefined
+  let ended: Promise<void> = Promise.resolve()
   let nudge = new AbortController()
   let health: Health = off('Another region leads; this one stands by.')
 
@@ -35,18 +36,18 @@ export function createLoop ({ name, every, clock, log, look, idle }: LoopOptions
   return {
     name,
     on: 'leader',
-    async start (_signal, term) {
-      if (term === undefined || life !== undefined) return
+    async start (signal, term) {
+      if (term === undefined || life !== undefined || signal.aborted) return
       const controller = new AbortController()
       health = running
-      life = { controller, done: run(term, AbortSignal.any([controller.signal, term.signal])) }
+      life = { controller, done: ended.then(() => run(term, AbortSignal.any([controller.signal, term.signal]))) } // never two at once
     },
     async stop () {
-      const ending = life
+      life?.controller.abort()
+      ended = life?.done ?? ended
       life = undefined
-      ending?.controller.abort()
-      await ending?.done
-      health = off('Stopped.')
+      await ended
+      if (life === undefined) health = off('Stopped.')
     },
     health: () => health,
     wake: () => { nudge.abort() }

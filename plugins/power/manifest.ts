@@ -25,8 +25,8 @@ export const manifest = defineManifest({
 
 export type PowerStateName = Static<typeof PowerState>
 export type PowerActionName = Static<typeof PowerAction>
-/** `reason`: why it failed; or, when it went well, what an operator must do by hand. */
-export interface PowerOutcome { readonly machine: string, readonly action: PowerActionName, readonly ok: boolean, readonly reason: string | null, readonly rack: string | null }
+/** `reason`: why it failed; or, when it went well, what an operator must do by hand. `superseded`: a newer wish is waiting already. */
+export interface PowerOutcome { readonly machine: string, readonly action: PowerActionName, readonly ok: boolean, readonly reason: string | null, readonly rack: string | null, readonly superseded: boolean }
 
 /** Given to region halves. `machine` is the machine's id. Change-log topic: `power.machine`. */
 export interface PowerService {

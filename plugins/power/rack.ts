@@ -28,8 +28,8 @@ export default defineRack(manifest, {
     const queue = createQueue()
     const call = async <T>(given: { readonly machine: string, readonly driver: string, readonly parameters: Parameters }, signal: AbortSignal, work: (driver: ReturnType<typeof driverNamed>, parameters: Parameters, options: Options) => Promise<T>): Promise<T> => {
       const driver = driverNamed(given.driver)
-      const secrets = secretFields(driver.parameters).map(field => String(given.parameters[field] ?? ''))
-      const parameters = checked(driver, given.parameters)
+      const parameters = checked(driver, given.parameters) // first: a password may have come inside the address
+      const secrets = secretFields(driver.parameters).map(field => String(parameters[field] ?? ''))
       return await queue.run(given.machine, async () => await persistently(clock, signal, secrets, () => work(driver, parameters, { signal, clock, pace })))
     }
     return {

@@ -10,8 +10,9 @@ interface Called { readonly machine: string, readonly driver: string, readonly p
 interface Done { readonly rack: string, readonly state: PowerStateName, readonly note: string | null }
 export interface RackLinks { readonly clock: Clock, rack(id: string): RackClient, racks(): readonly string[] }
 export interface Racks {
-  /** Tries one rack after another until it is done, refused for good, or `timeout` ms are over. Then the last error is thrown. */
+  /** Tries one rack after another, again and again, until it is done, refused for good, or `timeout` ms are over. Then the last error is thrown. */
   execute(target: Called, action: PowerActionName, boot: 'network' | 'disk' | null, options: { readonly timeout: number, readonly signal: AbortSignal }): Promise<Done>
+  /** Asks each rack once, until one knows. */
   query(target: Called, timeout: number): Promise<{ readonly rack: string, readonly state: PowerStateName }>
 }
 
@@ -26,10 +27,10 @@ export function createRacks ({ clock, rack, racks }: RackLinks, random: () => nu
     return [...racks()].sort((a, b) => Number(b === preferred) - Number(a === preferred) || a.localeCompare(b))
   }
 
-  async function through<T> (machine: string, what: string, timeout: number, signal: AbortSignal | undefined, call: (client: RackClient, options: CallOptions) => Promise<T>): Promise<{ readonly rack: string, readonly value: T }> {
+  async function through<T> (machine: string, what: string, { timeout, rounds, signal }: { readonly timeout: number, readonly rounds: number, readonly signal?: AbortSignal }, call: (client: RackClient, options: CallOptions) => Promise<T>): Promise<{ readonly rack: string, readonly value: T }> {
     const end = clock.monotonic() + timeout
     let failure: unknown = new BedplateError('UNAVAILABLE', { reason: 'no rack controller is linked to this region' })
-    for (let round = 0; ; round++) {
+    for (let round = 1; ; round++) {
       for (const id of order(machine)) {
         const left = end - clock.monotonic()
         if (signal?.aborted || left <= 0) throw failure
@@ -42,8 +43,8 @@ export function createRacks ({ clock, rack, racks }: RackLinks, random: () => nu
           failure = error
         }
       }
-      const pause = Math.min(between.longest, between.first * 2 ** round) * (0.5 + 0.5 * random())
-      if (clock.monotonic() + pause >= end || signal?.aborted) throw failure instanceof BedplateError ? failure : new BedplateError('POWER_FAILED', { action: what, reason: reasonOf(failure) })
+      const pause = Math.min(between.longest, between.first * 2 ** (round - 1)) * (0.5 + 0.5 * random())
+      if (round >= rounds || clock.monotonic() + pause >= end || signal?.aborted) throw failure instanceof BedplateError ? failure : new BedplateError('POWER_FAILED', { action: what, reason: reasonOf(failure) })
       await clock.sleep(pause, signal)
     }
   }
@@ -51,11 +52,11 @@ export function createRacks ({ clock, rack, racks }: RackLinks, random: () => nu
   return {
     async execute (target, action, boot, { timeout, signal }) {
       const { machine, driver, parameters } = target
-      const { rack, value } = await through(machine, action, timeout, signal, (client, options) => client.execute({ machine, driver, parameters: { ...parameters }, action, boot }, options))
+      const { rack, value } = await through(machine, action, { timeout, signal, rounds: Infinity }, (client, options) => client.execute({ machine, driver, parameters: { ...parameters }, action, boot }, options))
       return { rack, ...value }
     },
     async query ({ machine, driver, parameters }, timeout) {
-      const { rack, value } = await through(machine, 'query', timeout, undefined, (client, options) => client.query({ machine, driver, parameters: { ...parameters } }, options))
+      const { rack, value } = await through(machine, 'query', { timeout, rounds: 1 }, (client, options) => client.query({ machine, driver, parameters: { ...parameters } }, options))
       return { rack, state: value.state }
     }
   }

@@ -49,6 +49,8 @@ export async function finish (tx: Tx, id: string, state: 'done' | 'failed', erro
   return rows.length > 0
 }
 
+export const waits = async (q: Query, machine: string): Promise<boolean> => (await q.query(`select from power.action where machine = $1 and state = 'queued'`, [machine])).length > 0
+
 /** Stores what is known of the power; gives the state before, or undefined when nothing is configured. */
 export async function putState (tx: Tx, machine: string, state: PowerStateName, error: string | null, now: Date): Promise<PowerStateName | undefined> {
   const [before] = await tx.query<{ state: PowerStateName }>('select state from power.machine where machine = $1 for update', [machine])

@@ -126,8 +126,10 @@ test('an inventory completes the interfaces, drops those that are gone, and leav
 test('a failed power-on ends the state it was for, with the BMC\'s reason; a failed power-off only shows', async () => {
   const { id } = await enlist()
   await act(id, 'commission')
-  const outcome = (action: 'cycle' | 'off', ok: boolean, reason: string | null) => parts.db.tx(tx => parts.power.hooks.outcome.promise(tx, { machine: id, action, ok, reason, rack: 'r1' }))
+  const outcome = (action: 'cycle' | 'off', ok: boolean, reason: string | null, superseded = false) => parts.db.tx(tx => parts.power.hooks.outcome.promise(tx, { machine: id, action, ok, reason, rack: 'r1', superseded }))
   await outcome('off', false, 'no answer')
+  expect((await parts.machines.get(parts.db, id))?.status).toBe('Commissioning')
+  await outcome('cycle', false, 'an older wish, replaced meanwhile', true)
   expect((await parts.machines.get(parts.db, id))?.status).toBe('Commissioning')
   await outcome('cycle', false, 'the BMC is on fire')
   expect(await parts.machines.get(parts.db, id)).toMatchObject({ status: 'Failed commissioning', reason: 'Power cycle failed: the BMC is on fire' })
@@ -138,9 +140,9 @@ test('a failed power-on ends the state it was for, with the BMC\'s reason; a fai
 
 test('what an operator must do by hand is in the history', async () => {
   const { id } = await enlist()
-  await parts.db.tx(tx => parts.power.hooks.outcome.promise(tx, { machine: id, action: 'on', ok: true, reason: 'An operator must act: Switch it on.', rack: null }))
+  await parts.db.tx(tx => parts.power.hooks.outcome.promise(tx, { machine: id, action: 'on', ok: true, reason: 'An operator must act: Switch it on.', rack: null, superseded: false }))
   expect((await history(id)).at(-1)).toBe('An operator must act: Switch it on.')
-  await parts.db.tx(tx => parts.power.hooks.outcome.promise(tx, { machine: 'gone42', action: 'on', ok: true, reason: null, rack: null }))
+  await parts.db.tx(tx => parts.power.hooks.outcome.promise(tx, { machine: 'gone42', action: 'on', ok: true, reason: null, rack: null, superseded: false }))
 })
 
 test('the gauge counts the machines by status when it is read', async () => {

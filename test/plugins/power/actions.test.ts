@@ -47,7 +47,7 @@ test('a cycle is off, then a start from the network; the state is stored and tol
   await lead()
   await wish('cycle', 'network')
   await until(() => outcomes.length === 1)
-  expect(outcomes).toEqual([{ machine: 'm1', action: 'cycle', ok: true, reason: null, rack: 'r1' }])
+  expect(outcomes).toEqual([{ machine: 'm1', action: 'cycle', ok: true, reason: null, rack: 'r1', superseded: false }])
   expect(resets()).toEqual(['ForceOff', 'On'])
   expect(bmc.booted).toEqual(['Pxe'])
   expect(states).toEqual(['unknown → on'])
@@ -68,6 +68,7 @@ test('a newer wish replaces one that waits; one that runs is let finish', async 
   await wish('off')
   await until(() => outcomes.length === 2, { timeout: 10_000 })
   expect((await rows()).map(row => `${row.action} ${row.state}`)).toEqual(['cycle done', 'off done'])
+  expect(outcomes.map(({ action, superseded }) => `${action} ${superseded}`)).toEqual(['cycle true', 'off false'])
   expect(bmc.state).toBe('Off')
 })
 
@@ -151,7 +152,7 @@ test('a machine nobody has configured is powered by hand: done, and the operator
   await lead()
   await wish('cycle', 'network')
   await until(() => outcomes.length === 1)
-  expect(outcomes[0]).toEqual({ machine: 'm1', action: 'cycle', ok: true, reason: 'An operator must act: Switch it off, if it is on, and on again, booting from the network.', rack: null })
+  expect(outcomes[0]).toEqual({ machine: 'm1', action: 'cycle', ok: true, reason: 'An operator must act: Switch it off, if it is on, and on again, booting from the network.', rack: null, superseded: false })
 })
 
 test('machines do not wait for each other', async () => {

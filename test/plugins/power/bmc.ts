@@ -8,6 +8,7 @@ export interface Faults {
   busy: number // so many requests are answered 503
   lies: boolean // accepts a reset, does nothing
   slow: number // ms before each answer
+  closed: boolean // even the service root asks for a login
   noSessions: boolean // 404 for the session collection
   needsEtag: boolean // 428 without If-Match
   changing: number // so many times the system changes between GET and PATCH
@@ -31,7 +32,7 @@ export interface Bmc {
 
 export const account = { user: 'root', password: 'calvin/&?%é' }
 const root = '/redfish/v1'
-const none: Faults = { busy: 0, lies: false, slow: 0, noSessions: false, needsEtag: false, changing: 0, takes: 0, garbage: false, hangsUp: 0, dieAfterReset: false }
+const none: Faults = { busy: 0, lies: false, slow: 0, closed: false, noSessions: false, needsEtag: false, changing: 0, takes: 0, garbage: false, hangsUp: 0, dieAfterReset: false }
 
 export async function startBmc (tls?: { readonly key: string, readonly cert: string }): Promise<Bmc> {
   let pending: { state: 'On' | 'Off', reads: number } | undefined
@@ -58,6 +59,7 @@ export async function startBmc (tls?: { readonly key: string, readonly cert: str
     if (bmc.faults.slow > 0) await new Promise(resolve => { setTimeout(resolve, bmc.faults.slow).unref() })
     if (bmc.faults.busy > 0) { bmc.faults.busy--; fail(response, 503, 'Try later.'); return }
     const system = bmc.systems.find(one => path === one || path.startsWith(`${one}/`))
+    if (path === root && bmc.faults.closed) { fail(response, 401, 'Log in.'); return }
     if (path === root) { send(response, 200, { Systems: { '@odata.id': `${root}/Systems` }, Links: { Sessions: { '@odata.id': `${root}/SessionService/Sessions` } } }); return }
     if (path === `${root}/SessionService/Sessions` && request.method === 'POST') {
       if (bmc.faults.noSessions) { fail(response, 404, 'No such thing.'); return }

@@ -59,6 +59,11 @@ describe('redfish', () => {
     await expect(redfish.query(checked(redfish, { address: bmc.url, user: 'root', password: 'wrong' }), options)).rejects.toMatchObject({ code: 'POWER_AUTHENTICATION' })
   })
 
+  test('a BMC that shows nobody its service root is logged in to at the usual place', async () => {
+    bmc.faults.closed = true
+    expect(await power('on')).toEqual({ state: 'on' })
+  })
+
   test('the entity tag is sent, and a system that changed meanwhile is read again', async () => {
     bmc.faults.needsEtag = true
     bmc.faults.changing = 1

@@ -20,8 +20,9 @@ export async function withRedfish<T> (parameters: Credentials, options: Options,
   const connection = connect(url, parameters.tls ?? 'verify', options)
   let session: { readonly token: string, readonly location: string | undefined } | undefined
   try {
-    const service = object((await checked(connection, 'GET', '/redfish/v1/', {}, {})).body)
-    session = await login(connection, text(object(object(service.Links).Sessions)['@odata.id']), parameters)
+    const welcome = await checked(connection, 'GET', '/redfish/v1/', {}, { allow: [401, 403] }) // open to all by DSP0266, but not on every BMC
+    const service = object(welcome.body)
+    session = await login(connection, welcome.status >= 400 ? '/redfish/v1/SessionService/Sessions' : text(object(object(service.Links).Sessions)['@odata.id']), parameters)
     const headers: Headers = session ? { 'x-auth-token': session.token } : basic(parameters)
     return await work({
       root: { systems: text(object(service.Systems)['@odata.id']) ?? '/redfish/v1/Systems' },
