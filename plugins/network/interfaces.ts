@@ -2,7 +2,7 @@
 import { isLinkLocal, parseIp } from './address.ts'
 import type { RackInterface } from './manifest.ts'
 
-/** One address as os.networkInterfaces() gives it. */
+/** One address of an interface of this host. */
 export interface SystemAddress { readonly address: string, readonly cidr: string | null, readonly mac: string, readonly internal: boolean }
 
 /** Sorted, so that two looks at the same state are equal. `ignore`: names, a trailing * matches any ending. */
@@ -10,7 +10,7 @@ export function reported (system: Readonly<Record<string, readonly SystemAddress
   return Object.entries(system)
     .filter(([name, addresses = []]) => addresses.some(({ internal }) => !internal) && !ignore.some(pattern => matches(pattern, name)))
     .map(([name, addresses = []]) => ({
-      name: name.slice(0, 64), mac: (addresses[0]?.mac ?? '').toLowerCase(), up: true, // what is down has no addresses and is not listed
+      name: name.slice(0, 64), mac: (addresses[0]?.mac ?? '').toLowerCase(), up: true, // what is down is not listed
       addresses: addresses.flatMap(({ cidr }) => cidr !== null && !isLinkLocal(parseIp(cidr.split('/')[0] ?? '')) ? [cidr] : []).sort()
     }))
     .sort((a, b) => a.name < b.name ? -1 : 1)

@@ -1,9 +1,9 @@
 /** network on a rack: tells the regions which interfaces and addresses this host has. */
-import { networkInterfaces } from 'node:os'
 import { BedplateError, reasonOf } from '../../core/errors.ts'
 import { degraded, off, running } from '../../core/health.ts'
 import { defineRack } from '../../core/plugin.ts'
 import type { Clock, Health, Service } from '../../core/plugin.ts'
+import { systemInterfaces } from './getifaddrs.ts'
 import { reported } from './interfaces.ts'
 import type { SystemAddress } from './interfaces.ts'
 import { manifest } from './manifest.ts'
@@ -65,7 +65,7 @@ export default defineRack(manifest, {
   provides: {},
   setup (ctx) {
     const scan = interfaceScan({
-      look: networkInterfaces, ignore: ctx.config.ignoreInterfaces, seconds: ctx.config.scanSeconds, clock: ctx.clock,
+      look: systemInterfaces, ignore: ctx.config.ignoreInterfaces, seconds: ctx.config.scanSeconds, clock: ctx.clock,
       report: interfaces => ctx.report('interfaces', { interfaces })
     })
     return { provides: {}, rpc: {}, services: [scan] }
