@@ -41,10 +41,13 @@ export function decide (view: View, packet: Packet, now: number): Decision {
   }
 }
 
-/** The first rack answers at once; each next one only when the client has gone without an answer for a while, by its own account or by asking again. */
+/**
+ * The first rack answers at once; each next one only when the client has gone without an answer for a while, by its own account or by
+ * asking again. More than 4 seconds, not 4: iPXE says 4 in its very first packet.
+ */
 export const myTurn = (view: View, packet: Packet): boolean => {
   const { rank } = view.segment
-  return rank === 0 || packet.secs >= 4 * rank || view.asked(packet.mac) > rank
+  return rank === 0 || packet.secs > 4 * rank || view.asked(packet.mac) > rank
 }
 
 function discover (view: View, packet: Packet, subnets: readonly Subnet[], requested: number, now: number): Decision {

@@ -52,10 +52,11 @@ describe('DISCOVER', () => {
     ['through a relay of another', 'drop foreign-relay', { giaddr: '172.16.0.1' }, { free }],
     ['the link a relay selects counts, not its address', 'drop foreign-relay', { giaddr: '10.0.0.9', options: [[82, Buffer.of(5, 4, 172, 16, 0, 1)]] }, { free }],
     ['a lower rank waits', 'drop not-my-turn', {}, { free, rank: 1 }],
-    ['until the client has waited', 'offer 10.0.0.100', { secs: 4 }, { free, rank: 1 }],
+    ['also for iPXE, which counts from 4', 'drop not-my-turn', { secs: 4 }, { free, rank: 1 }],
+    ['until the client has waited', 'offer 10.0.0.100', { secs: 5 }, { free, rank: 1 }],
     ['or asked again', 'offer 10.0.0.100', {}, { free, rank: 1, asked: 2 }],
-    ['the third rack waits longer', 'drop not-my-turn', { secs: 7 }, { free, rank: 2, asked: 2 }],
-    ['but not for ever', 'offer 10.0.0.100', { secs: 8 }, { free, rank: 2 }]
+    ['the third rack waits longer', 'drop not-my-turn', { secs: 8 }, { free, rank: 2, asked: 2 }],
+    ['but not for ever', 'offer 10.0.0.100', { secs: 9 }, { free, rank: 2 }]
   ])
 })
 

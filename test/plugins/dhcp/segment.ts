@@ -3,6 +3,11 @@ import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { messageName, option } from '../../../plugins/dhcp/options/codes.ts'
+import type { MessageType } from '../../../plugins/dhcp/options/codes.ts'
+import { readU8 } from '../../../plugins/dhcp/options/values.ts'
+import { decode, encode } from '../../../plugins/dhcp/packet.ts'
+import type { Packet } from '../../../plugins/dhcp/packet.ts'
 import type { Answer, WantedEntry, Wish } from '../../../plugins/dhcp/manifest.ts'
 import { createNetwork } from '../../kit/network.ts'
 import type { Namespace, TestNetwork } from '../../kit/network.ts'
@@ -27,11 +32,21 @@ export interface TestClient {
   events(): Promise<string[]>
   udhcpc(...args: string[]): ChildProcess
   dhclient(...args: string[]): ChildProcess
+  /** A port 68 that sends and hears what the test wants. */
+  raw(): Promise<RawClient>
+}
+export interface RawClient {
+  send(packet: Packet | Buffer, address?: string): void
+  readonly heard: readonly Packet[]
+  /** Sends, and waits for a reply of that type to it. */
+  exchange(packet: Packet, type: MessageType): Promise<Packet>
 }
 export interface TestSegment {
   readonly network: TestNetwork
   readonly folder: string
-  rack(address: string, region: FakeRegion): Promise<RackProcess>
+  readonly wire: Namespace // the switch, `br0`
+  /** Starts a rack process, in a namespace of its own or in one that is there. */
+  rack(address: string, region: FakeRegion, options?: { namespace?: Namespace, as?: readonly string[] }): Promise<RackProcess>
   client(mac?: string): Promise<TestClient>
   destroy(): Promise<void>
 }
@@ -61,9 +76,11 @@ export async function createSegment (): Promise<TestSegment> {
   return {
     network,
     folder,
-    async rack (address, region) {
-      const namespace = await plug([address])
-      const child = namespace.node(join(import.meta.dirname, 'rack-process.ts'))
+    wire,
+    async rack (address, region, options = {}) {
+      const namespace = options.namespace ?? await plug([address])
+      const file = join(import.meta.dirname, 'rack-process.ts')
+      const child = options.as === undefined ? namespace.node(file) : namespace.spawn([...options.as, process.execPath, file], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
       const done = new Map<string, unknown[]>()
       child.on('message', (message: Up) => {
         if (message.type === 'done') done.set(message.of, [...done.get(message.of) ?? [], message.value])
@@ -92,6 +109,23 @@ export async function createSegment (): Promise<TestSegment> {
         namespace,
         events: async () => (await readFile(log, 'utf8')).split('\n').filter(Boolean),
         udhcpc: (...args) => namespace.spawn(['busybox', 'udhcpc', '-f', '-i', 'eth0', '-s', join(folder, 'script'), '-t', '10', '-T', '1', ...args], { env, stdio: 'ignore' }),
+        async raw () {
+          const child = namespace.node(join(import.meta.dirname, 'client-process.ts'))
+          const heard: Packet[] = []
+          let ready = false
+          child.on('message', (message: string) => { if (message === 'ready') ready = true; else heard.push(decode(Buffer.from(message, 'hex'))) })
+          await until(() => ready, { what: 'the raw client runs', timeout: 15_000 })
+          const send = (packet: Packet | Buffer, address = '255.255.255.255') => { child.send({ data: (Buffer.isBuffer(packet) ? packet : encode(packet as Packet)).toString('hex'), address }) }
+          return {
+            send,
+            heard,
+            async exchange (packet, type) {
+              const before = heard.length
+              send(packet)
+              return await until(() => heard.slice(before).find(reply => reply.xid === packet.xid && messageName(readU8(reply.options.get(option.messageType))) === type), { what: `a reply ${type}` })
+            }
+          }
+        },
         dhclient: (...args) => namespace.spawn(['dhclient', '-d', '-sf', join(folder, 'script'), '-e', `LOG=${log}`, '-lf', join(folder, `${namespace.name}.leases`), '-pf', join(folder, `${namespace.name}.pid`), '-cf', '/dev/null', ...args, 'eth0'], { env, stdio: 'ignore' })
       }
     },
