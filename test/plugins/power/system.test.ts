@@ -1,0 +1,41 @@
+/** What BMCs say of their systems: as they should, as they do, and as nobody should. */
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { BedplateError } from '../../../core/errors.ts'
+import { object, resetTypeFor, stateOf, systemFrom } from '../../../plugins/power/drivers/redfish/system.ts'
+
+const path = '/redfish/v1/Systems/1'
+
+test('a ComputerSystem is read for the few things that matter', () => {
+  expect(systemFrom(path, {
+    PowerState: 'On', Boot: { BootSourceOverrideMode: 'UEFI' }, '@odata.etag': 'W/"1"',
+    Actions: { '#ComputerSystem.Reset': { target: '/elsewhere', 'ResetType@Redfish.AllowableValues': ['On', 'ForceOff'] } }
+  }, undefined)).toEqual({ powerState: 'On', bootMode: 'UEFI', resetTarget: '/elsewhere', resetTypes: ['On', 'ForceOff'], etag: 'W/"1"' })
+})
+
+test('what is missing is at its usual place, or unknown', () => {
+  expect(systemFrom(path, {}, '"2"')).toEqual({ powerState: undefined, bootMode: undefined, resetTarget: `${path}/Actions/ComputerSystem.Reset`, resetTypes: undefined, etag: '"2"' })
+})
+
+test('states on their way count as where they come from, and never as where they go', () => {
+  const table = [['On', 'on', 'on'], ['Off', 'off', 'off'], ['PoweringOn', 'off', 'unknown'], ['PoweringOff', 'on', 'unknown'], ['Paused', 'on', 'on'], [undefined, 'unknown', 'unknown'], ['on', 'unknown', 'unknown']] as const
+  for (const [powerState, shown, settled] of table) expect([stateOf({ powerState }), stateOf({ powerState }, 'settled')], String(powerState)).toEqual([shown, settled])
+})
+
+test('the first reset type the BMC takes is asked for; a BMC that tells none is given the usual one', () => {
+  expect(resetTypeFor({ resetTypes: undefined }, 'on')).toBe('On')
+  expect(resetTypeFor({ resetTypes: ['ForceOn', 'ForceOff'] }, 'on')).toBe('ForceOn')
+  expect(resetTypeFor({ resetTypes: ['On', 'ForceOff'] }, 'off')).toBe('ForceOff')
+  for (const action of ['off', 'shutdown', 'cycle'] as const) expect(() => resetTypeFor({ resetTypes: ['On'] }, action)).toThrow(expect.objectContaining({ code: 'POWER_UNSUPPORTED' }))
+})
+
+test('whatever a BMC sends is read without a throw', () => {
+  const odd = fc.jsonValue()
+  const body = fc.oneof(odd, fc.record({ PowerState: odd, Boot: odd, Actions: fc.oneof(odd, fc.record({ '#ComputerSystem.Reset': fc.oneof(odd, fc.record({ target: odd, 'ResetType@Redfish.AllowableValues': odd })) })) }, { requiredKeys: [] }))
+  fc.assert(fc.property(body, fc.constantFrom('on', 'off', 'shutdown', 'cycle'), (value, action) => {
+    const system = systemFrom(path, object(value), undefined)
+    expect(['on', 'off', 'unknown']).toContain(stateOf(system))
+    expect(system.resetTarget).toBeTypeOf('string')
+    try { expect(resetTypeFor(system, action)).toBeTypeOf('string') } catch (error) { expect(error).toBeInstanceOf(BedplateError) }
+  }), { numRuns: 1_000 })
+})
