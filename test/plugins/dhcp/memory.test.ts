@@ -1,0 +1,146 @@
+/** What a rack keeps in memory: indexes of the wanted state, offers that end, blocks that shrink. */
+import { beforeEach, describe, expect, it } from 'vitest'
+import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import type { WantedEntry, WantedKey } from '../../../plugins/dhcp/manifest.ts'
+import { Memory } from '../../../plugins/dhcp/memory.ts'
+import { me, now, other, segmentWith } from './build.ts'
+
+const segment = segmentWith()
+const block = (...addresses: string[]): WantedEntry => ({ kind: 'block', id: 's1', value: { addresses } })
+const host = (address: string, mac = me): WantedEntry => ({ kind: 'host', id: address, value: { subnet: 's1', mac, hostname: null } })
+const binding = (address: string, mac = me, seconds = 60): WantedEntry => ({ kind: 'binding', id: address, value: { subnet: 's1', mac, clientId: null, expires: new Date(now + seconds * 1000).toISOString() } })
+let memory: Memory
+beforeEach(() => { memory = new Memory() })
+const put = (...entries: WantedEntry[]) => { memory.apply(entries, [], false, now) }
+const remove = (...keys: WantedKey[]) => { memory.apply([], keys, false, now) }
+const free = (at = now) => memory.view(segment, at).free('s1').map(ipText)
+const [a, b, c] = ['10.0.0.100', '10.0.0.101', '10.0.0.102'] as const
+
+describe('wanted state', () => {
+  it('comes, changes hands and goes', () => {
+    put(host('10.0.0.20'), binding(a))
+    const view = () => memory.view(segment, now)
+    expect(view().hosts(me).map(({ address }) => ipText(address))).toEqual(['10.0.0.20'])
+    expect(view().bindings(me)).toHaveLength(1)
+    put(host('10.0.0.20', other), binding(a, other))
+    expect([view().hosts(me), view().bindings(me)]).toEqual([[], []])
+    expect([view().hosts(other).length, view().bindings(other).length]).toEqual([1, 1])
+    remove({ kind: 'host', id: '10.0.0.20' }, { kind: 'binding', id: a })
+    expect([view().hostAt(parseIp('10.0.0.20')), view().bindingAt(parseIp(a)), view().hosts(other), view().bindings(other)]).toEqual([undefined, undefined, [], []])
+  })
+  it('given whole replaces everything, but not the offers in the air', () => {
+    put(host('10.0.0.20'), binding(c), block(a, b))
+    memory.offer(parseIp(a), 's1', me, now)
+    memory.apply([block(a, b)], [], true, now)
+    const view = memory.view(segment, now)
+    expect([view.hosts(me), view.bindings(me)]).toEqual([[], []])
+    expect(view.offeredTo(parseIp(a))).toBe(me)
+    expect(free()).toEqual([b])
+  })
+  it('that cannot be read changes nothing', () => {
+    put(block(a))
+    expect(() => { memory.apply([host('10.0.0.20'), block('nonsense')], [], true, now) }).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST' }))
+    expect(free()).toEqual([a])
+    expect(memory.view(segment, now).hosts(me)).toEqual([])
+  })
+  it('segments come and go', () => {
+    put({ kind: 'segment', id: '5', value: { interface: 'eth0', address: '10.0.0.2', rank: 0, mtu: 1500, subnets: [] } })
+    expect([...memory.segments.keys()]).toEqual(['5'])
+    remove({ kind: 'segment', id: '5' })
+    expect(memory.segments.size).toBe(0)
+  })
+  it('a block does not hold what is bound, and one taken away is not offered from', () => {
+    put(binding(a, other), block(a, b))
+    expect(free()).toEqual([b])
+    remove({ kind: 'block', id: 's1' })
+    expect(free()).toEqual([])
+  })
+})
+
+describe('offers', () => {
+  beforeEach(() => { put(block(a, b)) })
+  it('take an address out of what is free, for a minute', () => {
+    memory.offer(parseIp(a), 's1', me, now)
+    expect(free()).toEqual([b])
+    expect(free(now + 59_999)).toEqual([b])
+    expect(free(now + 60_000)).toEqual([b, a])
+    expect(memory.view(segment, now + 60_000).offeredTo(parseIp(a))).toBeUndefined()
+  })
+  it('made again last longer; another one to the same client ends the first', () => {
+    memory.offer(parseIp(a), 's1', me, now)
+    memory.offer(parseIp(a), 's1', me, now + 30_000)
+    expect(free(now + 70_000)).toEqual([b])
+    memory.offer(parseIp(b), 's1', me, now + 70_000)
+    expect(free(now + 70_000)).toEqual([a])
+  })
+  it('are void when the client takes another server\'s', () => {
+    memory.offer(parseIp(a), 's1', me, now)
+    memory.tookAnother(me)
+    expect(free()).toEqual([b, a])
+    memory.tookAnother(other)
+  })
+  it('of addresses outside the block do not end up in it', () => {
+    memory.offer(parseIp('10.0.0.20'), 's1', me, now)
+    expect(free(now + 60_000)).toEqual([a, b])
+  })
+  it('survive a block that is sent again meanwhile', () => {
+    memory.offer(parseIp(a), 's1', me, now)
+    put(block(a, b, c))
+    expect(free()).toEqual([b, c])
+    expect(free(now + 60_000)).toEqual([b, c, a])
+  })
+})
+
+describe('the life of an address', () => {
+  beforeEach(() => { put(block(a, b)) })
+  const bound = (address: string, mac = me, seconds = 60) => { memory.bound({ subnet: 's1', mac, clientId: null, address: parseIp(address), expires: now + seconds * 1000 }) }
+  it('bound, it leaves the block for good', () => {
+    memory.offer(parseIp(a), 's1', me, now)
+    bound(a)
+    expect(free()).toEqual([b])
+    expect(free(now + 3_600_000)).toEqual([b])
+    expect(memory.view(segment, now).bindings(me)).toHaveLength(1)
+  })
+  it('refused by the region, it leaves the block and the offers', () => {
+    memory.offer(parseIp(a), 's1', me, now)
+    memory.refused(parseIp(a), 's1')
+    expect(free(now + 60_000)).toEqual([b])
+    expect(memory.view(segment, now).offerTo(me)).toBeUndefined()
+  })
+  it('released, it is still known whose it was', () => {
+    bound(a)
+    memory.released(parseIp(a), now)
+    expect(memory.view(segment, now).bindings(me)).toMatchObject([{ expires: now }])
+    memory.released(parseIp(c), now)
+  })
+  it('declined, it is nobody\'s until its time is up', () => {
+    bound(a)
+    memory.declined(parseIp(a), now + 600_000, now)
+    expect(memory.view(segment, now).bindings(me)).toEqual([])
+    expect(memory.view(segment, now).quarantined(parseIp(a))).toBe(true)
+    expect(memory.view(segment, now + 600_000).quarantined(parseIp(a))).toBe(false)
+  })
+  it('granted, it joins what is free; granted twice, once', () => {
+    memory.grant('s1', [parseIp(b), parseIp(c)], now)
+    expect(free()).toEqual([a, b, c])
+    expect(memory.freeCount('s1')).toBe(3)
+    expect(memory.freeCount('unknown')).toBe(0)
+  })
+})
+
+describe('how often a client asked', () => {
+  const asked = (mac: string, at = now) => memory.view(segment, at).asked(mac)
+  it('counts until it is answered, and starts again after a pause', () => {
+    for (let time = 0; time < 3; time++) memory.ask(me, now)
+    expect([asked(me), asked(other)]).toEqual([3, 0])
+    memory.tookAnother(me)
+    memory.ask(me, now)
+    expect(asked(me)).toBe(1)
+    memory.ask(me, now + 30_000)
+    expect(asked(me)).toBe(1)
+  })
+  it('remembers ten thousand clients and no more', () => {
+    for (let client = 0; client < 10_001; client++) memory.ask(`client ${client}`, now)
+    expect([asked('client 0'), asked('client 1'), asked('client 10000')]).toEqual([0, 1, 1])
+  })
+})

@@ -1,0 +1,131 @@
+/** Group commit and block refills: what waits leaves together, nothing is answered twice, nothing gets stuck. */
+import { describe, expect, it } from 'vitest'
+import { createLogger } from '../../../core/log.ts'
+import { Blocks } from '../../../plugins/dhcp/blocks.ts'
+import type { Answer, Wish } from '../../../plugins/dhcp/manifest.ts'
+import { Memory } from '../../../plugins/dhcp/memory.ts'
+import { Wishes } from '../../../plugins/dhcp/wishes.ts'
+import { manualClock } from '../../kit/clock.ts'
+import { until } from '../../kit/wait.ts'
+
+const wish = (number: number, mac = number): Wish => ({ address: `10.0.0.${number}`, subnet: 's1', mac: `02:00:00:00:00:${String(mac).padStart(2, '0')}`, clientId: null, hostname: null, seconds: 600 })
+const stored: Answer = { stored: true, expires: '2030-01-01T00:00:00.000Z', reason: null }
+
+/** A region whose calls return when the test says so. */
+function region () {
+  const calls: { wishes: readonly Wish[], answer(answers?: readonly Answer[]): void, fail(error: Error): void }[] = []
+  const batches: [count: number, failed: boolean][] = []
+  const wishes = new Wishes({
+    call: wishes => new Promise((resolve, reject) => { calls.push({ wishes, answer: (answers = wishes.map(() => stored)) => { resolve(answers) }, fail: reject }) }),
+    batched: (count, _seconds, failure) => { batches.push([count, failure !== undefined]) },
+    monotonic: () => 0
+  })
+  const heard: [number, Answer | undefined][] = []
+  const ask = (number: number, mac?: number) => { wishes.ask(wish(number, mac), answer => { heard.push([number, answer]) }) }
+  return { calls, batches, wishes, heard, ask }
+}
+
+describe('wishes', () => {
+  it('the first leaves at once; what comes meanwhile leaves together when it returns', async () => {
+    const { calls, heard, ask, batches } = region()
+    for (let number = 1; number <= 5; number++) ask(number)
+    expect(calls.map(call => call.wishes.length)).toEqual([1])
+    calls[0]?.answer()
+    await until(() => calls.length === 2)
+    expect(calls[1]?.wishes.map(({ address }) => address)).toEqual(['10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.0.5'])
+    calls[1]?.answer()
+    await until(() => heard.length === 5)
+    expect(heard.map(([number]) => number)).toEqual([1, 2, 3, 4, 5])
+    expect(batches).toEqual([[1, false], [4, false]])
+  })
+  it('a batch holds five hundred at most', async () => {
+    const { calls, ask } = region()
+    for (let number = 0; number < 1201; number++) ask(number)
+    calls[0]?.answer()
+    await until(() => calls.length === 2)
+    calls[1]?.answer()
+    await until(() => calls.length === 3)
+    calls[2]?.answer()
+    await until(() => calls.length === 4)
+    expect(calls.map(call => call.wishes.length)).toEqual([1, 500, 500, 200])
+  })
+  it('a call that fails answers nobody with anything, and the next batch goes', async () => {
+    const { calls, heard, ask, batches } = region()
+    ask(1)
+    ask(2)
+    calls[0]?.fail(new Error('no region'))
+    await until(() => calls.length === 2)
+    expect(heard).toEqual([[1, undefined]])
+    calls[1]?.answer()
+    await until(() => heard.length === 2)
+    expect(batches).toEqual([[1, true], [1, false]])
+  })
+  it('a region that answers too little leaves the rest unanswered', async () => {
+    const { calls, heard, ask } = region()
+    ask(1)
+    calls[0]?.answer([])
+    await until(() => heard.length === 1)
+    expect(heard).toEqual([[1, undefined]])
+  })
+  it('a retransmission joins the wish it repeats, waiting or under way, and alone hears the answer', async () => {
+    const { calls, heard, ask, wishes } = region()
+    ask(1)
+    ask(1)
+    ask(2)
+    ask(2)
+    expect(wishes.size).toBe(2)
+    calls[0]?.answer()
+    await until(() => calls.length === 2)
+    expect(calls[1]?.wishes).toHaveLength(1)
+    calls[1]?.answer()
+    await until(() => heard.length === 2)
+    expect([heard, wishes.size]).toEqual([[[1, stored], [2, stored]], 0])
+  })
+  it('two clients that wish for one address are two wishes', async () => {
+    const { calls, ask } = region()
+    ask(1, 1)
+    ask(3, 1)
+    ask(3, 2)
+    calls[0]?.answer()
+    await until(() => calls.length === 2)
+    expect(calls[1]?.wishes).toHaveLength(2)
+  })
+  it('one asked for from within an answer is not lost', async () => {
+    const { calls, wishes, heard, ask } = region()
+    wishes.ask(wish(1), () => { ask(2) })
+    calls[0]?.answer()
+    await until(() => calls.length === 2)
+    calls[1]?.answer()
+    await until(() => heard.length === 1)
+  })
+})
+
+describe('blocks', () => {
+  function refilled (grant: (subnet: string) => Promise<{ addresses: string[] }>) {
+    const clock = manualClock()
+    const memory = new Memory()
+    let calls = 0
+    const blocks = new Blocks({ memory, clock, low: 2, log: createLogger('silent'), grant: ({ subnet }) => { calls++; return grant(subnet) } })
+    return { clock, memory, blocks, calls: () => calls }
+  }
+  it('are asked for once at a time, and only when few are left', async () => {
+    const { memory, blocks, calls } = refilled(async () => ({ addresses: ['10.0.0.1', '10.0.0.2'] }))
+    blocks.refill('s1')
+    blocks.refill('s1')
+    await until(() => memory.freeCount('s1') === 2)
+    blocks.refill('s1')
+    expect(calls()).toBe(1)
+  })
+  it.each<readonly [string, () => Promise<{ addresses: string[] }>]>([
+    ['fails', () => Promise.reject(new Error('no region'))], ['brings nothing', async () => ({ addresses: [] })]
+  ])('a grant that %s is asked for again after a second, not before', async (_, grant) => {
+    const { clock, blocks, calls } = refilled(grant)
+    blocks.refill('s1')
+    await clock.advance(999)
+    blocks.refill('s1')
+    expect(calls()).toBe(1)
+    await clock.advance(1)
+    blocks.refill('s1')
+    expect(calls()).toBe(2)
+  })
+})
