@@ -84,6 +84,8 @@ describe.each(Object.keys(transports))('facts over %s', name => {
     }
     path.cut()
     await stored(numbers(600))
+    await until(async () => await value(rack, 'bedplate_outbox_facts') === 0)
+    expect(await facts(db)).toEqual(numbers(600))
     expect(await rejected()).toEqual([])
   })
 
@@ -128,6 +130,8 @@ test('with two regions, a batch whose region dies before it answers is stored on
   for (const region of [a, b]) region.probe.onFacts = async () => { if (storing === undefined) { storing = region; region.proxy.live = false; region.proxy.cut() } }
   reported(rack, 40)
   await stored(numbers(40))
+  await until(async () => await value(rack, 'bedplate_outbox_facts') === 0)
+  expect(await facts(db)).toEqual(numbers(40)) // the second region was given it too, and knew it
   expect(storing).toBeDefined()
 })
 
