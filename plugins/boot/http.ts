@@ -1,6 +1,6 @@
 /** The rack's HTTP routes for machines that boot: their script, the files of images, and loaders for firmware that boots by HTTP. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { BedplateError } from '../../core/errors.ts'
 import type { Clock } from '../../core/plugin.ts'
@@ -56,7 +56,7 @@ export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pul
       // Only what boot needs, or what is here anyway: a stranger cannot make the rack ask its region for files.
       if (!wanted.knows(sha256) && !files.has(sha256)) throw new BedplateError('NOT_FOUND', { what: 'file', id: sha256 })
       const began = clock.monotonic()
-      const path = files.has(sha256) ? await files.path(sha256) : await pulled(sha256, request, reply)
+      const path = files.has(sha256) ? await files.path(sha256) : await pulled(sha256, request)
       return sendFile(request, reply, path, { etag: sha256, immutable: true }, report(request, `/files/${sha256}/${name}`, began))
     }
   })
@@ -78,7 +78,7 @@ export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pul
     served({ address: clientOf(request), mac: null, what, bytes, milliseconds: Math.round(clock.monotonic() - began), failure })
 
   /** Waits for the file while the client does; gives up with the client, or after `pullPatience`. */
-  async function pulled (sha256: string, request: FastifyRequest, reply: FastifyReply): Promise<string> {
+  async function pulled (sha256: string, request: FastifyRequest): Promise<string> {
     const gone = new AbortController()
     const leave = () => gone.abort()
     request.raw.socket.once('close', leave)
@@ -86,7 +86,6 @@ export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pul
       return await files.path(sha256, AbortSignal.any([gone.signal, AbortSignal.timeout(pullPatience)]))
     } catch (error) {
       if (error instanceof BedplateError && error.code === 'NOT_FOUND') throw error
-      void reply.header('retry-after', '5')
       throw new BedplateError('UNAVAILABLE', { reason: `the file is not on this rack yet (${error instanceof Error ? error.message : String(error)})` }, error)
     } finally {
       request.raw.socket.off('close', leave)

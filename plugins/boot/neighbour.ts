@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 export function macIn (table: string, address: string): string | null {
   for (const line of table.split('\n')) {
     const [ip, , , mac] = line.trim().split(/\s+/)
-    if (ip === address && mac !== undefined && mac !== '00:00:00:00:00:00') return mac.toLowerCase()
+    if (ip === address && mac !== undefined && /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) && mac !== '00:00:00:00:00:00') return mac.toLowerCase()
   }
   return null
 }

@@ -18,6 +18,8 @@ export interface Sending {
   abandon(reason: string): void
   /** The client has acknowledged something. */
   readonly begun: boolean
+  /** The client only wanted to know the size (RFC 2349): it asked with `tsize` and ended the transfer before it began. */
+  readonly probe: boolean
   readonly bytes: number
   readonly resent: number
 }
@@ -29,12 +31,14 @@ export function createSending ({ local, remote, clock }: { readonly local: strin
   let sendError: (message: string) => void = () => {}
   let over = false
   let begun = false
+  let probe = false
   let abandoned: string | undefined
 
   const settle = (failure: string | null): void => { over = true; outcome.resolve(failure) }
 
   return {
     get begun () { return begun },
+    get probe () { return probe },
     get bytes () { return transfer?.bytesAcknowledged ?? 0 },
     get resent () { return transfer?.resent ?? 0 },
     expire (now) {
@@ -84,7 +88,10 @@ export function createSending ({ local, remote, clock }: { readonly local: strin
         socket.on('message', bytes => {
           const packet = read(bytes)
           if (over || packet === undefined) return
-          if (packet.op === 'error') return settle(packet.code === errorCode.optionRefused ? 'the client refused the options' : `the client ended it: ${packet.message || `error ${packet.code}`}`)
+          if (packet.op === 'error') {
+            probe = !begun && grant.accepted.has('tsize')
+            return settle(packet.code === errorCode.optionRefused ? 'the client refused the options' : `the client ended it: ${packet.message || `error ${packet.code}`}`)
+          }
           if (packet.op !== 'ack') return
           begun = true
           perform(machine.acknowledge(packet.block, clock.monotonic()))

@@ -119,7 +119,7 @@ export function createTftpServer (options: TftpOptions): TftpServer {
         if (request.mode === 'netascii') content = await inNetascii(content)
         const grant = negotiate(request.options, request.mode === 'octet' ? content.size : undefined)
         const failure = await sending.run(content, grant, patience)
-        options.served({ address: from.address, name: request.name, bytes: sending.bytes, milliseconds: Math.round(clock.monotonic() - began), resent: sending.resent, failure })
+        if (!sending.probe) options.served({ address: from.address, name: request.name, bytes: sending.bytes, milliseconds: Math.round(clock.monotonic() - began), resent: sending.resent, failure })
       } catch (error) {
         log.warn({ err: error, from: from.address, name: request.name }, 'TFTP transfer failed')
         refuse(errorCode.undefined, 'The file cannot be read')

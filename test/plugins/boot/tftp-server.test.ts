@@ -165,11 +165,21 @@ describe('clients that misbehave', () => {
   test('a client that ends it with an error is believed at once', async () => {
     const { port, server, served } = await serve()
     const one = await client()
-    one.send(read('large.bin', { tsize: '0' }), port)
+    one.send(read('large.bin', { blksize: '1400' }), port)
     await until(() => one.heard.length === 1)
-    one.send(encode({ op: 'error', code: 8, message: 'just asking' }), one.heard[0]!.port)
+    one.send(encode({ op: 'error', code: 8, message: 'no' }), one.heard[0]!.port)
     await until(() => server.transfers === 0)
     expect(served).toMatchObject([{ failure: 'the client refused the options', bytes: 0 }])
+  })
+
+  test('firmware that only asks for the size has not failed at anything', async () => {
+    const { port, server, served } = await serve()
+    const one = await client()
+    one.send(read('large.bin', { tsize: '0', blksize: '1400' }), port)
+    await until(() => one.heard.length === 1)
+    one.send(encode({ op: 'error', code: 8, message: 'User aborted the transfer' }), one.heard[0]!.port)
+    await until(() => server.transfers === 0)
+    expect(served).toEqual([])
   })
 
   test('a client that vanishes is noticed by its closed port', async () => {
@@ -183,7 +193,7 @@ describe('clients that misbehave', () => {
   })
 
   test('a client that falls silent is sent the block again, and given up in the end', async () => {
-    const { port, served } = await serve({ patience: 300 })
+    const { port, served } = await serve({ patience: 2_000 })
     const one = await client()
     one.send(read('large.bin'), port)
     await until(() => one.heard.length > 0)
