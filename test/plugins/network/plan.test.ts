@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { allocate } from '../../../plugins/network/allocation.ts'
 import { replaceInterfaces } from '../../../plugins/network/store.ts'
+import { until } from '../../kit/wait.ts'
 import { openPlan } from './plan.kit.ts'
 import type { Plan } from './plan.kit.ts'
 
@@ -178,6 +179,18 @@ describe('ranges', () => {
     expect((await plan.call('DELETE', `/ranges/${range.id}`)).status).toBe(204)
     expect(await plan.changes()).toEqual([`network.subnet ${id}`, `network.subnet ${id}`])
     expect((await plan.call('DELETE', `/ranges/${range.id}`)).body).toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  it('wait for an allocation that is about to commit, and then see it', async () => {
+    const id = await plan.subnet('10.0.0.0/24')
+    let posting: ReturnType<Plan['range']> | undefined
+    let answered = false
+    await plan.db.tx(async tx => {
+      await allocate(tx, { subnetId: id, kind: 'auto', owner: 'm1', address: '10.0.0.50' })
+      posting ??= plan.range(id, '10.0.0.40', '10.0.0.60').finally(() => { answered = true })
+      await until(async () => answered || (await plan.db.query(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`)).length > 0)
+    })
+    expect(await posting).toMatchObject({ status: 422, body: { detail: expect.stringContaining('would swallow 10.0.0.50') } })
   })
 
   it('and allocations at the same moment never meet', async () => {
