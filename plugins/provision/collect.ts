@@ -1,0 +1,48 @@
+/** The scripts that look at a machine: for one nobody knows, and for commissioning. They upload what its own tools say; inventory.ts reads it. Pure. */
+
+/** Files the scripts upload; names are what inventory.ts looks for. A tool that fails leaves its file empty. */
+const look = `
+mkdir -p /run/bedplate/inventory
+cd /run/bedplate/inventory
+cat /proc/cmdline > cmdline
+uname -m > architecture
+if [ -d /sys/firmware/efi ]; then echo uefi; else echo bios; fi > firmware
+lscpu -J > lscpu.json 2> /dev/null || true
+cat /proc/meminfo > meminfo
+lsblk -J -b -d -o NAME,TYPE,SIZE,MODEL,SERIAL,ROTA,RO,TRAN > lsblk.json 2> /dev/null || true
+for path in /sys/class/net/*; do
+  [ -e "$path/device" ] || continue
+  ip link set "\${path##*/}" up 2> /dev/null || true
+  echo "\${path##*/} $(cat "$path/address") $(cat "$path/speed" 2> /dev/null || echo -1) $(cat "$path/carrier" 2> /dev/null || echo -)"
+done > interfaces
+for name in sys_vendor product_name product_version product_serial product_uuid board_vendor board_name board_serial chassis_vendor chassis_serial bios_vendor bios_version bios_date; do
+  value=$(cat "/sys/class/dmi/id/$name" 2> /dev/null || true)
+  [ -z "$value" ] || echo "$name=$value"
+done > dmi
+lspci -nn > lspci 2> /dev/null || true
+`
+
+/** Uploads with patience: the rack may be starting again. */
+const upload = `
+tries=0
+until tar -cf - * | curl -fsS -o /dev/null --connect-timeout 5 --max-time 60 -H 'content-type: application/x-tar' --data-binary @- "$BEDPLATE_URL/inventory"; do
+  tries=$((tries + 1))
+  [ $tries -lt 200 ] || { echo 'the rack did not take the inventory' >&2; exit 1; }
+  sleep 3
+done
+`
+
+/** For a machine nobody knows: tells what it is, then goes off. An operator decides what becomes of it. */
+export const renderEnlist = (): string => `set -eu
+${look}${upload}
+echo poweroff > /run/bedplate/next
+`
+
+/** For commissioning: the same look, then the tools that take longer. */
+export const renderCommission = (): string => `set -eu
+echo inventory > /run/bedplate/stage
+report inventory started 'looking at the hardware'
+${look}timeout 120 lshw -json -quiet > lshw.json 2> /dev/null || true
+${upload}report inventory ok 'the hardware is known'
+echo poweroff > /run/bedplate/next
+`

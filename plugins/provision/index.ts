@@ -1,0 +1,9 @@
+/** provision: what a machine is told once it runs our kernel. */
+import { definePlugin } from '../../core/plugin.ts'
+import { manifest } from './manifest.ts'
+
+export default definePlugin({
+  manifest,
+  region: async () => (await import('./region.ts')).default,
+  rack: async () => (await import('./rack.ts')).default
+})

@@ -1,0 +1,38 @@
+/** What a session's machine may fetch: its script and its metadata, rendered from the machine, its image and its addresses. */
+import type { Entry, Query } from '../../core/plugin.ts'
+import type { ImageService } from '../images/manifest.ts'
+import type { Machine, MachineService } from '../machines/manifest.ts'
+import type { NetworkService } from '../network/manifest.ts'
+import { renderCommission } from './collect.ts'
+import { renderInstall } from './install.ts'
+import type { manifest } from './manifest.ts'
+import { renderMetadata } from './metadata.ts'
+import { renderRelease } from './release.ts'
+import type { Session } from './store.ts'
+import { bootInterface } from './transition.ts'
+
+type SessionEntry = Entry<typeof manifest.wanted>
+interface Services { readonly machines: MachineService, readonly images: ImageService, readonly network: NetworkService }
+
+/** The address the installed system shall have, with what it needs to use it. */
+async function networkOf (q: Query, network: NetworkService, machine: Machine) {
+  const mac = bootInterface(machine)?.mac
+  const own = (await network.addresses(q, { owner: machine.id })).find(address => address.kind === 'auto' && address.mac === mac)
+  if (mac === undefined || own === undefined) return null
+  const [subnet] = await network.subnets(q, { ids: [own.subnetId] })
+  return subnet ? { mac, address: own.address, prefix: Number(subnet.cidr.split('/')[1]), gateway: subnet.gateway, dns: subnet.dnsServers } : null
+}
+
+/** The entry of a session; undefined when its machine or image is gone. */
+export async function sessionEntry (q: Query, { machines, images, network }: Services, session: Session): Promise<SessionEntry | undefined> {
+  const machine = await machines.get(q, session.machine)
+  if (!machine) return undefined
+  const none = { metaData: '', userData: '', vendorData: '', networkConfig: '' }
+  const entry = (script: string, metadata = none): SessionEntry => ({ kind: 'session', id: session.token, value: { machine: machine.id, purpose: session.purpose, script, ...metadata } })
+  if (session.purpose === 'commission') return entry(renderCommission())
+  if (session.purpose === 'release') return entry(renderRelease())
+  const { deployment } = machine
+  const image = deployment ? await images.find(q, deployment.imageId) : undefined
+  if (!deployment || !image) return undefined
+  return entry(renderInstall({ machine, image, disk: deployment.disk }), renderMetadata({ machine, image, deployment, network: await networkOf(q, network, machine) }))
+}
