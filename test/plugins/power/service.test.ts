@@ -87,3 +87,36 @@ test('a BMC with an action before it is left alone', async () => {
   expect(bmc.log).toEqual([])
   await parts.db.tx(tx => parts.power.remove(tx, 'p9'))
 })
+
+test('many BMCs are asked a share at each beat, not all at once', async () => {
+  const machines = Array.from({ length: 120 }, (_, index) => `s${index}`)
+  await parts.db.tx(async tx => { for (const machine of machines) await parts.power.configure(tx, machine, 'redfish', { address: bmc.url }) })
+  const perBeat: string[][] = []
+  parts.racks.set('r1', { ...rackHere(), query: async ({ machine }) => { perBeat.at(-1)?.push(machine); return { state: 'off' as const } } })
+  perBeat.push([])
+  await poll().start(new AbortController().signal, testTerm(parts.db))
+  await until(async () => {
+    await until(() => parts.clock.sleepers === 1)
+    const asked = await parts.db.query<{ count: number }>('select count(*)::int as count from power.machine where checked_at is not null')
+    if (asked[0]?.count === machines.length) return true
+    perBeat.push([])
+    await parts.clock.advance(1_000)
+    return false
+  }, { timeout: 15_000 })
+  await poll().stop()
+  expect(new Set(perBeat.flat()).size).toBe(machines.length)
+  expect(Math.max(...perBeat.map(beat => beat.length))).toBeLessThanOrEqual(3) // 120 in 60 s, and a quarter more
+})
+
+test('the loss of a BMC and its return are one piece of news each', async () => {
+  const told: string[] = []
+  parts.power.hooks.state.tapPromise('news', async (_tx, { machine, from, to }) => { if (machine === 'n1') told.push(`${from} → ${to}`) })
+  await configure('n1', { address: addressOf(bmc) })
+  await parts.power.query('n1')
+  parts.racks.set('r1', { ...rackHere(), query: async () => { throw new BedplateError('POWER_FAILED', { action: 'query', reason: 'no route' }) } })
+  for (let again = 0; again < 3; again++) await parts.power.query('n1').catch(() => {})
+  parts.racks.set('r1', rackHere())
+  await parts.power.query('n1')
+  expect(told).toEqual(['unknown → off', 'off → error', 'error → off'])
+  expect(await stateOf('n1')).toMatchObject({ state: 'off', error: null })
+})
