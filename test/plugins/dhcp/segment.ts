@@ -8,7 +8,7 @@ import type { MessageType } from '../../../plugins/dhcp/options/codes.ts'
 import { readU8 } from '../../../plugins/dhcp/options/values.ts'
 import { decode, encode } from '../../../plugins/dhcp/packet.ts'
 import type { Packet } from '../../../plugins/dhcp/packet.ts'
-import type { Answer, WantedEntry, Wish } from '../../../plugins/dhcp/manifest.ts'
+import type { Answer, WantedEntry, WantedKey, Wish } from '../../../plugins/dhcp/manifest.ts'
 import { createNetwork } from '../../kit/network.ts'
 import type { Namespace, TestNetwork } from '../../kit/network.ts'
 import { until } from '../../kit/wait.ts'
@@ -23,7 +23,7 @@ export interface FakeRegion {
 export interface RackProcess {
   readonly namespace: Namespace
   readonly child: ChildProcess
-  apply(put: readonly WantedEntry[], whole?: boolean): Promise<void>
+  apply(put: readonly WantedEntry[], whole?: boolean, remove?: readonly WantedKey[]): Promise<void>
   ask(type: 'start' | 'stop' | 'reconcile' | 'health' | 'metrics'): Promise<unknown>
 }
 export interface TestClient {
@@ -95,10 +95,10 @@ export async function createSegment (): Promise<TestSegment> {
       await until(() => done.has('ready'), { what: 'the rack process runs', timeout: 15_000 })
       const act = async (message: Down) => {
         done.delete(message.type)
-        child.send(message)
-        return (await until(() => done.get(message.type), { what: `the rack has done: ${message.type}` }))[0]
+        child.send(message, () => {}) // a rack that was killed answers nothing
+        return (await until(() => done.get(message.type) ?? (child.connected ? undefined : [undefined]), { what: `the rack has done: ${message.type}` }))[0]
       }
-      return { namespace, child, apply: async (put, whole = false) => { await act({ type: 'apply', change: { put, remove: [] }, whole }) }, ask: type => act({ type }) }
+      return { namespace, child, apply: async (put, whole = false, remove = []) => { await act({ type: 'apply', change: { put, remove }, whole }) }, ask: type => act({ type }) }
     },
     async client (mac) {
       const namespace = await plug([], mac)
