@@ -11,6 +11,7 @@ import { coreMigrations } from './database/migrate.ts'
 import type { DatabaseHandle } from './database/pool.ts'
 import { withDeadline } from './deadline.ts'
 import { BedplateError, reasonOf } from './errors.ts'
+import { holdDirectory } from './exclusive.ts'
 import { checkGraph, checkRunning, halfName } from './graph.ts'
 import type { Half } from './graph.ts'
 import { createHooks } from './hooks.ts'
@@ -89,6 +90,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     const halves = await steps.run('load', () => loadHalves(plugins, roles))
     const ordered = await steps.run('check', () => checkGraph(plugins, halves))
     const controller = await steps.run('identify', () => identify(settings))
+    steps.undo('data directory', holdDirectory(controller.dataDirectory))
     const log = options.log.child({ controller: controller.hostname })
 
     // The ends are made before the halves they carry traffic for, because contexts call through them.
@@ -97,7 +99,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     const shared = { controller, log, clock, metrics, hooks }
     const region = roles.includes('region') ? await steps.run('database', () => openRegion()) : undefined
     const rack = roles.includes('rack')
-      ? await parts.createRackEnd({ ...shared, halves: () => racks, regions: settings.regions, ...(region === undefined ? {} : { loopback: region.end.loopback() }), ...(settings.token === undefined ? {} : { token: settings.token }) })
+      ? await parts.createRackEnd({ ...shared, halves: () => racks, regions: settings.regions, ...(region === undefined ? {} : { loopback: region.end.loopback() }), ...(settings.enrolmentToken === undefined ? {} : { token: settings.enrolmentToken }) })
       : undefined
 
     async function openRegion (): Promise<RegionSide> {

@@ -1,5 +1,5 @@
 /** Certificates of the region's own authority: made, issued, requested and read. No clock, disk or socket: time is handed in. */
-import './reflection.ts'
+import 'reflect-metadata' // the certificate library's container needs it, before the library itself
 import { X509Certificate, createHash, createPrivateKey, createPublicKey, generateKeyPairSync, webcrypto } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 import { isIP } from 'node:net'

@@ -1,6 +1,6 @@
 /** The rack's disk: rack.db, with the wanted state it runs by and the outbox of facts. What a function here has returned from is synced. */
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, renameSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { reasonOf } from '../errors.ts'
@@ -50,6 +50,7 @@ export function openRackStore (dataDirectory: string, damaged: (reason: string, 
 }
 
 function prepare (path: string): RackStore {
+  closeSync(openSync(path, 'a', 0o600)) // wanted state holds machines' tokens: nobody else reads it; SQLite gives its side files the same mode
   const db = new DatabaseSync(path)
   try {
     db.exec(schema)

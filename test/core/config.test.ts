@@ -60,7 +60,7 @@ describe('configuration', () => {
     ['BEDPLATE_ROLES', 'region, rack', 'core.roles', ['region', 'rack']],
     ['BEDPLATE_REGIONS', '10.0.0.1,[fd00::1]:5250', 'core.regions', ['10.0.0.1', '[fd00::1]:5250']],
     ['BEDPLATE_HTTP_SOCKET', '/run/b.sock', 'core.http.socket', '/run/b.sock'],
-    ['BEDPLATE_TOKEN', '123', 'core.token', '123'],
+    ['BEDPLATE_ENROLMENT_TOKEN', '123', 'core.enrolmentToken', '123'],
     ['BEDPLATE_NAME_SERVER_CACHE_SIZE', '7', 'plugins.name-server.cache.size', 7],
     ['BEDPLATE_NAME_SERVER_CACHE_VERBOSE', 'true', 'plugins.name-server.cache.verbose', true],
     ['BEDPLATE_NAME_SERVER_ZONES', '[{name: lab.example}]', 'plugins.name-server.zones', [{ name: 'lab.example', ttl: 60 }]]

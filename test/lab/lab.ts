@@ -104,7 +104,7 @@ export async function createLab (options: LabOptions): Promise<Lab> {
     let rack = region
     if (options.split) {
       const enrolment = await api.send<{ token: string }>('POST', '/api/v1/controllers/tokens', { roles: ['rack'] })
-      rack = await createController({ name: 'rack', namespace: network.rackNamespace, directory, died, config: { ...common, roles: ['rack'], dataDirectory: join(directory, 'rack-data'), regions: [`${backbone.region}:5250`], token: enrolment.token } })
+      rack = await createController({ name: 'rack', namespace: network.rackNamespace, directory, died, config: { ...common, roles: ['rack'], dataDirectory: join(directory, 'rack-data'), regions: [`${backbone.region}:5250`], enrolmentToken: enrolment.token } })
       undo.push(() => rack.stop())
       rack.start()
       say('starting the rack; it enrols with a one-time token')

@@ -1,5 +1,5 @@
 /** A self-signed certificate, as a BMC has one. */
-import '../../../core/rpc/reflection.ts'
+import 'reflect-metadata'
 import { X509CertificateGenerator } from '@peculiar/x509'
 import { createHash } from 'node:crypto'
 

@@ -1,0 +1,30 @@
+/** Two daemons never share a data directory. */
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { holdDirectory } from '../../core/exclusive.ts'
+
+describe('a data directory', () => {
+  let directory = ''
+  beforeEach(async () => { directory = await mkdtemp(join(tmpdir(), 'bedplate-hold-')) })
+  afterEach(async () => { await rm(directory, { recursive: true, force: true }) })
+
+  it('is held by one at a time, and the second is told what to do', () => {
+    const release = holdDirectory(directory)
+    expect(() => holdDirectory(directory)).toThrow(/another Bedplate runs on it/)
+    release()
+    holdDirectory(directory)()
+  })
+  it('is free again when its holder was killed', async () => {
+    const module = JSON.stringify(join(import.meta.dirname, '../../core/exclusive.ts'))
+    const holder = spawn(process.execPath, ['--input-type=module-typescript', '-e', `import { holdDirectory } from ${module}; holdDirectory(${JSON.stringify(directory)}); console.log('held'); setInterval(() => {}, 1000)`], { stdio: ['ignore', 'pipe', 'inherit'] })
+    await new Promise(resolve => holder.stdout.once('data', resolve))
+    expect(() => holdDirectory(directory)).toThrow(/another Bedplate/)
+    const gone = new Promise(resolve => holder.once('exit', resolve))
+    holder.kill('SIGKILL')
+    await gone
+    holdDirectory(directory)()
+  })
+})
