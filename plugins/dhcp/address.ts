@@ -20,6 +20,8 @@ export interface View {
   offeredTo(address: number): string | undefined
   offerTo(mac: string): number | undefined
   quarantined(address: number): boolean
+  /** Whether the region lately refused this address to this client. */
+  refused(address: number, mac: string): boolean
   /** Addresses of this rack's own block that are neither offered nor bound nor quarantined. */
   free(subnet: string): readonly number[]
   /** DISCOVERs of this client since it was last seen to take an offer, this one included. */
@@ -30,7 +32,7 @@ export interface Choice { readonly subnet: Subnet, readonly address: number, rea
 
 /** True when nobody but `mac` has a claim on the address that this rack knows of. */
 export function open (view: View, address: number, mac: string, now: number): boolean {
-  if (view.quarantined(address)) return false
+  if (view.quarantined(address) || view.refused(address, mac)) return false
   const host = view.hostAt(address)
   if (host !== undefined && host.mac !== mac) return false
   const offered = view.offeredTo(address)

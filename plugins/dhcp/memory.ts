@@ -9,6 +9,7 @@ interface Offer { readonly mac: string, readonly subnet: string, readonly until:
 interface Asked { count: number, at: number }
 
 const offerFor = 60_000 // ms an offer is remembered
+const refusedFor = 60_000 // ms an address the region refused to a client is not tried again for it
 const askedFor = 30_000 // ms without a DISCOVER after which counting starts again
 const askers = 10_000 // clients whose DISCOVERs are counted at most
 
@@ -23,6 +24,7 @@ export class Memory {
   private readonly offers = new Map<number, Offer>() // in the order they end
   private readonly offersByMac = new Map<string, number>()
   private readonly quarantine = new Map<number, number>()
+  private readonly refusals = new Map<string, number>() // address and MAC → until, in the order they end
   private readonly asked = new Map<string, Asked>()
 
   /** Takes in wanted state. Entries that cannot be read throw before anything has changed. */
@@ -55,6 +57,7 @@ export class Memory {
       offeredTo: address => this.offers.get(address)?.mac,
       offerTo: mac => this.offersByMac.get(mac),
       quarantined: address => (this.quarantine.get(address) ?? 0) > now,
+      refused: (address, mac) => (this.refusals.get(`${address} ${mac}`) ?? 0) > now,
       free: subnet => this.freeOf.get(subnet) ?? [],
       asked: mac => this.asked.get(mac)?.count ?? 0
     }
@@ -102,10 +105,17 @@ export class Memory {
     this.addBinding(binding)
   }
 
-  /** The region gave this address to somebody else: it is no longer ours to offer. */
-  refused (address: number, subnet: string): void {
+  /** The region refused the address to this client: it is not offered from here, and what made this rack think it was theirs is forgotten. */
+  refused (address: number, subnet: string, mac: string, now: number): void {
+    if (this.bindingsByAddress.get(address)?.mac === mac) this.forgetBinding(address)
     this.dropOffer(address)
     this.leaveBlock(address, subnet)
+    for (const [old, until] of this.refusals) {
+      if (until > now) break
+      this.refusals.delete(old)
+    }
+    this.refusals.delete(`${address} ${mac}`)
+    this.refusals.set(`${address} ${mac}`, now + refusedFor)
   }
 
   /** The client gave the address back: it is still its favourite, but no longer bound. */

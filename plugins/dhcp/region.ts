@@ -41,9 +41,10 @@ export default defineRegion(manifest, {
           const setAside = await network.addresses(tx, { subnetIds: [id] })
           const taken = [...setAside.map(({ address }) => address), ...attachments.map(({ address }) => address), ...subnet.gateway === null ? [] : [subnet.gateway], ...subnet.dnsServers]
           const ranges = subnet.ranges.filter(({ kind }) => kind === 'dynamic')
-          const addresses = await grant(tx, controller, id, { ranges, taken, racks: racks.length, most: config.blockSize })
-          if (addresses.length > 0) await tx.changed('dhcp.block', id)
-          return { addresses }
+          const given = await grant(tx, controller, id, { ranges, taken, racks: racks.length, most: config.blockSize })
+          if (given.length > 0) await tx.changed('dhcp.block', id)
+          for (const { address, hadBinding } of given) if (hadBinding) await tx.changed('dhcp.binding', address) // racks forget whose it was
+          return { addresses: given.map(({ address }) => address) }
         })
       },
       wanted: (rack, keys) => wantedBy(db, network, rack, config.leaseSeconds, keys),

@@ -81,7 +81,7 @@ export class Server {
     wishes.ask(wish, answer => {
       if (answer === undefined) { traffic.dropped('unanswered'); return }
       if (!answer.stored) {
-        memory.refused(address, subnet.id)
+        memory.refused(address, subnet.id, packet.mac, clock.now())
         if (refused === 'nak') this.send('NAK', packet, nakReply(segment, packet, answer.reason ?? 'this address is taken'), send)
         else traffic.dropped('refused')
         return

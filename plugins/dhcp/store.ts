@@ -5,6 +5,7 @@ import type { Answer, Wish } from './manifest.ts'
 export interface ServedVlan { readonly id: string, readonly enabled: boolean, readonly racks: readonly string[] }
 export interface StoredBinding { readonly address: string, readonly subnet: string, readonly mac: string, readonly clientId: string | null, readonly hostname: string | null, readonly boundAt: Date, readonly expires: Date }
 export interface BindingFilter { readonly subnet?: string | undefined, readonly mac?: string | undefined, readonly address?: string | undefined, readonly limit: number, readonly after?: string | undefined }
+export interface Granted { readonly address: string, readonly hadBinding: boolean }
 interface Ended { readonly address: string, readonly mac: string, readonly at: string }
 
 /** Seconds an address rests after its binding expired before anyone else gets it: room for slow replies and drifting clocks. */
@@ -47,26 +48,26 @@ export async function bind (q: Query, rack: string, wishes: readonly Wish[]): Pr
  * Gives a rack up to `most` free addresses of the ranges, and no more than its share of what is free. Grants of one subnet wait for each other.
  * @param taken addresses nobody may be given: gateways, racks' own, those set aside
  */
-export async function grant (q: Query, rack: string, subnet: string, options: { readonly ranges: readonly { readonly start: string, readonly end: string }[], readonly taken: readonly string[], readonly racks: number, readonly most: number }): Promise<string[]> {
+export async function grant (q: Query, rack: string, subnet: string, options: { readonly ranges: readonly { readonly start: string, readonly end: string }[], readonly taken: readonly string[], readonly racks: number, readonly most: number }): Promise<Granted[]> {
   await q.query('select pg_advisory_xact_lock(hashtext($1))', [`dhcp.grant ${subnet}`])
-  const rows = await q.query<{ address: string }>(`
+  return q.query<Granted>(`
     with pool as materialized (
-      select r.low + n as address, a.address is not null as used_before, a.expires
+      select r.low + n as address, a.mac is not null as had_binding, a.expires
       from unnest($3::inet[], $4::inet[]) as r (low, high) cross join lateral generate_series(0, r.high - r.low) as n
       left join dhcp.address a on a.address = r.low + n
       where (a.address is null or ${lapsed}) and (r.low + n) <> all($5::inet[])
     ), chosen as (
-      select address from pool order by used_before, expires, address
+      select address, had_binding from pool order by had_binding, expires, address
       limit (select least($6::bigint, greatest(1, count(*) / $7::integer)) from pool)
-    )
-    insert into dhcp.address as a (address, subnet_id, rack, granted_at)
-    select address, $2, $1, now() from chosen order by address
-    on conflict (address) do update set subnet_id = excluded.subnet_id, rack = excluded.rack, granted_at = excluded.granted_at,
-      mac = null, client_id = null, hostname = null, bound_at = null, expires = null, quarantined_until = null
-    where ${lapsed}
-    returning host(address) as address`,
+    ), given as (
+      insert into dhcp.address as a (address, subnet_id, rack, granted_at)
+      select address, $2, $1, now() from chosen order by address
+      on conflict (address) do update set subnet_id = excluded.subnet_id, rack = excluded.rack, granted_at = excluded.granted_at,
+        mac = null, client_id = null, hostname = null, bound_at = null, expires = null, quarantined_until = null
+      where ${lapsed}
+      returning a.address
+    ) select host(address) as address, had_binding as "hadBinding" from given join chosen using (address) order by chosen.address`,
   [rack, subnet, options.ranges.map(({ start }) => start), options.ranges.map(({ end }) => end), options.taken, options.most, options.racks])
-  return rows.map(({ address }) => address)
 }
 
 /**

@@ -53,9 +53,12 @@ describe('grants', () => {
     await region.bind('a', { address: `${base}.100`, mac: macOf(1), subnet }, { address: `${base}.101`, mac: macOf(2), subnet })
     await region.db.query(`update dhcp.address set expires = now() - interval '1 hour' where host(address) = $1`, [`${base}.100`])
     await region.db.query(`update dhcp.address set expires = now() - interval '2 hours' where host(address) = $1`, [`${base}.101`])
+    await region.changes()
     const order: string[] = []
     for (let more: string[]; (more = await region.grant('a', subnet)).length > 0;) order.push(...more)
     expect(order.map(address => Number(address.split('.')[3]))).toEqual([102, 103, 104, 105, 101, 100])
+    const changed = (await region.changes()).filter(({ topic }) => topic === 'dhcp.binding').map(({ id }) => id)
+    expect(changed.sort()).toEqual([`${base}.100`, `${base}.101`]) // every rack forgets whose they were
   })
   it('are nothing for a rack that does not serve the VLAN', async () => {
     const subnet = await fresh(5)

@@ -41,9 +41,10 @@ export interface Known {
   readonly bindings?: readonly (readonly [mac: string, address: string, seconds: number])[] // seconds from now, negative when lapsed
   readonly offers?: readonly (readonly [mac: string, address: string])[]
   readonly quarantined?: readonly string[]
+  readonly refused?: readonly (readonly [mac: string, address: string])[]
   readonly free?: readonly string[]
 }
-export function viewOf ({ rank = 0, asked = 1, hosts = [], bindings = [], offers = [], quarantined = [], free = [] }: Known = {}): View {
+export function viewOf ({ rank = 0, asked = 1, hosts = [], bindings = [], offers = [], quarantined = [], refused = [], free = [] }: Known = {}): View {
   const knownHosts = hosts.map(([mac, address]): Host => ({ subnet: 's1', mac, address: parseIp(address), hostname: 'sure-fox' }))
   const knownBindings = bindings.map(([mac, address, seconds]): Binding => ({ subnet: 's1', mac, clientId: null, address: parseIp(address), expires: now + seconds * 1000 }))
   return {
@@ -55,6 +56,7 @@ export function viewOf ({ rank = 0, asked = 1, hosts = [], bindings = [], offers
     offeredTo: address => offers.find(offer => parseIp(offer[1]) === address)?.[0],
     offerTo: mac => { const offer = offers.find(offer => offer[0] === mac); return offer && parseIp(offer[1]) },
     quarantined: address => quarantined.some(held => parseIp(held) === address),
+    refused: (address, mac) => refused.some(held => held[0] === mac && parseIp(held[1]) === address),
     free: subnet => subnet === 's1' ? free.map(parseIp) : [],
     asked: () => asked
   }

@@ -36,6 +36,8 @@ describe('DISCOVER', () => {
     ['and is not given to others', 'offer 10.0.0.101', {}, { free, hosts: [[other, '10.0.0.100']] }],
     ['but not while somebody else is bound to it', 'offer 10.0.0.100', {}, { free, hosts: [[me, '10.0.0.20']], bindings: [[other, '10.0.0.20', 60]] }],
     ['nor while it is in quarantine', 'offer 10.0.0.100', {}, { free, hosts: [[me, '10.0.0.20']], quarantined: ['10.0.0.20'] }],
+    ['nor after the region refused it', 'offer 10.0.0.100', {}, { free, hosts: [[me, '10.0.0.20']], refused: [[me, '10.0.0.20']] }],
+    ['though what was refused to another is no matter', 'offer 10.0.0.20', {}, { free, hosts: [[me, '10.0.0.20']], refused: [[other, '10.0.0.20']] }],
     ['one set aside in the second subnet is good too', 'offer 10.0.1.20', {}, { free, hosts: [[me, '10.0.1.20']] }],
     ['a binding in force is given again', 'offer 10.0.0.117', {}, { free, bindings: [[me, '10.0.0.117', 60]] }],
     ['a lapsed one too', 'offer 10.0.0.117', {}, { free, bindings: [[me, '10.0.0.117', -60]] }],

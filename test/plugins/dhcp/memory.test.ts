@@ -103,9 +103,19 @@ describe('the life of an address', () => {
   })
   it('refused by the region, it leaves the block and the offers', () => {
     memory.offer(parseIp(a), 's1', me, now)
-    memory.refused(parseIp(a), 's1')
+    memory.refused(parseIp(a), 's1', me, now)
     expect(free(now + 60_000)).toEqual([b])
     expect(memory.view(segment, now).offerTo(me)).toBeUndefined()
+  })
+  it('refused to one client, it is not tried for that one again for a minute; a stale binding of it is forgotten', () => {
+    bound(a)
+    memory.refused(parseIp(a), 's1', me, now)
+    const view = (at: number) => memory.view(segment, at)
+    expect(view(now).bindings(me)).toEqual([])
+    expect([view(now).refused(parseIp(a), me), view(now).refused(parseIp(a), other), view(now).refused(parseIp(b), me), view(now + 60_000).refused(parseIp(a), me)]).toEqual([true, false, false, false])
+    bound(a, other)
+    memory.refused(parseIp(a), 's1', me, now + 1)
+    expect(view(now).bindings(other)).toHaveLength(1)
   })
   it('released, it is still known whose it was', () => {
     bound(a)
