@@ -135,6 +135,7 @@ export function createTftpServer (options: TftpOptions): TftpServer {
     let scanned = clock.monotonic()
     while (!signal.aborted) {
       await clock.sleep(tick, signal)
+      await new Promise(resolve => { setImmediate(resolve) }) // answers that wait in the sockets are heard before anybody counts as late
       const now = clock.monotonic()
       for (const { sending } of sendings.values()) sending.expire(now)
       if (now - scanned < rescanEvery || signal.aborted) continue
