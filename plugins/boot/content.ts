@@ -16,6 +16,7 @@ export const memoryContent = (bytes: Uint8Array): Content => ({
 })
 
 const readAhead = 1 << 18
+const nothing = new Uint8Array(0)
 
 /** Opens a regular file. It is read ahead, so that a window of blocks seldom waits for the disk. */
 export async function fileContent (path: string): Promise<Content> {
@@ -45,6 +46,7 @@ export async function fileContent (path: string): Promise<Content> {
     size,
     read (offset, length) {
       const wanted = Math.max(0, Math.min(length, size - offset))
+      if (wanted === 0) return nothing
       return within(offset, wanted) ?? load(offset, wanted)
     },
     close: () => handle.close()
