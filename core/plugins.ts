@@ -4,11 +4,13 @@
  * who may ask, then addresses, power and files, then the machines that join them, and last the packets that reach for all of it.
  */
 import access from '../plugins/access/index.ts'
+import boot from '../plugins/boot/index.ts'
 import dhcp from '../plugins/dhcp/index.ts'
 import images from '../plugins/images/index.ts'
 import machines from '../plugins/machines/index.ts'
 import network from '../plugins/network/index.ts'
 import power from '../plugins/power/index.ts'
+import provision from '../plugins/provision/index.ts'
 import type { Plugin } from './plugin.ts'
 
-export const plugins: readonly Plugin[] = [access, network, power, images, machines, dhcp]
+export const plugins: readonly Plugin[] = [access, network, power, images, machines, provision, dhcp, boot]

@@ -5,7 +5,7 @@ import type { MachineEvent, MachineRecord, MachineService } from '../machines/ma
 import type { NetworkService } from '../network/manifest.ts'
 import { readInventory } from './inventory.ts'
 import type { manifest } from './manifest.ts'
-import { sessionOf } from './store.ts'
+import { sessionOf, type Session } from './store.ts'
 
 type ProvisionFact = Fact<typeof manifest.facts>
 type Body<K extends ProvisionFact['kind']> = Extract<ProvisionFact, { readonly kind: K }>['body']
@@ -23,7 +23,10 @@ export function createFacts (machines: MachineService, network: NetworkService, 
     }
   }
   /** Whether the token is the machine's own, now. A machine that was removed, or has a new session, is not spoken for by an old one. */
-  const current = async (tx: Tx, { machine, token }: { readonly machine: string, readonly token: string }) => (await sessionOf(tx, machine))?.token === token
+  async function current (tx: Tx, { machine, token }: { readonly machine: string, readonly token: string }): Promise<Session | undefined> {
+    const session = await sessionOf(tx, machine)
+    return session?.token === token ? session : undefined
+  }
   const vlanOf = async (tx: Tx, address: string) => (await network.subnetOf(tx, address))?.vlanId ?? null
 
   async function enlisted (tx: Tx, { address, files }: Body<'enlisted'>): Promise<void> {
@@ -51,9 +54,10 @@ export function createFacts (machines: MachineService, network: NetworkService, 
   return async function facts (tx: Tx, batch: readonly ProvisionFact[]): Promise<void> {
     for (const fact of batch) {
       if (fact.kind === 'enlisted') { await enlisted(tx, fact.body); continue }
-      if (!await current(tx, fact.body)) continue
+      const session = await current(tx, fact.body)
+      if (!session) continue
       if (fact.kind === 'report') await report(tx, fact.body)
-      else if (fact.kind === 'inventory') await inventory(tx, fact.body)
+      else if (fact.kind === 'inventory') { if (session.purpose === 'commission') await inventory(tx, fact.body) } // a deployed system, whoever rules it, does not say what the machine is
       else await act(tx, fact.body.machine, 'deployed', { hostKeys: fact.body.hostKeys })
     }
   }

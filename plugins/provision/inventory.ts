@@ -5,8 +5,11 @@ type Files = Readonly<Record<string, string>>
 type Json = Readonly<Record<string, unknown>>
 export interface Found { readonly inventory: Inventory, readonly bootMac: string }
 
-const macPattern = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/
-const architectures: Readonly<Record<string, string>> = { x86_64: 'amd64', aarch64: 'arm64', ppc64le: 'ppc64el', s390x: 's390x', i686: 'i386', riscv64: 'riscv64' }
+const most = 256 // interfaces, disks, lines of DMI: no real machine has more, and a hostile one shall not fill the database
+/** Of one interface: no group address (an odd first byte), and below not all zeros. */
+const macPattern = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/
+const isMac = (mac: string): boolean => macPattern.test(mac) && mac !== '00:00:00:00:00:00'
+const architectures = new Map([['x86_64', 'amd64'], ['aarch64', 'arm64'], ['ppc64le', 'ppc64el'], ['s390x', 's390x'], ['i686', 'i386'], ['riscv64', 'riscv64']])
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 function json (text: string | undefined): Json {
   try {
@@ -15,7 +18,9 @@ function json (text: string | undefined): Json {
   } catch { return {} }
 }
 const list = (value: unknown): Json[] => Array.isArray(value) ? value.filter(isObject) : []
-const text = (value: unknown): string | null => typeof value === 'string' && value.trim() !== '' ? value.trim().slice(0, 200) : null
+/** One line of at most 200 characters that a database takes: JSON escapes can hold NUL and halves of characters. */
+const line = (value: string): string => value.replace(/\p{Cc}+/gu, ' ').trim().slice(0, 200).toWellFormed()
+const text = (value: unknown): string | null => typeof value === 'string' ? line(value) || null : null
 const count = (value: unknown): number => {
   const number = typeof value === 'number' ? value : Number(typeof value === 'string' && value !== '' ? value : Number.NaN)
   return Number.isSafeInteger(number) && number > 0 ? number : 0
@@ -23,8 +28,8 @@ const count = (value: unknown): number => {
 
 /** util-linux's `lscpu -J`: a list of {field, data}, nested in newer versions. */
 function cpu (files: Files): Inventory['cpu'] {
-  const flat = (nodes: Json[]): Json[] => nodes.flatMap(node => [node, ...flat(list(node.children))])
-  const values = new Map(flat(list(json(files['lscpu.json']).lscpu)).map(({ field, data }) => [String(field), data]))
+  const flat = (nodes: Json[], depth = 0): Json[] => depth > 8 ? [] : nodes.flatMap(node => [node, ...flat(list(node.children), depth + 1)])
+  const values = new Map(flat(list(json(files['lscpu.json']).lscpu)).map(({ field, data }) => [field, data]))
   return { count: count(values.get('CPU(s):')), model: text(values.get('Model name:')) ?? 'unknown' }
 }
 
@@ -33,27 +38,28 @@ function disks (files: Files): Disk[] {
   const yes = (value: unknown) => value === true || value === 1 || value === '1'
   return list(json(files['lsblk.json']).blockdevices)
     .filter(({ name, type, ro, size }) => type === 'disk' && typeof name === 'string' && /^[a-z0-9]{1,32}$/i.test(name) && !/^(loop|ram|zram|fd|sr|nbd)\d/.test(name) && !yes(ro) && count(size) > 0)
+    .slice(0, most)
     .map(({ name, size, model, serial, rota }) => ({ name: String(name), size: count(size), model: text(model), serial: text(serial), rotational: yes(rota) }))
 }
 
 /** Lines `name mac speed carrier`; a speed of -1 and a carrier of - mean that the driver does not say. */
 function interfaces (files: Files): Inventory['interfaces'] {
-  return (files.interfaces ?? '').split('\n').flatMap(line => {
-    const [name = '', mac = '', speed = '', carrier = ''] = line.trim().split(/\s+/)
-    if (!macPattern.test(mac) || name.length > 64 || mac === '00:00:00:00:00:00') return []
+  return (files.interfaces ?? '').split('\n').flatMap(words => {
+    const [name = '', mac = '', speed = '', carrier = ''] = words.trim().split(/\s+/)
+    if (!isMac(mac) || !/^[!-~]{1,64}$/.test(name)) return []
     return [{ mac, name, speed: count(speed) || null, link: carrier === '1' ? true : carrier === '0' ? false : null }]
-  })
+  }).slice(0, most)
 }
 
 function dmi (files: Files): Record<string, string> {
-  const lines = (files.dmi ?? '').split('\n').flatMap(line => { const [, name, value] = /^([a-z_]{1,40})=(.{1,200})/.exec(line) ?? []; return name && value ? [[name, value.trim()] as const] : [] })
-  return Object.fromEntries(lines)
+  const pairs = (files.dmi ?? '').split('\n').flatMap(words => { const [, name, value] = /^([a-z_]{1,40})=(.*)/.exec(words) ?? []; return name && value && line(value) ? [[name, line(value)] as const] : [] })
+  return Object.fromEntries(pairs.slice(0, most))
 }
 
 /** The interface the firmware booted from: BOOTIF=01-<mac with dashes> on the kernel's command line. */
 function bootMac (files: Files): string | undefined {
   const mac = /(?:^|\s)BOOTIF=01-([0-9a-f-]{17})(?:\s|$)/i.exec(files.cmdline ?? '')?.[1]?.toLowerCase().replaceAll('-', ':')
-  return mac !== undefined && macPattern.test(mac) ? mac : undefined
+  return mac !== undefined && isMac(mac) ? mac : undefined
 }
 
 /** What was found, or in a sentence why the machine cannot be known by it. Never throws. */
@@ -65,7 +71,7 @@ export function readInventory (files: Files): Found | { readonly problem: string
   return {
     bootMac: boot,
     inventory: {
-      architecture: architectures[(files.architecture ?? '').trim()] ?? 'unknown', firmware: (files.firmware ?? '').trim() === 'uefi' ? 'uefi' : 'bios',
+      architecture: architectures.get((files.architecture ?? '').trim()) ?? 'unknown', firmware: (files.firmware ?? '').trim() === 'uefi' ? 'uefi' : 'bios',
       cpu: cpu(files), memory: Math.round(Number(memory ?? 0) / 1024), disks: disks(files), interfaces: found, dmi: dmi(files)
     }
   }

@@ -11,11 +11,14 @@ type Facts = typeof manifest.facts
 export type Report = <K extends keyof Facts & string>(kind: K, body: Static<Facts[K]>) => void
 
 const uploadLimit = 8 << 20 // bytes: a large lshw listing is some hundred KiB
+const filesLimit = 3 << 20 // characters of JSON: as a fact they must fit one frame of the link with others, each character being up to three bytes
 const statuses = ['started', 'progress', 'ok', 'failed'] as const
 const over = 'This session is over, or never was. Nothing is to be done here.\n'
-/** IPv4 clients of a socket that takes both families look like ::ffff:192.0.2.1. */
-const addressOf = ({ ip }: FastifyRequest): string => ip.replace(/^::ffff:/, '')
+/** IPv4 clients of a socket that takes both families look like ::ffff:192.0.2.1; link-local ones carry a zone. */
+const addressOf = ({ ip }: FastifyRequest): string => ip.replace(/^::ffff:/, '').replace(/%.*$/, '')
 const plain = (reply: FastifyReply, text: string, type = 'text/plain') => reply.type(`${type}; charset=utf-8`).send(text)
+/** One public key on one line, as ssh writes it. */
+const hostKey = /^[a-z0-9@.-]{1,64} [A-Za-z0-9+/=]{1,8000}( [!-~ ]{0,200})?$/
 const bytes = (text: string | null): number | undefined => text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 
 export function createRoutes (wanted: Wanted, report: Report): FastifyPluginAsyncTypebox {
@@ -27,6 +30,12 @@ export function createRoutes (wanted: Wanted, report: Report): FastifyPluginAsyn
     const form = (body: unknown): URLSearchParams => {
       if (body instanceof URLSearchParams) return body
       throw new BedplateError('INVALID_REQUEST', { reason: 'this takes a form (application/x-www-form-urlencoded)' })
+    }
+    const filesOf = (body: unknown): Record<string, string> => {
+      if (!Buffer.isBuffer(body)) throw new BedplateError('INVALID_REQUEST', { reason: 'this takes a tar archive (application/x-tar)' })
+      const files = readTar(body)
+      if (JSON.stringify(files).length > filesLimit) throw new BedplateError('BODY_TOO_LARGE')
+      return files
     }
     /** Runs `answer` for a session that stands; says so to one that does not. */
     const within = (request: FastifyRequest<{ Params: { token: string } }>, reply: FastifyReply, answer: (session: Session, token: string) => FastifyReply): FastifyReply => {
@@ -49,17 +58,15 @@ export function createRoutes (wanted: Wanted, report: Report): FastifyPluginAsyn
       return within(request, reply, ({ machine }, token) => {
         const done = bytes(fields.get('done'))
         const total = bytes(fields.get('total'))
-        report('report', { token, machine, address: addressOf(request), stage, status, message: (fields.get('message') ?? '').replaceAll('\0', '').slice(0, 2000), ...(done === undefined ? {} : { done }), ...(total === undefined ? {} : { total }) })
+        report('report', { token, machine, address: addressOf(request), stage, status, message: (fields.get('message') ?? '').replaceAll('\0', '').slice(0, 2000).toWellFormed(), ...(done === undefined ? {} : { done }), ...(total === undefined ? {} : { total }) })
         return reply.code(204).send()
       })
     })
 
     app.post('/:token/inventory', { schema: { params: Params }, bodyLimit: uploadLimit }, async (request, reply) => {
-      if (!Buffer.isBuffer(request.body)) throw new BedplateError('INVALID_REQUEST', { reason: 'this takes a tar archive (application/x-tar)' })
-      const files = readTar(request.body)
       const address = addressOf(request)
-      if (request.params.token === 'enlist') { report('enlisted', { address, files }); return reply.code(204).send() }
-      return within(request, reply, ({ machine }, token) => { report('inventory', { token, machine, address, files }); return reply.code(204).send() })
+      if (request.params.token === 'enlist') { report('enlisted', { address, files: filesOf(request.body) }); return reply.code(204).send() }
+      return within(request, reply, ({ machine }, token) => { report('inventory', { token, machine, address, files: filesOf(request.body) }); return reply.code(204).send() })
     })
 
     for (const [path, pick] of [['meta-data', 'metaData'], ['user-data', 'userData'], ['vendor-data', 'vendorData'], ['network-config', 'networkConfig']] as const) {
@@ -70,7 +77,7 @@ export function createRoutes (wanted: Wanted, report: Report): FastifyPluginAsyn
     app.post('/:token/phone-home', { schema: { params: Params } }, async (request, reply) => {
       const fields = form(request.body)
       return within(request, reply, ({ machine }, token) => {
-        const hostKeys = [...fields].filter(([name, value]) => name.startsWith('pub_key_') && /^[a-z0-9@.-]+ [A-Za-z0-9+/=]+/.test(value)).map(([, value]) => value.trim().slice(0, 2000))
+        const hostKeys = [...fields].filter(([name]) => name.startsWith('pub_key_')).map(([, value]) => value.trim()).filter(value => hostKey.test(value))
         report('phoneHome', { token, machine, address: addressOf(request), hostKeys: hostKeys.slice(0, 16) })
         return reply.code(204).send()
       })

@@ -1,10 +1,11 @@
 /** What a session's machine may fetch: its script and its metadata, rendered from the machine, its image and its addresses. */
+import { reasonOf } from '../../core/errors.ts'
 import type { Entry, Query } from '../../core/plugin.ts'
 import type { ImageService } from '../images/manifest.ts'
 import type { Machine, MachineService } from '../machines/manifest.ts'
 import type { NetworkService } from '../network/manifest.ts'
 import { renderCommission } from './collect.ts'
-import { renderInstall } from './install.ts'
+import { renderInstall, renderRefusal } from './install.ts'
 import type { manifest } from './manifest.ts'
 import { renderMetadata } from './metadata.ts'
 import { renderRelease } from './release.ts'
@@ -34,5 +35,7 @@ export async function sessionEntry (q: Query, { machines, images, network }: Ser
   const { deployment } = machine
   const image = deployment ? await images.find(q, deployment.imageId) : undefined
   if (!deployment || !image) return undefined
-  return entry(renderInstall({ machine, image, disk: deployment.disk }), renderMetadata({ machine, image, deployment, network: await networkOf(q, network, machine) }))
+  const metadata = renderMetadata({ machine, image, deployment, network: await networkOf(q, network, machine) })
+  // What cannot be rendered must not keep the other machines' entries from the rack: this machine says so itself, and fails.
+  try { return entry(renderInstall({ machine, image, disk: deployment.disk }), metadata) } catch (error) { return entry(renderRefusal(reasonOf(error)), metadata) }
 }

@@ -5,6 +5,7 @@ import type { Tx } from '../../core/plugin.ts'
 import type { ImageService } from '../images/manifest.ts'
 import type { Machine, Status, Transition } from '../machines/manifest.ts'
 import type { NetworkService } from '../network/manifest.ts'
+import { chooseDisk } from './install.ts'
 import { putSession, removeSession, type SessionPurpose } from './store.ts'
 
 /** 256 bits: whoever has it is the machine. */
@@ -30,7 +31,7 @@ export function createTransitions (images: ImageService, network: NetworkService
       await network.release(tx, { owner: machine.id, kind: 'auto' })
       return
     }
-    if (/^(Failed|Broken)/.test(to)) { await removeSession(tx, machine.id); return }
+    if (/^(Failed|Broken|Allocated)/.test(to)) { await removeSession(tx, machine.id); return }
     const purpose = from === to ? undefined : begins[to]
     if (purpose === undefined) return
     if (purpose === 'deploy') {
@@ -38,6 +39,7 @@ export function createTransitions (images: ImageService, network: NetworkService
       const image = await images.find(tx, wanted)
       if (!image) throw new BedplateError('NOT_FOUND', { what: 'image', id: wanted || '(none named)' })
       if (image.architecture !== machine.architecture) throw new BedplateError('CONFLICT', { reason: `The image ${image.name} is for ${image.architecture}; ${machine.hostname} is ${machine.architecture}.` })
+      chooseDisk(machine.inventory?.disks ?? [], machine.deployment?.disk ?? null) // refused now, with its reason, and not once the machine runs
       await allocate(tx, machine)
     }
     await putSession(tx, { machine: machine.id, token: newToken(), purpose })
