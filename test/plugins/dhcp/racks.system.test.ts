@@ -82,7 +82,7 @@ describe('two racks and a real database', () => {
       await until(async () => (await client.events()).slice(before).some(event => event.startsWith('bound ')), { timeout: 10_000 })
       return await addressOf(client) === address
     }, { timeout: 30_000 })
-    expect(await bindings()).toMatchObject([{ address, mac: '02:00:00:00:02:01' }])
+    expect(await bindings()).toContainEqual(expect.objectContaining({ address, mac: '02:00:00:00:02:01' })) // beside the dynamic one, if it was quicker than the push
   })
 
   it('a VLAN turned off falls silent on every rack, and turned on again answers', async () => {
