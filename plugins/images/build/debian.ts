@@ -110,7 +110,7 @@ export async function buildDebianImage (request: ImageRequest): Promise<string> 
     await run('mmdebstrap', [
       '--mode=root', '--variant=minbase', '--format=directory', `--architectures=${architecture}`, `--aptopt=${aptConf}`,
       ...leftOut.map(option => `--dpkgopt=${option}`), '--dpkgopt=force-confold', '--dpkgopt=force-unsafe-io', `--include=${packages.join(',')}`,
-      `--setup-hook=cp -r ${join(here, 'root')}/. "$1"/`, // before the kernel's package makes the initrd: it is made once
+      `--setup-hook=cp -r --preserve=mode ${join(here, 'root')}/. "$1"/`, // before the kernel's package makes the initrd: it is made once
       `--customize-hook=cp ${join(work, 'sources.list')} "$1/etc/apt/sources.list" && rm -f "$1"/etc/apt/sources.list.d/*`,
       `--customize-hook=sh ${join(here, 'finish.sh')} "$1"`,
       codename, root, ...sources.map(source => sourceLine(source, 'keep'))
