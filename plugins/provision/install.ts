@@ -74,7 +74,7 @@ done
 cat > $target/etc/cloud/cloud.cfg.d/90-bedplate.cfg <<CONFIG
 phone_home:
   url: "$BEDPLATE_URL/phone-home"
-  post: [pub_key_rsa, pub_key_ecdsa, pub_key_ed25519, instance_id, hostname, fqdn]
+  post: [pub_key_ecdsa, pub_key_ed25519, instance_id, hostname, fqdn]
   tries: 100
 CONFIG
 chmod 600 $target/etc/cloud/cloud.cfg.d/90-bedplate.cfg
