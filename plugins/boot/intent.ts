@@ -24,7 +24,8 @@ const missing = (machine: Machine, purpose: Purpose): string =>
 
 /** One line for the machine's history. */
 export const sentence = ({ what, by, address, bytes, milliseconds, failure }: Static<typeof manifest.facts.served>): string => {
+  const shown = what.replace(/^\/files\/[0-9a-f]{64}\//, '') // a content address tells a person nothing; the event's data has it whole
   const over = `over ${by.toUpperCase()} by ${address}`
-  if (failure !== null) return `${what} was asked for ${over} but not sent whole (${bytes} bytes): ${failure}`
-  return `${what} was fetched ${over}: ${bytes} bytes in ${(milliseconds / 1000).toFixed(1)} s`
+  if (failure !== null) return `${shown} was asked for ${over} but not sent whole (${bytes} bytes): ${failure}`
+  return `${shown} was fetched ${over}: ${bytes} bytes in ${(milliseconds / 1000).toFixed(1)} s`
 }
