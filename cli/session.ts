@@ -3,14 +3,15 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import type { Command } from 'commander'
+import type { Build } from './build.ts'
 import { createClient } from './client.ts'
 import type { Client } from './client.ts'
 import { createOutput } from './output.ts'
 import type { Format, Output } from './output.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
-/** `signal` ends what waits or follows; `pollMs` is how often --wait looks (1,000). */
-export interface Io { readonly stdout: Writable, readonly stderr: Writable, readonly signal?: AbortSignal | undefined, readonly pollMs?: number | undefined }
+/** `signal` ends what waits or follows; `pollMs` is how often --wait looks (1,000); `build` makes images. */
+export interface Io { readonly stdout: Writable, readonly stderr: Writable, readonly signal?: AbortSignal | undefined, readonly pollMs?: number | undefined, readonly build?: Build | undefined }
 export interface Session { readonly client: Client, readonly output: Output, readonly env: Environment, readonly io: Io }
 /** Adds a noun's commands. `on` says what a command does: its arguments and options, and an open session. */
 export type Noun = (program: Command, on: On) => void

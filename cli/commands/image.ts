@@ -1,4 +1,7 @@
-/** `bedplate image import|list|show|delete`: what is booted and installed. */
+/** `bedplate image build|import|list|show|delete`: what is booted and installed. */
+import { Option } from 'commander'
+import type { Flavour } from '../../plugins/images/build/packages.ts'
+import { buildImage } from '../build.ts'
 import type { Noun } from '../session.ts'
 import { bytes } from '../output.ts'
 import { importImage } from '../import.ts'
@@ -13,8 +16,15 @@ export const imageCommands: Noun = (program, on) => {
     const image = await importImage(session, path)
     session.output.done(`Image ${image.name} is imported, id ${image.id}.`, image)
   })
+  on<{ flavour: Flavour, directory?: string, import?: boolean }>(noun.command('build').description('make an image from the packages of a distribution, on this host; takes root and a minute or two').argument('[system]', 'debian (the release of this host), debian-12 or debian-13', 'debian')
+    .addOption(new Option('--flavour <flavour>', 'cloud: for virtual machines, small; metal: every driver').choices(['cloud', 'metal']).default('metal')).option('--directory <folder>', 'where it is built and kept; by default a cache').option('--import', 'import it at once'), async (session, [system = 'debian'], { flavour, directory, import: also }) => {
+    const folder = await buildImage(session, system, { flavour, ...directory === undefined ? {} : { directory } })
+    if (also !== true) return session.output.done(`The image is in ${folder}. Bring it in: bedplate image import ${folder}`, { folder })
+    const image = await importImage(session, folder)
+    session.output.done(`Image ${image.name} is imported, id ${image.id}.`, image)
+  })
   on(noun.command('list').description('all images'), async ({ client, output }) => {
-    output.rows(await client.list<Image>('/images'), [['ID', image => image.id], ['NAME', image => image.name], ['TITLE', image => image.title], ['ARCH', image => image.architecture], ['SIZE', image => bytes(sizeOf(image))], ['CREATED', image => image.createdAt], ['RACKS', image => image.racks.length]], 'No images. Import one: bedplate image import <folder or archive>')
+    output.rows(await client.list<Image>('/images'), [['ID', image => image.id], ['NAME', image => image.name], ['TITLE', image => image.title], ['ARCH', image => image.architecture], ['SIZE', image => bytes(sizeOf(image))], ['CREATED', image => image.createdAt], ['RACKS', image => image.racks.length]], 'No images. Make one: bedplate image build --import; or bring one: bedplate image import <folder or archive>')
   })
   on(noun.command('show').description('one image').argument('<image>', 'id or name'), async ({ client, output }, [given = '']) => {
     const image = await client.get<Image & { readonly id: string }>(`/images/${encodeURIComponent(given)}`)

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
+import type { Build } from '../../cli/build.ts'
 import { runCli } from '../../cli/program.ts'
 import type { Environment } from '../../cli/session.ts'
 import { definePlugin, defineRegion, defineManifest } from '../../core/plugin.ts'
@@ -18,7 +19,7 @@ import { startDaemon } from '../kit/daemon.ts'
 import type { Daemon } from '../kit/daemon.ts'
 
 export interface Result { readonly code: number, readonly out: string, readonly err: string }
-export interface RunOptions { readonly env?: Environment, readonly signal?: AbortSignal, readonly terminal?: boolean }
+export interface RunOptions { readonly env?: Environment, readonly signal?: AbortSignal, readonly terminal?: boolean, readonly build?: Build }
 
 /** Standard output or error, kept. */
 export function sink (terminal = false): Writable & { text: string } {
@@ -27,9 +28,9 @@ export function sink (terminal = false): Writable & { text: string } {
 }
 
 /** Runs one command as the program does; `line` is split at spaces. */
-export async function run (line: string | readonly string[], { env = {}, signal, terminal }: RunOptions = {}): Promise<Result> {
+export async function run (line: string | readonly string[], { env = {}, signal, terminal, build }: RunOptions = {}): Promise<Result> {
   const [stdout, stderr] = [sink(terminal), sink(terminal)]
-  const code = await runCli(typeof line === 'string' ? line.split(' ').filter(word => word !== '') : line, env, { stdout, stderr, signal, pollMs: 20 })
+  const code = await runCli(typeof line === 'string' ? line.split(' ').filter(word => word !== '') : line, env, { stdout, stderr, signal, build, pollMs: 20 })
   return { code, out: stdout.text, err: stderr.text }
 }
 
