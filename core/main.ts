@@ -1,13 +1,15 @@
 /** The program: the only file that reads arguments and environment, takes signals, or exits. */
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { readConfig } from './config.ts'
+import { dirname, join, resolve } from 'node:path'
+import { systemClock } from './clock.ts'
+import { readConfig, readSelection } from './config.ts'
 import { BedplateError, reasonOf } from './errors.ts'
 import { startKernel } from './kernel.ts'
 import { createLogger } from './log.ts'
 import { createNotify } from './notify.ts'
+import { selectPlugins } from './outside.ts'
 import { parts } from './parts.ts'
-import { plugins } from './plugins.ts'
+import { plugins as builtIn } from './plugins.ts'
 import { asFlag } from './schema.ts'
 import { settingsHelp } from './settings.ts'
 
@@ -39,7 +41,10 @@ async function run (args: readonly string[]): Promise<number> {
   }
   const { config: given, ...flags } = parseFlags(args)
   const file = given ?? process.env.BEDPLATE_CONFIG ?? (existsSync(systemFile) ? systemFile : undefined)
-  const config = await readConfig(plugins.map(plugin => plugin.manifest), { file, env: process.env, flags })
+  const sources = { file, env: process.env, flags }
+  const from = [file === undefined ? resolve() : dirname(resolve(file)), join(import.meta.dirname, '..')] as const
+  const plugins = await selectPlugins(builtIn, await readSelection(sources), { from, clock: systemClock })
+  const config = await readConfig(plugins.map(plugin => plugin.manifest), sources)
   const log = createLogger(config.core.log.level)
   const notify = await createNotify(process.env.NOTIFY_SOCKET, log)
 
@@ -81,8 +86,10 @@ async function cli (args: readonly string[]): Promise<number> {
     process.stderr.write(`bedplate: the commands are not part of this installation; "bedplate run" runs the daemon (${join('cli', 'program.ts')} is missing).\n`)
     return 1
   }
-  const { runCli } = await import(program.href) as { runCli (argv: readonly string[], env: Readonly<Record<string, string | undefined>>, out: { stdout: NodeJS.WriteStream, stderr: NodeJS.WriteStream }): Promise<number> }
-  return runCli(args, process.env, { stdout: process.stdout, stderr: process.stderr })
+  const { runCli } = await import(program.href) as { runCli (argv: readonly string[], env: Readonly<Record<string, string | undefined>>, io: { stdout: NodeJS.WriteStream, stderr: NodeJS.WriteStream, signal: AbortSignal }): Promise<number> }
+  const interrupt = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { interrupt.abort() }) // once: the second one ends even what does not listen
+  return runCli(args, process.env, { stdout: process.stdout, stderr: process.stderr, signal: interrupt.signal })
 }
 
 const [command, ...args] = process.argv.slice(2)
