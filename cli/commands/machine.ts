@@ -37,7 +37,7 @@ export const machineCommands: Noun = (program, on) => {
       ['Image', m => m.deployment?.imageId], ['SSH keys', m => m.deployment?.sshKeys.length]
     ])
   })
-  on<{ mac: string[], hostname?: string, architecture?: string, power?: string }>(noun.command('create').description('register a machine by hand').requiredOption('--mac <mac...>', 'its interfaces; the first is the one it boots from').option('--hostname <name>').option('--architecture <name>', 'by default x86_64')
+  on<{ mac: string[], hostname?: string, architecture?: string, power?: string }>(noun.command('create').description('register a machine by hand').requiredOption('--mac <mac...>', 'its interfaces; the first is the one it boots from').option('--hostname <name>').option('--architecture <name>', 'by default amd64')
     .option('--power <url>', 'its BMC, for example redfish+https://user:password@10.0.0.9'), async ({ client, output }, _, { mac, hostname, architecture, power }) => {
     const machine = await client.send<Machine & { readonly id: string }>('POST', '/machines', { macs: mac, ...hostname === undefined ? {} : { hostname }, ...architecture === undefined ? {} : { architecture }, ...power === undefined ? {} : { power: { address: power } } })
     output.done(`Machine ${machine.hostname} is registered, id ${machine.id}.`, machine)

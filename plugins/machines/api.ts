@@ -53,8 +53,8 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
     return { items: await views(db, rows.slice(0, limit)), ...nextOf(rows, limit) }
   })
 
-  app.post('/', { schema: { summary: 'Register a machine by hand', body: Type.Object({ hostname: Type.Optional(Hostname), macs: Type.Array(Type.String({ maxLength: 32 }), { minItems: 1, maxItems: 64, description: 'the first is the one it boots from' }), architecture: Type.Optional(Type.String({ pattern: '^[a-z0-9_-]{1,32}$', default: 'x86_64' })), power: Type.Optional(PowerConfiguration) }), response: { 201: MachineView } } }, async (request, reply) => {
-    const { hostname, macs, architecture = 'x86_64', power: bmc } = request.body
+  app.post('/', { schema: { summary: 'Register a machine by hand', body: Type.Object({ hostname: Type.Optional(Hostname), macs: Type.Array(Type.String({ maxLength: 32 }), { minItems: 1, maxItems: 64, description: 'the first is the one it boots from' }), architecture: Type.Optional(Type.String({ pattern: '^[a-z0-9_-]{1,32}$', default: 'amd64', description: 'as images name it' })), power: Type.Optional(PowerConfiguration) }), response: { 201: MachineView } } }, async (request, reply) => {
+    const { hostname, macs, architecture = 'amd64', power: bmc } = request.body
     const made = await db.tx(async tx => {
       const machine = await enlistment.register(tx, { hostname, macs, architecture, by: request.principal?.name })
       if (bmc !== undefined) await power.configure(tx, machine.id, bmc.driver, { ...bmc.parameters, ...(bmc.address === undefined ? {} : { address: bmc.address }) })

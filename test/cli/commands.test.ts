@@ -126,7 +126,7 @@ describe('machines', () => {
     expect(await ok('machine rename two drei')).toBe('Machine two is now drei.\n')
     const list = (await ok('machine list')).split('\n')
     expect(list[0]).toMatch(/^ID +HOSTNAME +STATUS +POWER +ARCH +FIRMWARE +CPUS +MEMORY +MAC +REASON$/)
-    expect(list.find(line => line.includes('drei'))).toMatch(/drei +New +unknown +x86_64 +unknown +- +- +52:54:00:00:00:21 +-$/)
+    expect(list.find(line => line.includes('drei'))).toMatch(/drei +New +unknown +amd64 +unknown +- +- +52:54:00:00:00:21 +-$/)
     expect(await ok('machine show drei')).toMatch(/Hostname: +drei\nStatus: +New\n[^]*Interfaces: +\? 52:54:00:00:00:21 \(boots\)\nAddresses: +-\n/)
     expect(await bench.json('machine show drei')).toMatchObject({ hostname: 'drei', addresses: [] })
     expect(await bench.json('machine list --status Deployed')).toEqual([])
