@@ -98,6 +98,17 @@ test('a deployment that fails on the machine fails with its words, and its token
   expect(await say(own, 'report', { stage: 'installed', status: 'ok' })).toBe(404)
 })
 
+test('a machine registered by hand without a word on its architecture is one that an imported image fits', async () => {
+  const mac = nextMac()
+  const { id, architecture } = await api<View & { architecture: string }>('POST', '/machines/', { macs: [mac] })
+  const { items } = await api<{ items: { architecture: string }[] }>('GET', '/images/')
+  expect(items.map(image => image.architecture)).toContain(architecture)
+  await api('POST', `/machines/${id}/commission`, {})
+  await until(async () => await fetched(await token(id), 'script'), bound)
+  await upload(await token(id), mac)
+  await become(id, 'Ready')
+})
+
 test('an image that is not there is refused by the API, and the machine stays Allocated', async () => {
   const mac = nextMac()
   const { id } = await enlisted(mac)
