@@ -118,7 +118,7 @@ export async function buildDebianImage (request: ImageRequest): Promise<string> 
     await copyFile(await realpath(join(root, 'vmlinuz')), join(out, 'vmlinuz'))
     await copyFile(await realpath(join(root, 'initrd.img')), join(out, 'initrd.img'))
     say('packing the root file system')
-    await run('mksquashfs', [root, join(out, 'root.squashfs'), '-comp', 'zstd', '-Xcompression-level', '12', '-b', '256K', '-noappend', '-no-progress', '-quiet'], say, signal)
+    await run('mksquashfs', [root, join(out, 'root.squashfs'), '-comp', 'zstd', '-Xcompression-level', '12', '-b', '128K', '-noappend', '-no-progress', '-quiet'], say, signal)
     const image = { name, os: 'debian', release, architecture, title: `Debian ${release}`, user: 'debian', kernelOptions: '', kernel: 'vmlinuz', initrd: 'initrd.img', root: 'root.squashfs' }
     await writeFile(join(out, 'image.json'), JSON.stringify(image, null, 2) + '\n')
     await rename(out, target).catch(async (error: unknown) => { if (!await exists(join(target, 'image.json'))) throw error }) // another build of it was first
