@@ -17,11 +17,11 @@ async function firstOf (paths: readonly string[]): Promise<string> {
   throw new BedplateError('PROGRAM_MISSING', { program: 'OVMF', remedy: 'apt-get install ovmf' })
 }
 
-/** QEMU's arguments. The firmware tries `first`, then the other device: the way a one-time boot device reaches a virtual machine. */
+/** QEMU's arguments. Without erms and fsrm the guest clears pages by words: emulated byte by byte, that doubled the time of a boot. The firmware tries `first`, then the other device: the way a one-time boot device reaches a virtual machine. */
 export function qemuArguments (spec: MachineSpec, first: BootDevice, files: { readonly disk: string, readonly serial: string, readonly qmp: string, readonly code?: string, readonly vars?: string }): string[] {
   const [net, disk] = first === 'network' ? [1, 2] : [2, 1]
   return [
-    '-name', spec.name, '-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '1', '-m', String(spec.memory),
+    '-name', spec.name, '-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max,erms=off,fsrm=off', '-smp', '1', '-m', String(spec.memory),
     '-display', 'none', '-serial', `file:${files.serial}`, '-qmp', `unix:${files.qmp},server=on,wait=off`, '-no-reboot', '-rtc', 'base=utc',
     ...(files.code && files.vars ? ['-drive', `if=pflash,format=raw,readonly=on,file=${files.code}`, '-drive', `if=pflash,format=raw,file=${files.vars}`] : []),
     '-drive', `file=${files.disk},if=none,id=disk0,format=qcow2,cache=unsafe,discard=unmap`, '-device', `virtio-blk-pci,drive=disk0,bootindex=${disk},serial=${spec.name}-disk0`,
