@@ -19,12 +19,12 @@ export function choose<T extends { readonly id: string }> (what: string, given: 
 
 export const findFabric = async (client: Client, given: string): Promise<Fabric> => choose('fabric', given, await client.list<Fabric>('/network/fabrics'), ({ name }) => [name])
 
-/** By id, name, VLAN number, or either after its fabric's name: `fabric-0/untagged`, `fabric-0/0`. */
+/** By id, name, number or name after its fabric's (`fabric-0/untagged`, `fabric-0/0`), or by a subnet on it (`10.0.0.0/24`). */
 export async function findVlan (client: Client, given: string): Promise<Vlan> {
-  const [fabrics, vlans] = [await client.list<Fabric>('/network/fabrics'), await client.list<Vlan>('/network/vlans')]
-  return choose('VLAN', given, vlans, ({ fabricId, name, vid }) => {
-    const fabric = fabrics.find(({ id }) => id === fabricId)?.name ?? fabricId
-    return [name, `${fabric}/${vid}`, `${fabric}/${name}`]
+  const [fabrics, vlans, subnets] = [await client.list<Fabric>('/network/fabrics'), await client.list<Vlan>('/network/vlans'), await client.list<Subnet>('/network/subnets')]
+  return choose('VLAN', given, vlans, ({ id, fabricId, name, vid }) => {
+    const fabric = fabrics.find(fabric => fabric.id === fabricId)?.name ?? fabricId
+    return [name, ...subnets.filter(({ vlanId }) => vlanId === id).map(({ cidr }) => cidr), `${fabric}/${vid}`, `${fabric}/${name}`]
   })
 }
 

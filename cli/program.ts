@@ -20,11 +20,11 @@ import type { Environment, GlobalOptions, Io, Noun, On, Work } from './session.t
 
 const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, controllerCommands, tokenCommands, eventCommands]
 
-/**
- * Runs one command. Results go to `stdout`, everything else to `stderr`.
- * Gives the exit code: 0 done, 1 not done (with one line why), 2 asked for wrongly.
- */
-export async function runCli (argv: readonly string[], env: Environment, io: Io): Promise<number> {
+/** What an accepted command is to do: `work`, with its arguments and options. */
+export type Perform = (command: Command, work: Work<unknown>) => Promise<void>
+
+/** The whole command line; what a command does is left to `perform`, so that lines can be checked without being run. */
+export function createProgram (io: Pick<Io, 'stdout' | 'stderr'>, perform: Perform): Command {
   const program = new Command('bedplate')
     .description('Bare machines, ordered through an API.\n"bedplate run" runs the daemon; everything else talks to one.')
     .option('--url <url>', `where the region's API is (BEDPLATE_URL; ${defaultUrl})`)
@@ -41,12 +41,20 @@ export async function runCli (argv: readonly string[], env: Environment, io: Io)
   const on: On = <O>(command: Command, work: Work<O>) => {
     command.action(async (...parameters: unknown[]) => {
       const self = parameters.at(-1)
-      if (!(self instanceof Command)) return
-      await work(await openSession(self.optsWithGlobals<GlobalOptions>(), env, io), self.args, self.opts() as O)
+      if (self instanceof Command) await perform(self, (session, args, options) => work(session, args, options as O))
     })
   }
   for (const noun of nouns) noun(program, on)
   settle(program)
+  return program
+}
+
+/**
+ * Runs one command. Results go to `stdout`, everything else to `stderr`.
+ * Gives the exit code: 0 done, 1 not done (with one line why), 2 asked for wrongly.
+ */
+export async function runCli (argv: readonly string[], env: Environment, io: Io): Promise<number> {
+  const program = createProgram(io, async (command, work) => { await work(await openSession(command.optsWithGlobals<GlobalOptions>(), env, io), command.args, command.opts()) })
   try {
     await program.parseAsync([...argv], { from: 'user' })
     return 0

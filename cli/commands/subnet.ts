@@ -18,7 +18,7 @@ export const subnetCommands: Noun = (program, on) => {
       ...subnet.ranges.map(range => [`Range ${range.id}`, () => `${range.kind} ${range.start} to ${range.end}${range.comment === '' ? '' : ` (${range.comment})`}`] as const)])
   })
   on<{ vlan?: string, name?: string, gateway?: string, dns?: string[] }>(noun.command('create').description('add a subnet').argument('<cidr>', 'for example 10.0.0.0/24')
-    .option('--vlan <vlan>', 'id, name or fabric/number; by default the only one').option('--name <name>').option('--gateway <address>').option('--dns <address...>', 'DNS servers of its machines'), async ({ client, output }, [cidr], { vlan, name, gateway, dns }) => {
+    .option('--vlan <vlan>', 'id, name or fabric/name; by default the only one').option('--name <name>').option('--gateway <address>').option('--dns <address...>', 'DNS servers of its machines'), async ({ client, output }, [cidr], { vlan, name, gateway, dns }) => {
     const subnet = await client.send<{ readonly id: string, readonly cidr: string }>('POST', '/network/subnets', {
       vlanId: (await vlanOrOnly(client, vlan)).id, cidr, ...name === undefined ? {} : { name }, ...gateway === undefined ? {} : { gateway }, ...dns === undefined ? {} : { dnsServers: dns }
     })

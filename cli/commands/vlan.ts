@@ -29,7 +29,7 @@ export const vlanCommands: Noun = (program, on) => {
   on(noun.command('list').description('all VLANs'), async ({ client, output }) => {
     output.rows(await shown(client, await client.list<Vlan>('/network/vlans')), [['ID', vlan => vlan.id], ['FABRIC', vlan => vlan.fabric], ['VID', vlan => vlan.vid], ['NAME', vlan => vlan.name], ['MTU', vlan => vlan.mtu], serving], 'No VLANs.')
   })
-  on(noun.command('show').description('one VLAN').argument('<vlan>', 'id, name or fabric/number'), async ({ client, output }, [given = '']) => {
+  on(noun.command('show').description('one VLAN').argument('<vlan>', 'id, name, fabric/name, or the CIDR of a subnet on it'), async ({ client, output }, [given = '']) => {
     const [vlan] = await shown(client, [await findVlan(client, given)])
     if (vlan !== undefined) output.item(vlan, [['ID', () => vlan.id], ['Name', () => vlan.name], ['Fabric', () => vlan.fabric], ['VLAN number', () => vlan.vid === 0 ? '0 (untagged)' : vlan.vid], ['MTU', () => vlan.mtu], ['DHCP', serving[1]]])
   })
@@ -38,18 +38,18 @@ export const vlanCommands: Noun = (program, on) => {
     const vlan = await client.send<Vlan & { readonly id: string }>('POST', '/network/vlans', { fabricId: (await findFabric(client, fabric)).id, vid: Number(vid), name: name ?? `vlan-${Number(vid)}`, mtu })
     output.done(`VLAN ${vlan.vid} made on ${fabric}, id ${vlan.id}.`, vlan)
   })
-  on(noun.command('delete').description('delete a VLAN without subnets').argument('<vlan>', 'id, name or fabric/number'), async ({ client, output }, [given = '']) => {
+  on(noun.command('delete').description('delete a VLAN without subnets').argument('<vlan>', 'id, name, fabric/name, or the CIDR of a subnet on it'), async ({ client, output }, [given = '']) => {
     const vlan = await findVlan(client, given)
     await client.send('DELETE', `/network/vlans/${vlan.id}`)
     output.done(`VLAN ${vlan.name} deleted.`, vlan)
   })
-  on<{ rack?: string[] }>(noun.command('enable-dhcp').description('give addresses on a VLAN').argument('<vlan>', 'id, name or fabric/number')
+  on<{ rack?: string[] }>(noun.command('enable-dhcp').description('give addresses on a VLAN').argument('<vlan>', 'id, name, fabric/name, or the CIDR of a subnet on it')
     .option('--rack <id...>', 'the racks that do it, the first answers first; by default every rack on the VLAN'), async ({ client, output }, [given = ''], { rack }) => {
     const { id, name } = await findVlan(client, given)
     const dhcp = await client.send<Dhcp & { readonly id: string }>('PUT', `/dhcp/vlans/${id}`, { enabled: true, ...rack === undefined ? {} : { racks: rack } })
     output.done(`DHCP is on for VLAN ${name}, served by ${dhcp.serving.join(', ') || 'no rack yet'}.`, dhcp)
   })
-  on(noun.command('disable-dhcp').description('give no addresses on a VLAN').argument('<vlan>', 'id, name or fabric/number'), async ({ client, output }, [given = '']) => {
+  on(noun.command('disable-dhcp').description('give no addresses on a VLAN').argument('<vlan>', 'id, name, fabric/name, or the CIDR of a subnet on it'), async ({ client, output }, [given = '']) => {
     const { id, name } = await findVlan(client, given)
     output.done(`DHCP is off for VLAN ${name}.`, await client.send('PUT', `/dhcp/vlans/${id}`, { enabled: false }))
   })
