@@ -28,36 +28,72 @@ export interface ConfigSources {
 }
 
 type Json = Record<string, unknown>
+type Schemas = Readonly<Record<string, TSchema>>
+const rootOf = (schemas: Schemas, required: readonly string[]) => ({ type: 'object', properties: schemas, required })
 
 /** Reads and checks everything at once. Throws CONFIG_INVALID with one line for each problem. */
 export async function readConfig (manifests: readonly Manifest[], sources: ConfigSources): Promise<Config> {
   const problems: string[] = []
   const schemas: Record<string, TSchema> = { ...settingsSchema.properties }
   for (const { name, config } of manifests) schemas[name] = config
-  const root = { type: 'object', properties: schemas, required: [...(settingsSchema as { required?: string[] }).required ?? [], ...manifests.map(m => m.name)] }
+  const root = rootOf(schemas, [...(settingsSchema as { required?: string[] }).required ?? [], ...manifests.map(m => m.name)])
 
-  const given = structuredClone({ ...sources.values }) as Json
-  if (sources.file !== undefined) merge(given, await readYaml(sources.file, problems))
+  const given = await fileOf(sources, problems)
   const from = overlay(given, root, sources, problems)
   if (given.dataDirectory === undefined) given.dataDirectory = defaultDataDirectory(sources.env ?? {})
 
   const value = withDefaults(root, given) as Json
-  for (const [path, hint] of unknownKeys(root, given)) problems.push(`${jsonPath(path)}: unknown key${hint === undefined ? '' : `; did you mean ${hint}?`}`)
+  const without = Array.isArray(given.without) ? given.without : []
+  for (const [path, hint] of unknownKeys(root, given)) {
+    const why = path.length === 1 && without.includes(path[0]) ? '; $.without leaves that plugin out' : hint === undefined ? '' : `; did you mean ${hint}?`
+    problems.push(`${jsonPath(path)}: unknown key${why}`)
+  }
+  problems.push(...faults(schemas, value, from))
+  refuse(problems)
+
+  const core: Json = {}
+  for (const key of Object.keys(settingsSchema.properties)) if (value[key] !== undefined) core[key] = value[key]
+  const plugins = Object.fromEntries(manifests.map(m => [m.name, value[m.name] as Json]))
+  return freeze({ core: core as Settings, plugins }) // checked against the schema above
+}
+
+/**
+ * Which plugins there are to be: read before everything else, because each plugin brings its own part of the schema.
+ * Throws CONFIG_INVALID for a file that cannot be read and for these two settings; whatever else is wrong readConfig tells.
+ */
+export async function readSelection (sources: ConfigSources): Promise<Pick<Settings, 'plugins' | 'without'>> {
+  const { plugins, without } = settingsSchema.properties
+  const schemas = { plugins, without }
+  const problems: string[] = []
+  const root = rootOf(schemas, Object.keys(schemas))
+  const given = await fileOf(sources, problems)
+  const from = overlay(given, root, sources, [])
+  const value = withDefaults(root, given) as Settings
+  problems.push(...faults(schemas, value, from))
+  refuse(problems)
+  return freeze({ plugins: value.plugins, without: value.without })
+}
+
+async function fileOf (sources: ConfigSources, problems: string[]): Promise<Json> {
+  const given = structuredClone({ ...sources.values }) as Json
+  if (sources.file !== undefined) merge(given, await readYaml(sources.file, problems))
+  return given
+}
+
+function * faults (schemas: Schemas, value: Json, from: ReadonlyMap<string, string>): Generator<string> {
   for (const [name, schema] of Object.entries(schemas)) {
     if (value[name] === undefined) continue
     for (const error of Value.Errors(schema, value[name])) {
       if (error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties') continue // told above, with a hint
       const path = [name, ...error.instancePath.split('/').slice(1).map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))]
       const source = from.get(path.join('.'))
-      problems.push(`${jsonPath(path)}${source === undefined ? '' : ` (from ${source})`}: ${messageOf(error)}`)
+      yield `${jsonPath(path)}${source === undefined ? '' : ` (from ${source})`}: ${messageOf(error)}`
     }
   }
-  if (problems.length > 0) throw new BedplateError('CONFIG_INVALID', { problems: [...new Set(problems)].map(problem => `  ${problem}`).join('\n') })
+}
 
-  const core: Json = {}
-  for (const key of Object.keys(settingsSchema.properties)) if (value[key] !== undefined) core[key] = value[key]
-  const plugins = Object.fromEntries(manifests.map(m => [m.name, value[m.name] as Json]))
-  return freeze({ core: core as Settings, plugins }) // checked against the schema above
+function refuse (problems: readonly string[]): void {
+  if (problems.length > 0) throw new BedplateError('CONFIG_INVALID', { problems: [...new Set(problems)].map(problem => `  ${problem}`).join('\n') })
 }
 
 async function readYaml (file: string, problems: string[]): Promise<Json> {

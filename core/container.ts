@@ -26,8 +26,8 @@ export function createHalves (halves: readonly Half[], setUp: SetUp): { resolve(
     container.register(nameOf(half), asFunction(construct).singleton())
     for (const [key, { id }] of Object.entries(half.half.provides)) {
       container.register(`${half.role}:${id}`, asFunction(() => {
-        const provided = (container.resolve(nameOf(half)) as Running).provides as Readonly<Record<string, unknown>>
-        if (provided[key] === undefined) throw new BedplateError('GRAPH_INVALID', { problems: `  ${halfName(half)}: setup did not provide "${key}" (token ${id})` })
+        const provided = (container.resolve(nameOf(half)) as Partial<Running> | undefined)?.provides as Readonly<Record<string, unknown>> | undefined
+        if (provided?.[key] === undefined) throw new BedplateError('GRAPH_INVALID', { problems: `  ${halfName(half)}: setup did not provide "${key}" (token ${id})` })
         return provided[key]
       }).singleton())
     }

@@ -19,6 +19,7 @@ export const errorCodes = {
   // start
   CONFIG_INVALID: { status: 500, message: 'The configuration is not valid:\n{problems}' },
   GRAPH_INVALID: { status: 500, message: 'The plugins do not fit together:\n{problems}' },
+  PLUGIN_UNUSABLE: { status: 500, message: 'These plugins cannot be used:\n{problems}' },
   START_FAILED: { status: 500, message: '{what} failed to start: {reason}' },
   START_TIMEOUT: { status: 500, message: '{what} did not start within {seconds} s.' },
   STOP_TIMEOUT: { status: 500, message: '{what} did not stop within {seconds} s.' },

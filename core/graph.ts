@@ -2,6 +2,7 @@
 import type { ActiveRack, ActiveRegion } from './active.ts'
 import { BedplateError } from './errors.ts'
 import type { Manifest, Plugin, RackHalf, RegionHalf, Role } from './plugin.ts'
+import { isObject } from './schema.ts'
 import { settingsSchema } from './settings.ts'
 
 /** One half of a plugin, loaded for a role this controller has. */
@@ -17,16 +18,19 @@ const tokenId = /^[a-z][A-Za-z0-9-]*\.[a-z][A-Za-z0-9-]*$/
 
 /**
  * Checks names, tokens and cycles. Returns the halves, region before rack, each after those it requires, else in list order.
+ * `without`: the built-in plugins the configuration leaves out, to name them where they are missed.
  * Throws GRAPH_INVALID naming every fault.
  */
-export function checkGraph (plugins: readonly Plugin[], halves: readonly Half[]): readonly Half[] {
+export function checkGraph (plugins: readonly Plugin[], halves: readonly Half[], without: readonly string[] = []): readonly Half[] {
   const problems = [...manifestProblems(plugins.map(plugin => plugin.manifest))]
-  const ordered = (['region', 'rack'] as const).flatMap(role => orderOf(role, halves.filter(half => half.role === role), halves, plugins, problems))
+  const ordered = (['region', 'rack'] as const).flatMap(role => orderOf(role, halves.filter(half => half.role === role), halves, { plugins, without }, problems))
   refuse(problems)
   return ordered
 }
 
-function * manifestProblems (manifests: readonly Manifest[]): Generator<string> {
+interface Listed { readonly plugins: readonly Plugin[], readonly without: readonly string[] }
+
+export function * manifestProblems (manifests: readonly Manifest[]): Generator<string> {
   const seen = new Set<string>()
   for (const { name, rpc, wanted, facts } of manifests) {
     if (!kebab.test(name)) yield `plugin "${name}": a name is kebab-case, starting with a letter`
@@ -38,7 +42,7 @@ function * manifestProblems (manifests: readonly Manifest[]): Generator<string> 
   }
 }
 
-function orderOf (role: Role, halves: readonly Half[], all: readonly Half[], plugins: readonly Plugin[], problems: string[]): Half[] {
+function orderOf (role: Role, halves: readonly Half[], all: readonly Half[], listed: Listed, problems: string[]): Half[] {
   const providers = new Map<string, Half>()
   for (const half of halves) {
     for (const { id } of Object.values(half.half.provides)) {
@@ -58,7 +62,7 @@ function orderOf (role: Role, halves: readonly Half[], all: readonly Half[], plu
     for (const { id } of Object.values(half.half.requires)) {
       const provider = providers.get(id)
       if (provider !== undefined) visit(provider, [...here, id])
-      else problems.push(`token "${id}": required by ${halfName(half)}, provided by no ${role} half${elsewhere(id, role, all, plugins)}`)
+      else problems.push(`token "${id}": required by ${halfName(half)}, provided by no ${role} half${elsewhere(id, role, all, listed)}`)
     }
     state.set(half, 'done')
     ordered.push(half)
@@ -68,12 +72,13 @@ function orderOf (role: Role, halves: readonly Half[], all: readonly Half[], plu
 }
 
 /** Where a missing token might come from: the other role's half, loaded or not (its plugin is the token's first word). */
-function elsewhere (id: string, role: Role, all: readonly Half[], plugins: readonly Plugin[]): string {
+function elsewhere (id: string, role: Role, all: readonly Half[], { plugins, without }: Listed): string {
   const other: Role = role === 'region' ? 'rack' : 'region'
   const loaded = all.find(half => half.role === other && Object.values(half.half.provides).some(token => token.id === id))
   if (loaded !== undefined) return `; ${halfName(loaded)} has it, but the ${role} gets it only by a call, a fact or wanted state`
-  const owner = plugins.find(plugin => plugin.manifest.name === id.split('.')[0])
-  if (owner === undefined) return `; no plugin "${id.split('.')[0]}" is listed`
+  const name = id.split('.')[0] ?? ''
+  const owner = plugins.find(plugin => plugin.manifest.name === name)
+  if (owner === undefined) return without.includes(name) ? `; the plugin "${name}" is left out by the setting "without"` : `; no plugin "${name}" is listed`
   return owner[other] !== undefined && owner[role] === undefined ? `; ${owner.manifest.name} has only a ${other} half` : ''
 }
 
@@ -82,18 +87,25 @@ export function checkRunning (regions: readonly ActiveRegion[], racks: readonly 
   const problems: string[] = []
   for (const { manifest, running } of regions) {
     const name = halfName({ manifest, role: 'region' })
+    if (!isRunning(running)) { problems.push(shapeless(name)); continue }
     problems.push(...sharedProblems(name, manifest, 'region', running))
     if (Object.keys(manifest.wanted).length > 0 && running.wanted === undefined) problems.push(`${name}: the manifest has wanted kinds (${Object.keys(manifest.wanted).join(', ')}), but there is no wanted()`)
     if (Object.keys(manifest.facts).length > 0 && running.facts === undefined) problems.push(`${name}: the manifest has facts (${Object.keys(manifest.facts).join(', ')}), but there is no facts()`)
   }
   for (const { manifest, running } of racks) {
     const name = halfName({ manifest, role: 'rack' })
+    if (!isRunning(running)) { problems.push(shapeless(name)); continue }
     problems.push(...sharedProblems(name, manifest, 'rack', running))
     if (Object.keys(manifest.wanted).length > 0 && running.apply === undefined) problems.push(`${name}: the manifest has wanted kinds (${Object.keys(manifest.wanted).join(', ')}), but there is no apply()`)
     for (const service of running.services) if (service.on === 'leader') problems.push(`${name}: service "${service.name}" asks for leadership, which only regions have`)
   }
   refuse(problems)
 }
+
+// The compiler says so for what it has seen; a plugin from outside may be plain JavaScript.
+const isRunning = (running: unknown): boolean =>
+  isObject(running) && isObject(running.provides) && isObject(running.rpc) && Array.isArray(running.services) && running.services.every(service => isObject(service) && ['start', 'stop', 'health'].every(key => typeof service[key] === 'function'))
+const shapeless = (name: string): string => `${name}: setup must return, at once, { provides, rpc, services }, each service with name, start, stop and health`
 
 function * sharedProblems (name: string, manifest: Manifest, role: Role, running: ActiveRegion['running'] | ActiveRack['running']): Generator<string> {
   const declared = Object.entries(manifest.rpc).filter(([, method]) => method.answeredBy === role).map(([method]) => method)

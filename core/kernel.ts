@@ -88,7 +88,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
 
   try {
     const halves = await steps.run('load', () => loadHalves(plugins, roles))
-    const ordered = await steps.run('check', () => checkGraph(plugins, halves))
+    const ordered = await steps.run('check', () => checkGraph(plugins, halves, settings.without))
     const controller = await steps.run('identify', () => identify(settings))
     steps.undo('data directory', holdDirectory(controller.dataDirectory))
     const log = options.log.child({ controller: controller.hostname })

@@ -2,13 +2,19 @@
 import { BedplateError, reasonOf } from './errors.ts'
 import type { Half } from './graph.ts'
 import type { Plugin, Role } from './plugin.ts'
+import { isObject } from './schema.ts'
 
 /** In role order (region first), then list order. Throws START_FAILED naming each half that could not be imported. */
 export async function loadHalves (plugins: readonly Plugin[], roles: readonly Role[]): Promise<readonly Half[]> {
   const halves: Half[] = []
   const errors: BedplateError[] = []
   const load = async <T>(name: string, role: Role, half: () => Promise<T>): Promise<T | undefined> => {
-    try { return await half() } catch (cause) {
+    try {
+      const loaded: unknown = await half()
+      if (isObject(loaded) && isObject(loaded.requires) && isObject(loaded.provides) && typeof loaded.setup === 'function') return loaded as T
+      errors.push(new BedplateError('START_FAILED', { what: `Loading ${name} (${role})`, reason: `it gives no half: "${role}" of the plugin must be a function whose promise gives what ${role === 'region' ? 'defineRegion' : 'defineRack'} made` }))
+      return undefined
+    } catch (cause) {
       errors.push(new BedplateError('START_FAILED', { what: `Loading ${name} (${role})`, reason: reasonOf(cause) }, cause))
       return undefined
     }

@@ -25,6 +25,8 @@ export const settingsSchema = Type.Object({
     advertise: Type.Array(Type.String({ minLength: 1 }), { default: [], description: 'Addresses (host or host:port) racks are told to reach this region at; empty means its own' })
   }),
   regions: Type.Array(Type.String({ minLength: 1 }), { default: [], description: 'Regions (host or host:port) a rack links to; it learns the others from the first one' }),
+  plugins: Type.Array(Type.String({ minLength: 1 }), { default: [], uniqueItems: true, description: 'Plugins from outside, in order: npm package names, or paths (absolute, or beginning with ./ or ../ and relative to the configuration file)' }),
+  without: Type.Array(Type.String({ minLength: 1 }), { default: [], uniqueItems: true, description: 'Built-in plugins to leave out' }),
   enrolmentToken: Type.Optional(Type.String({ minLength: 1, description: 'One-time token this controller enrols with' })),
   database: Type.Optional(Type.Object({
     hosts: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, description: 'PostgreSQL servers (host or host:port); the one that accepts writes is found' }),

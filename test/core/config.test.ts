@@ -77,6 +77,7 @@ describe('configuration', () => {
   const faults: [text: string, sentence: string][] = [
     ['htpp: {}', '$.htpp: unknown key; did you mean http?'],
     ['http: { prot: 1 }', '$.http.prot: unknown key; did you mean port?'],
+    ['without: [dhcp]\ndhcp: {}', '$.dhcp: unknown key; $.without leaves that plugin out'],
     ['nameserver: {}', '$.nameserver: unknown key; did you mean name-server?'],
     ['name-server: { cache: { sise: 3 } }', '$.name-server.cache.sise: unknown key; did you mean size?'],
     ['name-server: { zones: [{ name: a }, { name: b, tll: 3 }] }', '$.name-server.zones[1].tll: unknown key; did you mean ttl?'],

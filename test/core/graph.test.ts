@@ -43,6 +43,12 @@ describe('the graph', () => {
     expect(message).toMatch(/Bad[^]*twin[^]*a\.noun/)
   })
 
+  test('says which missing plugin the configuration leaves out', async () => {
+    const plugins = [toy('x', [], { requires: { a } })]
+    const halves = await loadHalves(plugins, ['region'])
+    expect(() => checkGraph(plugins, halves, ['a'])).toThrow('provided by no region half; the plugin "a" is left out by the setting "without"')
+  })
+
   test('orders halves after those they require, else as listed, regions before racks', async () => {
     const plugins = [toy('x', [], { requires: { b } }), toy('first'), toy('a', [], { provides: { a } }), toy('b', [], { requires: { a }, provides: { b } })]
     const ordered = checkGraph(plugins, await loadHalves(plugins, ['region', 'rack'])).map(halfName)
@@ -53,9 +59,18 @@ describe('the graph', () => {
     const broken = (name: string): Plugin => ({ ...toy(name), rack: () => Promise.reject(new SyntaxError(`${name} is broken`)) })
     await expect(loadHalves([broken('a'), broken('b')], ['rack'])).rejects.toThrow(/Loading a \(rack\)[^]*a is broken[^]*Loading b \(rack\)/)
   })
+
+  test('loading tells a half that is none, such as a whole module', async () => {
+    await expect(loadHalves([{ ...toy('a'), region: async () => ({ default: {} }) as never }], ['region'])).rejects.toThrow('Loading a (region) failed to start: it gives no half: "region" of the plugin must be a function whose promise gives what defineRegion made')
+  })
 })
 
 describe('what setup returned', () => {
+  test.each<[what: string, value: unknown]>([['nothing', undefined], ['a promise', Promise.resolve({})], ['no services', { provides: {}, rpc: {} }], ['a service that cannot stop', { provides: {}, rpc: {}, services: [{ name: 'x', start () {}, health () {} }] }]])('is refused when it is %s, as plain JavaScript may give', (_what, value) => {
+    const running = value as never
+    expect(() => checkRunning([{ manifest: emptyManifest('a'), running }], [{ manifest: emptyManifest('b'), running }])).toThrow(/a \(region\): setup must return, at once[^]*b \(rack\): setup must return/)
+  })
+
   const rpc = { ask: method({ answeredBy: 'region', params: Type.Object({}), result: Type.Object({}) }), tell: method({ answeredBy: 'rack', params: Type.Object({}), result: Type.Object({}) }) }
   const manifest = defineManifest({ ...emptyManifest('a'), rpc, wanted: { thing: Type.Object({}) }, facts: { seen: Type.Object({}) } })
   const service = (name: string, on?: 'leader') => ({ name, ...(on === undefined ? {} : { on }), start: async () => {}, stop: async () => {}, health: () => running })

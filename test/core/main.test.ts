@@ -71,6 +71,8 @@ describe('bedplate run', () => {
     ['a misspelt flag', ['run', '--http-prot', '1'], {}, '--http-prot: no such setting; did you mean --http-port?'],
     ['something that is no flag', ['run', 'http'], {}, 'http: not a flag'],
     ['a misspelt variable', ['run'], { BEDPLATE_HTTP_PROT: '1' }, 'did you mean BEDPLATE_HTTP_PORT?'],
+    ['a plugin left out that there is not', ['run', '--without', 'dhpc'], {}, 'did you mean dhcp?'],
+    ['a plugin left out that others need', ['run', '--without=network'], { BEDPLATE_DATA_DIRECTORY: '/nonexistent' }, 'the plugin "network" is left out by the setting "without"'],
     ['a missing file', ['run', '--config', '/nonexistent.yaml'], {}, '/nonexistent.yaml cannot be read'],
     ['a data directory that cannot be', ['run', '--data-directory', '/dev/null/x'], {}, 'Set dataDirectory to a folder this user may write.']
   ]
