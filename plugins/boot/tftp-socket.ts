@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
 import { hasCode, reasonOf } from '../../core/errors.ts'
-import { degraded, running } from '../../core/health.ts'
+import { degraded, off, running } from '../../core/health.ts'
 import type { Clock, Health, Logger, Service } from '../../core/plugin.ts'
 import { decode, encode, errorCode, negotiate, toNetascii } from './tftp.ts'
 import type { Packet, Request } from './tftp.ts'
@@ -168,6 +168,7 @@ export function createTftpServer (options: TftpOptions): TftpServer {
       await starting
     },
     health (): Health {
+      if (life === undefined) return off('Not started.')
       if (faults.size === 0) return running
       return degraded([...new Set(faults.values())].join(' '))
     },
