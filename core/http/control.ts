@@ -4,13 +4,20 @@ import { Type } from 'typebox'
 import type { RegionEnd } from '../rpc/ends.ts'
 import type { Status } from '../status.ts'
 
-/** GET /status and POST /controllers/tokens, to be mounted at /api/v1. */
+/** GET /status, GET /controllers and POST /controllers/tokens, to be mounted at /api/v1. */
 export const control = ({ end, status }: { end: RegionEnd, status: () => Status }): FastifyPluginAsyncTypebox => async app => {
   app.get('/status', { schema: { tags: ['core'], summary: 'This controller, its services, its links, and how far each rack is' } }, async () => {
     const { controller, ...rest } = status()
     const { dataDirectory: _, ...shown } = controller
     return { controller: shown, ...rest, racks: await end.rackStates() }
   })
+  app.get('/controllers', {
+    schema: {
+      tags: ['core'],
+      summary: 'The regions and racks, oldest first',
+      response: { 200: Type.Object({ items: Type.Array(Type.Object({ id: Type.String(), hostname: Type.String(), roles: Type.Array(Type.String()), version: Type.String(), seenAt: Type.String(), linked: Type.Boolean({ description: 'to the region that answers, or this region itself' }) })) }) }
+    }
+  }, async () => ({ items: (await end.controllers()).map(({ seenAt, roles, ...rest }) => ({ ...rest, roles: [...roles], seenAt: seenAt.toISOString() })) }))
   app.post('/controllers/tokens', {
     config: { scope: 'admin' },
     schema: {

@@ -37,6 +37,9 @@ export interface RegionEndOptions extends EndOptions {
 /** How far one rack is with one plugin's wanted state. */
 export interface RackState { readonly rack: string, readonly plugin: string, readonly position: string, readonly acknowledgedAt: Date, readonly error: string | null, readonly linked: boolean }
 
+/** A controller of this installation. `linked`: to this region, or this region itself. */
+export interface KnownController { readonly id: string, readonly hostname: string, readonly roles: readonly Role[], readonly version: string, readonly seenAt: Date, readonly linked: boolean }
+
 /** The in-process way into a region: the same frames and checks as a socket, no TLS. */
 export interface RegionLoopback {
   readonly controller: string
@@ -53,6 +56,8 @@ export interface RegionEnd {
   /** A one-time token that lets one controller enrol with (some of) these roles. */
   createToken(roles: readonly Role[], ttlSeconds: number): Promise<string>
   rackStates(): Promise<readonly RackState[]>
+  /** Every controller that was ever let in, oldest first. */
+  controllers(): Promise<readonly KnownController[]>
   /** The port racks reach this region at, once its service runs. */
   port(): number | undefined
 }

@@ -6,7 +6,7 @@ import { degraded, off, running } from '../health.ts'
 import type { Service } from '../plugin.ts'
 import { createFactStore } from '../state/facts.ts'
 import { createPublisher } from '../state/publisher.ts'
-import { controllerRoles, greetController, liveRegions, registerRegion, seenControllers } from '../state/registry.ts'
+import { controllerRoles, greetController, listControllers, liveRegions, registerRegion, seenControllers } from '../state/registry.ts'
 import { coreMethods } from './core-methods.ts'
 import { createRegistrar } from './enrolment.ts'
 import { halvesOf, type RegionEnd, type RegionEndOptions } from './ends.ts'
@@ -179,6 +179,9 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     createToken: (roles, ttlSeconds) => registrar.createToken(roles, ttlSeconds),
     async rackStates () {
       return (await publisher.states.list()).map(row => ({ rack: row.rack, plugin: row.plugin, position: row.position, acknowledgedAt: row.acknowledged_at, error: row.error, linked: links.has(row.rack) }))
+    },
+    async controllers () {
+      return (await listControllers(db)).map(({ id, hostname, roles, version, last_seen_at }) => ({ id, hostname, roles, version, seenAt: last_seen_at, linked: id === controller.id || links.has(id) }))
     },
     loopback: () => ({
       controller: controller.id,

@@ -35,6 +35,10 @@ export async function registerRegion (db: Query, row: ControllerRow & { readonly
   [row.id, row.hostname, row.roles, row.version, JSON.stringify(row.addresses), row.rpc_port, row.certificate_sha256])
 }
 
+/** Every controller, oldest first. */
+export const listControllers = (db: Query): Promise<(Pick<ControllerRow, 'id' | 'hostname' | 'roles' | 'version'> & { readonly last_seen_at: Date })[]> =>
+  db.query('select id, hostname, roles, version, last_seen_at from core.controller order by created_at, id')
+
 /** Regions that were seen within `seconds`, oldest first. */
 export const liveRegions = (db: Query, seconds: number): Promise<ControllerRow[]> =>
   db.query<ControllerRow>("select id, hostname, roles, version, addresses, rpc_port from core.controller where 'region' = any(roles) and rpc_port is not null and last_seen_at > now() - make_interval(secs => $1) order by created_at, id", [seconds])

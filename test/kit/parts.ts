@@ -43,6 +43,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
       loopback: () => ({ controller: 'region', connect: () => { throw new BedplateError('LINK_DOWN', { controller: 'region' }) } }),
       createToken: async () => 'token',
       rackStates: async () => [],
+      controllers: async () => [],
       port: () => undefined
     }),
     createRackEnd: () => ({ services: [traced('rack-link', trace)], call: async () => ({}), report: () => {}, links: () => [], restore: () => note('restore') }),
