@@ -108,6 +108,11 @@ describe('a deployment', () => {
     await says.phoneHome(['ssh-ed25519 AAAA root@otter'])
     expect(await rig.show(id)).toMatchObject({ status: 'Deployed', hostKeys: ['ssh-ed25519 AAAA root@otter'], deadline: null })
   })
+  test('only a stage that went well moves the machine on', async () => {
+    const { id } = await rig.deploying(image)
+    for (const status of ['started', 'progress'] as const) await rig.says(id).report('installed', status)
+    expect(await rig.show(id)).toMatchObject({ status: 'Deploying', installed: false })
+  })
   test('progress is kept in the history with its amounts, at debug', async () => {
     const { id } = await rig.deploying(image)
     await rig.give({ kind: 'report', body: { token: await rig.token(id), machine: id, address: '10.7.0.50', stage: 'system', status: 'progress', message: 'writing', done: 5, total: 10 } })

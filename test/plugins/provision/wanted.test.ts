@@ -53,6 +53,16 @@ describe('what a rack is told', () => {
     expect(JSON.parse(entry!.value.networkConfig)).toMatchObject({ version: 2, ethernets: { boot: { match: { macaddress: interfaces[0]!.mac }, addresses: [`${own!.address}/24`], nameservers: { addresses: ['10.7.0.2'] } } } })
     expect(entry!.value.networkConfig).toContain('10.7.0.1')
   })
+  test('the address of the deployment, not one the interface has otherwise', async () => {
+    const machine = await rig.allocated()
+    const { mac } = machine.interfaces[0]!
+    const sticky = await rig.db.tx(tx => rig.network.allocate(tx, { subnetId: segment.subnetId, kind: 'sticky', mac, owner: machine.id }))
+    await rig.act(machine.id, 'deploy', { deployment: deployment(image) })
+    const own = (await rig.addresses(machine.id)).find(({ kind }) => kind === 'auto')!
+    const [entry] = await sessions()
+    expect(entry!.value.networkConfig).toContain(`"${own.address}/24"`)
+    expect(entry!.value.networkConfig).not.toContain(`"${sticky.address}/24"`)
+  })
   test('the operator\'s user data as it was given', async () => {
     const { id } = await rig.allocated()
     await rig.act(id, 'deploy', { deployment: deployment(image, { userData: '#!/bin/sh\necho "ü" \'$x\'\n' }) })
