@@ -23,7 +23,7 @@ try {
   // a missing package fails the suites that need it, by name, and not this script: so that the others still tell what they know
   await ensurePackages([...packages.network, ...packages.machines, ...packages.clients], say).catch(error => { say(`system packages: ${reasonOf(error)}`); code = 1 })
   if (await run('tsc', ['--noEmit']) !== 0) { say('types: failed'); failed++; code = 1 }
-  for (const project of ['quick', 'system', 'lab']) {
+  for (const project of ['quick', 'processes', 'system', 'lab']) {
     const file = join(scratch, `${project}.json`)
     if (await run('vitest', ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...process.argv.slice(2)]) !== 0) code = 1
     const results = await readFile(file, 'utf8').then(text => JSON.parse(text) as Results, () => undefined)

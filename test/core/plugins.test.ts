@@ -1,10 +1,9 @@
-/** Every built-in plugin keeps the contract of a plugin. */
+/** The built-in plugins fit together in every set of roles. */
 import { describe, expect, test } from 'vitest'
 import { checkGraph } from '../../core/graph.ts'
 import { loadHalves } from '../../core/load.ts'
 import type { Role } from '../../core/plugin.ts'
 import { plugins } from '../../core/plugins.ts'
-import { pluginConformance } from '../kit/conformance/plugin.ts'
 
 describe('the built-in plugins', () => {
   test.each<{ roles: readonly Role[] }>([{ roles: ['region', 'rack'] }, { roles: ['region'] }, { roles: ['rack'] }])('fit together as $roles', async ({ roles }) => {
@@ -12,5 +11,3 @@ describe('the built-in plugins', () => {
     expect(checkGraph(plugins, halves)).toHaveLength(halves.length)
   })
 })
-
-for (const plugin of plugins) pluginConformance(plugin, { besides: plugins.filter(other => other !== plugin), turns: 20 })

@@ -1,8 +1,7 @@
 /** Facts from a rack's disk into PostgreSQL: in order, once, whatever the links do. */
-import { fork } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { testDatabase, type TestDatabase } from '../kit/database.ts'
-import { onceEvent, until } from '../kit/wait.ts'
+import { until } from '../kit/wait.ts'
 import { Installation, cuttable, facts, schema, type Rack, type RackOptions, type Region } from '../rpc/installation.ts'
 
 let db: TestDatabase
@@ -148,14 +147,6 @@ test('a new life of the outbox begins a new count: nothing of it is taken for a 
   await stored(numbers(6))
 })
 
-test('ten thousand facts get there', async () => {
-  const region = await installation.region(db)
-  const rack = await installation.linked([region])
-  reported(rack, 10_000)
-  await stored(numbers(10_000), 50_000)
-  expect(region.probe.batches.every(size => size <= 500)).toBe(true)
-}, 60_000) // each is synced to a disk that others use too
-
 test('a full outbox drops the oldest, says so, and recovers', async () => {
   const region = await installation.region(db)
   const rack = await installation.linked([region], { outboxLimit: 100 })
@@ -178,20 +169,4 @@ test('a fact its own schema refuses is dropped, counted and stops nothing', asyn
   rack.end.report('probe', 'seen', { n: 1 })
   await stored([1])
   expect(await value(rack, 'bedplate_facts_invalid_total')).toBe(2)
-})
-
-test('what report() returned from survives kill -9', async () => {
-  const directory = await installation.directory()
-  const child = fork(new URL('./reporter.ts', import.meta.url), [directory], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  let last = -1
-  child.on('message', (n: number) => { last = n })
-  await until(() => last >= 200, { timeout: 10_000 })
-  child.kill('SIGKILL')
-  await onceEvent(child, 'exit')
-  const region = await installation.region(db)
-  const rack = await installation.linked([region], { directory })
-  await until(async () => (await facts(db)).length > last)
-  const all = await facts(db)
-  expect(all).toEqual(numbers(all.length))
-  expect(rack.end.services[0]?.health()).toEqual({ state: 'running' })
 })
