@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startEmbedded } from '../../core/database/embedded.ts'
 import type { Connection } from '../../core/database/embedded.ts'
-import { postmasterOf } from '../../core/database/postmaster.ts'
+import { postmasterOf, serves } from '../../core/database/postmaster.ts'
 import { createLogger } from '../../core/log.ts'
-import type { Logger } from '../../core/log.ts'
+import { scratch } from './scratch.ts'
+import { until } from './wait.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext { postgresql: Connection }
@@ -16,14 +17,14 @@ declare module 'vitest' {
 const prefix = 'bedplate-test-'
 
 /** A run that was killed leaves its server behind, for it survives that by design: the next run stops it. */
-async function sweep (temporary: string, log: Logger): Promise<void> {
+async function sweep (temporary: string): Promise<void> {
   for (const name of await readdir(temporary)) {
     if (!name.startsWith(prefix)) continue
     const directory = join(temporary, name)
     try {
       const owner = Number(await readFile(join(directory, 'owner'), 'utf8'))
       if (Number.isInteger(owner) && owner > 0 && !alive(owner)) {
-        if (await postmasterOf(join(directory, 'postgresql'))) await (await startEmbedded({ dataDirectory: directory, log })).stop()
+        await kill(await realpath(join(directory, 'postgresql')))
         await rm(directory, { recursive: true, force: true })
       }
     } catch { /* another user's, or another run is sweeping it */ }
@@ -35,21 +36,28 @@ function alive (pid: number): boolean {
   return true
 }
 
+/** Ends the server of this data, which nobody needs any more: a shutdown in order would first write out all it has in memory. */
+async function kill (data: string): Promise<void> {
+  const found = await postmasterOf(data)
+  if (found === undefined || !await serves(found.pid, data)) return
+  process.kill(found.pid, 'SIGQUIT')
+  await until(async () => !await serves(found.pid, data), { timeout: 30_000, what: 'the database server to end' })
+}
+
 export default async function setup (project: TestProject): Promise<() => Promise<void>> {
-  const temporary = await realpath(tmpdir())
   const log = createLogger('warn')
-  await sweep(temporary, log)
-  const directory = await mkdtemp(join(temporary, prefix))
+  for (const temporary of new Set([tmpdir(), scratch()])) await sweep(await realpath(temporary))
+  const directory = await mkdtemp(join(await realpath(scratch()), prefix))
   await writeFile(join(directory, 'owner'), String(process.pid))
   await chmod(directory, 0o755) // the server has an account of its own when root runs the tests
   const server = await startEmbedded({
     dataDirectory: directory,
     log,
-    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '400', shared_buffers: '256MB', max_wal_size: '2GB', autovacuum_naptime: '10s' }
+    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '400', shared_buffers: '256MB', max_wal_size: '256MB', autovacuum_naptime: '10s' }
   })
   project.provide('postgresql', server.connection)
   return async () => {
-    await server.stop()
+    await kill(server.data)
     await rm(directory, { recursive: true, force: true })
   }
 }

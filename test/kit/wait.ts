@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface UntilOptions { readonly timeout?: number, readonly interval?: number, readonly what?: string }
 
-/** Polls until `condition` gives something truthy, and gives that. Rejects after `timeout` ms (default 5,000), naming `what` and the last error it threw. */
-export async function until<T> (condition: () => T | Promise<T>, { timeout = 5000, interval = 10, what = String(condition) }: UntilOptions = {}): Promise<NonNullable<T>> {
+/** Polls until `condition` gives something truthy, and gives that. Rejects after `timeout` ms (default 15,000), naming `what` and the last error it threw. */
+export async function until<T> (condition: () => T | Promise<T>, { timeout = 15_000, interval = 10, what = String(condition) }: UntilOptions = {}): Promise<NonNullable<T>> {
   const deadline = performance.now() + timeout
   let last: unknown
   for (;;) {
@@ -24,8 +24,8 @@ export async function until<T> (condition: () => T | Promise<T>, { timeout = 500
   }
 }
 
-/** Resolves with the arguments of the next `event`; rejects after `timeout` ms (default 5,000). */
-export function onceEvent (emitter: EventEmitter, event: string, { timeout = 5000 }: { readonly timeout?: number } = {}): Promise<unknown[]> {
+/** Resolves with the arguments of the next `event`; rejects after `timeout` ms (default 15,000). */
+export function onceEvent (emitter: EventEmitter, event: string, { timeout = 15_000 }: { readonly timeout?: number } = {}): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
     const heard = (...args: unknown[]): void => { clearTimeout(timer); resolve(args) }
     const timer = setTimeout(() => { emitter.off(event, heard); reject(new Error(`no event "${event}" within ${timeout} ms`)) }, timeout)
