@@ -143,7 +143,7 @@ async function removeUnfinished (data: string): Promise<void> {
   for (const entry of await readdir(dirname(data))) {
     const path = join(dirname(data), entry)
     if (!path.startsWith(prefix)) continue
-    try { process.kill(Number(path.slice(prefix.length)), 0) } catch { await rm(path, { recursive: true, force: true }) }
+    try { process.kill(Number(path.slice(prefix.length)), 0) } catch { await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }) } // the killed daemon's initdb may still be writing there
   }
 }
 

@@ -1,7 +1,7 @@
 /** Serves an app on addresses that can be opened and closed again; one service each, so that a port in use costs no more than itself. */
 import type { FastifyInstance } from 'fastify'
 import { lstat, unlink } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { STATUS_CODES, createServer } from 'node:http'
 import type { Server } from 'node:http'
 import { connect } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -28,8 +28,8 @@ export function createListener ({ name, app, where, log, onStop }: { name: strin
   async function open (): Promise<void> {
     if (server?.listening) return
     const made = createServer({ requestTimeout: 300_000, headersTimeout: 60_000 }, (request, response) => app.routing(request, response))
-    made.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\nContent-Length: 91\r\n\r\n'.replace('91', String(malformed.length)) + malformed)
+    made.on('clientError', (error, socket) => {
+      if (socket.writable) socket.end(refusal((error as NodeJS.ErrnoException).code))
       else socket.destroy()
     })
     try {
@@ -71,7 +71,14 @@ export function createListener ({ name, app, where, log, onStop }: { name: strin
   }
 }
 
-const malformed = JSON.stringify({ type: 'urn:bedplate:error:INVALID_REQUEST', title: 'Bad Request', status: 400, detail: 'The request is not HTTP.', code: 'INVALID_REQUEST' })
+/** The answer to what never became a request, as bytes: there is no reply object for it. */
+function refusal (code: string | undefined): string {
+  const [status, reason] = code === 'HPE_HEADER_OVERFLOW' ? [431, 'Its headers are larger than 16 KiB.'] as const : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? [408, 'It did not arrive in time.'] as const : [400, 'It is not HTTP.'] as const
+  const title = STATUS_CODES[status] ?? ''
+  const { message } = new BedplateError('INVALID_REQUEST', { reason })
+  const body = JSON.stringify({ reason, type: 'urn:bedplate:error:INVALID_REQUEST', title, status, detail: message, code: 'INVALID_REQUEST' })
+  return `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+}
 
 async function listen (server: Server, where: Where): Promise<void> {
   const attempt = (options: object) => new Promise<void>((resolve, reject) => {

@@ -15,7 +15,7 @@ import { enrol } from './joining.ts'
 import { inTurn } from './in-turn.ts'
 import { createLink, type Carried, type Link } from './link.ts'
 import { answerCall, checkParams, checkResult, defaultTimeout, methodOf } from './methods.ts'
-import { keepLink, openSocket, regionUrl, type Target } from './target.ts'
+import { keepLink, notTried, openSocket, regionUrl, type Target } from './target.ts'
 import type { Wire } from './wire.ts'
 
 const renewalEvery = 3_600_000 // ms between looks at the certificate's age
@@ -236,6 +236,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       if (stopping === undefined) return off('not started')
       for (const health of [enrolment, wanted.health(), outbox.health()]) if (health !== undefined && health.state !== 'running') return health
       if (up().length > 0) return running
+      if (targets.size > 0 && [...targets].every(target => target.reason === notTried)) return off('connecting to the regions')
       const why = [...targets].map(target => `${target.url}: ${target.reason ?? 'connecting'}`).join('; ')
       return degraded(`no region is reachable (${why || 'none is configured'}); this rack goes on with the state it has`)
     }

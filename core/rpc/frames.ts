@@ -7,14 +7,14 @@ export const protocol = 1
 /** Bytes. An image chunk of 1 MiB as base64 fits many times; nothing the core sends comes near it. */
 export const frameLimit = 16 * 1024 * 1024
 
-const Name = Type.String({ minLength: 1, maxLength: 128 })
+const Name = Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\u0000]*$' }) // PostgreSQL's text holds no NUL
 const Position = Type.String({ maxLength: 4096 }) // '' = none
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 const Id = Type.String({ minLength: 1, maxLength: 1024 })
 const Roles = Type.Array(Type.Union([Type.Literal('region'), Type.Literal('rack')]), { maxItems: 2 })
 
 const frames = {
-  hello: Type.Object({ t: Type.Literal('hello'), protocol: Type.Integer(), controller: Name, roles: Roles, version: Type.String({ maxLength: 128 }), epoch: Type.Optional(Name) }),
+  hello: Type.Object({ t: Type.Literal('hello'), protocol: Type.Integer(), controller: Name, roles: Roles, version: Type.String({ maxLength: 128, pattern: '^[^\\u0000]*$' }), epoch: Type.Optional(Name) }),
   call: Type.Object({ t: Type.Literal('call'), id: Count, plugin: Name, method: Name, params: Type.Optional(Type.Unknown()), timeout: Count }),
   answer: Type.Object({
     t: Type.Literal('answer'), id: Count, result: Type.Optional(Type.Unknown()),

@@ -58,6 +58,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       case 'subscribe': publisher.subscribe(link, frame.positions); return
       case 'ack': publisher.acknowledged(link, frame); return
       case 'facts':
+        if (frame.items.some((item, index) => index > 0 && item.seq <= (frame.items[index - 1]?.seq ?? 0))) throw new BedplateError('FRAME_INVALID', { reason: 'facts come in the order of their numbers' })
         void facts.store(link.peer.controller, frame, link.signal).then(through => { if (through !== undefined) link.send({ t: 'stored', epoch: frame.epoch, through }) })
         return
       default: throw new BedplateError('FRAME_INVALID', { reason: `${frame.t} is for racks` })

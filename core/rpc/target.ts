@@ -72,9 +72,11 @@ export interface TargetOptions {
   readonly down: (target: Target, link: Link, reason: string) => void
 }
 
+export const notTried = 'not tried yet'
+
 /** Starts keeping a link to one region. */
 export function keepLink (seed: { readonly controller?: string, readonly urls: readonly string[], readonly configured: boolean }, o: TargetOptions): Target {
-  const target: Target = { controller: seed.controller, urls: seed.urls, configured: seed.configured, link: undefined, reason: 'not tried yet', url: seed.urls[0] ?? '', stop: new AbortController(), done: Promise.resolve() }
+  const target: Target = { controller: seed.controller, urls: seed.urls, configured: seed.configured, link: undefined, reason: notTried, url: seed.urls[0] ?? '', stop: new AbortController(), done: Promise.resolve() }
   const { signal } = target.stop
 
   async function once (attempt: number): Promise<boolean> {

@@ -43,7 +43,7 @@ export function createFactStore (o: { readonly db: Database, readonly halves: ()
 
   async function reject (tx: Tx, rack: string, epoch: string, item: Item, reason: string): Promise<void> {
     await tx.query('insert into core.fact_rejected (rack, epoch, seq, plugin, kind, body, reason) values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing',
-      [rack, epoch, item.seq, clean(item.plugin), clean(item.kind), clean(JSON.stringify(item.body) ?? 'null'), clean(reason.slice(0, 2000))])
+      [rack, epoch, item.seq, clean(item.plugin), clean(item.kind), bodyOf(item), clean(reason.slice(0, 2000))])
   }
 
   /** Hands one run of facts to its plugin, inside a savepoint. Gives the plugin's complaint; throws what is not the plugin's. */
@@ -128,8 +128,13 @@ export function createFactStore (o: { readonly db: Database, readonly halves: ()
   }
 }
 
-/** PostgreSQL's text and jsonb hold no NUL. */
-const clean = (text: string): string => text.replaceAll('\0', '\uFFFD').replaceAll('\\u0000', '\\ufffd')
+/** PostgreSQL's text and jsonb hold no NUL and no half of a surrogate pair; JSON.stringify escapes both. */
+const clean = (text: string): string => text.replaceAll('\0', '\uFFFD').toWellFormed().replace(/\\u(?:0000|d[89a-f][0-9a-f]{2})/g, '\\ufffd')
+
+/** What is set aside must fit, or the rack's later facts would wait for it for ever. */
+function bodyOf (item: Item): string {
+  try { return clean(JSON.stringify(item.body) ?? 'null') } catch { return '"nested too deeply to be kept"' }
+}
 
 /** Neighbouring items of one plugin that are all good or all faulty, in order. */
 function runs (items: readonly Item[], faultOf: (item: Item) => string | undefined): { items: Item[], fault: string | undefined }[] {

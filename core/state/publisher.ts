@@ -1,7 +1,7 @@
 /** Region side of wanted state: follows the change feed, maps changed rows to keys once, and feeds the streams of all subscribed racks. */
 import type { ActiveRegion } from '../active.ts'
 import type { Clock } from '../clock.ts'
-import { reasonOf } from '../errors.ts'
+import { hasCode, reasonOf } from '../errors.ts'
 import { degraded, off, running } from '../health.ts'
 import type { Logger } from '../log.ts'
 import type { Change, Key, Service } from '../plugin.ts'
@@ -85,7 +85,8 @@ export function createPublisher (o: PublisherOptions): Publisher {
         async join (from) {
           const feed = feedPart(id, from)
           if (feed === undefined) return undefined
-          const { changes, truncated } = await db.feed.since(feed)
+          // A position the feed cannot read (another version wrote it) is no position: the whole goes over, as for a new rack.
+          const { changes, truncated } = await db.feed.since(feed).catch((error: unknown) => { if (hasCode(error, 'INVALID_REQUEST')) return { changes: [], truncated: true }; throw error })
           return truncated ? undefined : await touched(half, changes)
         },
         wanted: keys => part.wanted?.(subscription.rack, keys) ?? Promise.resolve([]),

@@ -1,6 +1,6 @@
 /** Listeners: the contract of a service, ports in use, sockets left behind, and IPv6 or not. */
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,6 +46,26 @@ describe('a listener', () => {
       await service.stop()
       await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow()
     }
+  })
+
+  test.each<[what: string, status: number, bytes: string]>([
+    ['what is not HTTP', 400, '\x16\x03\x01\x02\x00\x01\x00'], ['a version nobody speaks', 400, 'GET / HTTP/9.9\r\n\r\n'],
+    ['two lengths at once', 400, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    ['headers beyond measure', 431, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(100_000)}\r\n\r\n`]
+  ])('answers %s with %i and a problem, and goes on', async (_what, status, bytes) => {
+    const service = listener({ host: '127.0.0.1', port: 0 })
+    await service.start(signal)
+    const { port } = service.address() as AddressInfo
+    const answer = await new Promise<string>((resolve, reject) => {
+      let text = ''
+      const socket = connect(port, '127.0.0.1', () => socket.write(bytes))
+      socket.setEncoding('utf8').on('data', part => { text += String(part) }).on('close', () => { resolve(text) }).on('error', error => { if (text === '') reject(error) })
+    })
+    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*application/problem\\+json[^]*Connection: close`))
+    expect(JSON.parse(body)).toMatchObject({ status, code: 'INVALID_REQUEST' })
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('here')
+    await service.stop()
   })
 
   test('takes over a socket a killed process left, but not one in use, and no file', async () => {

@@ -59,6 +59,12 @@ describe('frames', () => {
     expect(({} as { x?: unknown }).x).toBeUndefined()
   })
 
+  test('a name holds no NUL, which the database could not store', () => {
+    expect(refuses(JSON.stringify({ t: 'facts', epoch: 'a\0', first: 0, items: [] }))).toBeUndefined()
+    expect(refuses(JSON.stringify({ t: 'hello', protocol: 1, controller: 'a', roles: [], version: '\0' }))).toBeUndefined()
+    expect(refuses(JSON.stringify({ t: 'hello', protocol: 1, controller: 'a', roles: [], version: '' }))).toBeDefined()
+  })
+
   test('a broken call tells its id, so that it can be answered', () => {
     expect(() => decodeFrame('{"t":"call","id":7,"plugin":"p"}')).toThrowError(expect.objectContaining({ code: 'FRAME_INVALID', details: expect.objectContaining({ id: 7 }) }))
   })

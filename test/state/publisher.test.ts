@@ -99,6 +99,14 @@ test('positions are written down, errors cleared, and racks that do not exist le
   expect(await publisher.states.list()).toMatchObject([{ rack: 'r1', position: 'p2', error: null }, { rack: 'r2', position: 'p1', error: 'wrong' }])
 })
 
+test('a rack whose position of this database cannot be read gets the whole', async () => {
+  const { subscribe } = await publish()
+  await putEntry(db, 'r1', 'a', { n: 1 })
+  const got = await subscribe('r1', `${await databaseIdentity(db)}/written by another version`)
+  await until(() => got.length > 0)
+  expect(got[0]).toMatchObject({ whole: true, put: [{ kind: 'entry', id: 'a', value: { n: 1 } }] })
+})
+
 test('two databases of one server have different names', async () => {
   const other = await testDatabase()
   try { expect(await databaseIdentity(other)).not.toBe(await databaseIdentity(db)) } finally { await other.drop() }
