@@ -38,3 +38,17 @@ export async function vlanOrOnly (client: Client, given: string | undefined): Pr
 
 /** By id, name or prefix. */
 export const findSubnet = async (client: Client, given: string): Promise<Subnet> => choose('subnet', given, await client.list<Subnet>('/network/subnets'), ({ name, cidr }) => [name, cidr])
+
+export interface Controller { readonly id: string, readonly hostname: string, readonly roles: readonly string[], readonly version: string, readonly seenAt: string, readonly linked: boolean }
+
+/** Gives a controller's hostname for its id; the id where two have the same name, or it is not known. */
+export async function controllerNames (client: Client): Promise<(id: string) => string> {
+  const { items } = await client.get<{ readonly items: readonly Controller[] }>('/controllers')
+  return id => {
+    const name = items.find(one => one.id === id)?.hostname
+    return name === undefined || items.some(one => one.hostname === name && one.id !== id) ? id : name
+  }
+}
+
+/** By id or hostname. */
+export const findController = async (client: Client, given: string): Promise<Controller> => choose('controller', given, (await client.get<{ readonly items: readonly Controller[] }>('/controllers')).items, ({ hostname }) => [hostname])

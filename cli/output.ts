@@ -7,11 +7,14 @@ export const formats: readonly Format[] = ['table', 'json', 'yaml']
 /** A heading and the cell under it; null, undefined and '' are shown as a dash. */
 export type Column<T> = readonly [heading: string, cell: (row: T) => unknown]
 
+/** A table below another, under its own heading; left out when it has no rows. */
+export interface Part { readonly title: string, readonly rows: readonly (readonly unknown[])[] }
+
 export interface Output {
   /** A list: the columns as a table, or the items as they are. `none` is said, on standard error, when there are none. */
   rows<T>(items: readonly T[], columns: readonly Column<T>[], none: string): void
-  /** One thing: its fields as a table, or itself. */
-  item<T>(item: T, fields: readonly Column<T>[]): void
+  /** One thing: its fields as a table, with further tables below for people, or itself. */
+  item<T>(item: T, fields: readonly Column<T>[], parts?: readonly Part[]): void
   /** A result for people alone, on standard output; programs get `value`. */
   done(sentence: string, value: unknown): void
   /** What happens meanwhile, on standard error. */
@@ -30,9 +33,10 @@ export function createOutput (format: Format, stdout: Writable, stderr: Writable
       if (items.length === 0) return note(none)
       stdout.write(table([columns.map(([heading]) => heading), ...items.map(item => columns.map(([, cell]) => shown(cell(item))))]))
     },
-    item (item, fields) {
+    item (item, fields, parts = []) {
       if (format !== 'table') return value(item)
       stdout.write(table(fields.map(([heading, cell]) => [`${heading}:`, shown(cell(item))])))
+      for (const { title, rows } of parts) if (rows.length > 0) stdout.write(`\n${shown(title)}\n${table(rows.map(row => ['', ...row.map(shown)]))}`)
     },
     done (sentence, thing) {
       if (format === 'table') stdout.write(`${shown(sentence)}\n`)
@@ -65,6 +69,15 @@ export function bytes (count: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   const power = Math.min(units.length - 1, count < 1 ? 0 : Math.floor(Math.log2(count) / 10))
   return `${power === 0 ? count : (count / 2 ** (10 * power)).toFixed(1)} ${units[power]}`
+}
+
+/** `2 h ago`, `in 12 min` of a moment (ISO 8601), to the unit that matters. */
+export function ago (moment: string, now = Date.now()): string {
+  const ms = Date.parse(moment) - now
+  if (Number.isNaN(ms)) return moment
+  const seconds = Math.round(Math.abs(ms) / 1000)
+  const [count, unit] = seconds < 100 ? [seconds, 's'] : seconds < 6000 ? [Math.round(seconds / 60), 'min'] : seconds < 172_800 ? [Math.round(seconds / 3600), 'h'] : [Math.round(seconds / 86_400), 'days']
+  return ms > 0 ? `in ${count} ${unit}` : `${count} ${unit} ago`
 }
 
 /** `3 min 20 s` of milliseconds. */

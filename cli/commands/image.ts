@@ -2,6 +2,7 @@
 import { Option } from 'commander'
 import type { Flavour } from '../../plugins/images/build/packages.ts'
 import { buildImage } from '../build.ts'
+import { controllerNames } from '../names.ts'
 import type { Noun } from '../session.ts'
 import { bytes } from '../output.ts'
 import { importImage } from '../import.ts'
@@ -27,8 +28,8 @@ export const imageCommands: Noun = (program, on) => {
     output.rows(await client.list<Image>('/images'), [['ID', image => image.id], ['NAME', image => image.name], ['TITLE', image => image.title], ['ARCH', image => image.architecture], ['SIZE', image => bytes(sizeOf(image))], ['CREATED', image => image.createdAt], ['RACKS', image => image.racks.length]], 'No images. Make one: bedplate image build --import; or bring one: bedplate image import <folder or archive>')
   })
   on(noun.command('show').description('one image').argument('<image>', 'id or name'), async ({ client, output }, [given = '']) => {
-    const image = await client.get<Image & { readonly id: string }>(`/images/${encodeURIComponent(given)}`)
-    output.item(image, [['ID', () => image.id], ['Name', () => image.name], ['Title', () => image.title], ['Architecture', () => image.architecture], ['User', () => image.user], ['Kernel options', () => image.kernelOptions], ['Created', () => image.createdAt], ['Racks', () => image.racks],
+    const [image, nameOf] = [await client.get<Image & { readonly id: string }>(`/images/${encodeURIComponent(given)}`), await controllerNames(client)]
+    output.item(image, [['ID', () => image.id], ['Name', () => image.name], ['Title', () => image.title], ['Architecture', () => image.architecture], ['User', () => image.user], ['Kernel options', () => image.kernelOptions], ['Created', () => image.createdAt], ['Racks', () => image.racks.map(nameOf)],
       ...(['kernel', 'initrd', 'root'] as const).map(part => [part, () => `${image[part].sha256} ${bytes(image[part].size)}`] as const)])
   })
   on(noun.command('delete').description('delete an image').argument('<image>', 'id or name: its newest'), async ({ client, output }, [given = '']) => {

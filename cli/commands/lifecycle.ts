@@ -28,6 +28,14 @@ async function publicKeys (files: readonly string[] | undefined, env: Environmen
   return keys
 }
 
+/** How to log in; nothing when that cannot be told, for the machine is deployed all the same. */
+async function tellLogin ({ client, output }: Session, { id, deployment }: Machine): Promise<void> {
+  try {
+    const [{ user }, [first]] = await Promise.all([client.get<{ readonly user: string }>(`/images/${encodeURIComponent(deployment?.imageId ?? '')}`), client.list<{ readonly address: string }>(`/network/addresses?owner=${encodeURIComponent(id)}`)])
+    if (first !== undefined) output.note(`Log in: ssh ${user}@${first.address}`)
+  } catch (error) { if (!(error instanceof Failure)) throw error }
+}
+
 export const lifecycleCommands: Noun = (program, on) => {
   const noun = program.commands.find(command => command.name() === 'machine') ?? program.command('machine')
 
@@ -35,6 +43,7 @@ export const lifecycleCommands: Noun = (program, on) => {
   const follow = async (session: Session, machine: Machine, wait: boolean | undefined, goal: string): Promise<void> => {
     const end = wait === true ? await watch(session, machine.id, goal) : machine
     session.output.done(`Machine ${end.hostname} is ${end.status}.`, end)
+    if (end.status === 'Deployed' && wait === true) await tellLogin(session, end)
   }
   const verb = (name: string, description: string, goal?: string): void => {
     const command: Command = noun.command(name).description(description).argument('<machine>', 'id or hostname')

@@ -1,40 +1,59 @@
 /** `bedplate machine list|show|create|rename|delete|events`: the machines, and their history. */
 import type { Client } from '../client.ts'
-import { bytes } from '../output.ts'
+import type { Vlan } from '../names.ts'
+import { ago, bytes } from '../output.ts'
+import type { Column } from '../output.ts'
 import type { Noun } from '../session.ts'
 
 export interface Machine {
   readonly id: string, readonly hostname: string, readonly status: string, readonly reason: string | null, readonly since: string, readonly deadline: string | null, readonly architecture: string, readonly firmware: string, readonly owner: string | null
-  readonly interfaces: readonly { readonly mac: string, readonly name: string | null, readonly boot: boolean }[]
+  readonly interfaces: readonly { readonly mac: string, readonly name: string | null, readonly vlanId: string | null, readonly boot: boolean }[]
   readonly inventory: null | {
     readonly cpu: { readonly count: number, readonly model: string }, readonly memory: number, readonly disks: readonly { readonly name: string, readonly size: number, readonly model: string | null }[], readonly dmi: Readonly<Record<string, string>>
   }
-  readonly deployment: null | { readonly imageId: string, readonly sshKeys: readonly string[] }
-  readonly power: { readonly driver: string | null, readonly state: string, readonly error: string | null }
+  readonly deployment: null | { readonly imageId: string, readonly sshKeys: readonly string[], readonly disk: string | null }
+  readonly hostKeys: readonly string[]
+  readonly power: { readonly driver: string | null, readonly state: string, readonly checkedAt: string | null, readonly error: string | null }
 }
 export interface MachineEvent { readonly id: string, readonly at: string, readonly type: string, readonly level: string, readonly message: string }
 
+const lastEvents = 8
 export const path = (name: string, rest = ''): string => `/machines/${encodeURIComponent(name)}${rest}`
-const addressesOf = async (client: Client, id: string): Promise<string[]> => (await client.list<{ address: string }>(`/network/addresses?owner=${encodeURIComponent(id)}`)).map(({ address }) => address)
+
+/** Addresses that are the machine's, and those its interfaces have been lent by DHCP. */
+async function addressesOf (client: Client, { id, interfaces }: Machine): Promise<{ readonly mac: string | null, readonly address: string, readonly leased: boolean }[]> {
+  const fixed = await client.list<{ readonly address: string, readonly mac: string | null }>(`/network/addresses?owner=${encodeURIComponent(id)}`)
+  const leases = await Promise.all(interfaces.map(({ mac }) => client.list<{ readonly address: string, readonly mac: string, readonly expires: string }>(`/dhcp/bindings?mac=${encodeURIComponent(mac)}`)))
+  const living = leases.flat().filter(({ address, expires }) => Date.parse(expires) > Date.now() && !fixed.some(one => one.address === address))
+  return [...fixed.map(one => ({ ...one, leased: false })), ...living.map(({ address, mac }) => ({ address, mac, leased: true }))]
+}
+const modelOf = ({ inventory }: Machine): string => [inventory?.dmi.sys_vendor, inventory?.dmi.product_name, inventory?.dmi.product_serial === undefined ? '' : `(${inventory.dmi.product_serial})`].filter(part => part !== undefined && part !== '').join(' ')
+const powerOf = ({ power }: Machine): string => `${power.state}, by ${power.driver ?? 'hand'}${power.checkedAt === null ? '' : `, seen ${ago(power.checkedAt)}`}${power.error === null ? '' : `: ${power.error}`}`
+/** Why it is where it is, and in a state that must not last, how long it may. */
+const whyOf = ({ reason, deadline }: Machine): string => [reason, deadline === null ? null : `fails ${ago(deadline)} unless it gets on`].filter(part => part !== null).join('; ')
 
 export const machineCommands: Noun = (program, on) => {
   const noun = program.command('machine').description('what is provisioned')
 
   on<{ status?: string }>(noun.command('list').description('all machines').option('--status <status>', 'only those: New, Ready, Deployed, …'), async ({ client, output }, _, { status }) => {
-    output.rows(await client.list<Machine>(`/machines${status === undefined ? '' : `?status=${encodeURIComponent(status)}`}`), [['ID', m => m.id], ['HOSTNAME', m => m.hostname], ['STATUS', m => m.status], ['POWER', m => m.power.state], ['ARCH', m => m.architecture], ['FIRMWARE', m => m.firmware],
-      ['CPUS', m => m.inventory?.cpu.count], ['MEMORY', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)], ['MAC', m => m.interfaces.find(({ boot }) => boot)?.mac], ['REASON', m => m.reason]], 'No machines. Switch one on in a served network, or register it: bedplate machine create --mac <mac>')
+    output.rows(await client.list<Machine>(`/machines${status === undefined ? '' : `?status=${encodeURIComponent(status)}`}`), [['HOSTNAME', m => m.hostname], ['STATUS', m => m.status], ['SINCE', m => ago(m.since)], ['POWER', m => m.power.state], ['ARCH', m => m.architecture],
+      ['CPUS', m => m.inventory?.cpu.count], ['MEMORY', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)], ['DISKS', m => m.inventory?.disks.length], ['MAC', m => m.interfaces.find(({ boot }) => boot)?.mac], ['ID', m => m.id], ['REASON', m => [m.power.error, whyOf(m)].filter(part => part !== null && part !== '').join('; ')]],
+    status === undefined ? 'No machines. Switch one on in a served network, or register it: bedplate machine create --mac <mac>' : `No machine is ${status}.`)
   })
   on(noun.command('show').description('one machine').argument('<machine>', 'id or hostname'), async ({ client, output }, [name = '']) => {
     const machine = await client.get<Machine>(path(name))
-    const addresses = await addressesOf(client, machine.id)
-    output.item({ ...machine, addresses }, [
-      ['ID', m => m.id], ['Hostname', m => m.hostname], ['Status', m => m.status], ['Reason', m => m.reason], ['Since', m => m.since], ['Deadline', m => m.deadline], ['Owner', m => m.owner],
-      ['Power', m => `${m.power.state} (${m.power.driver ?? 'no driver'})${m.power.error === null ? '' : `: ${m.power.error}`}`], ['Architecture', m => m.architecture], ['Firmware', m => m.firmware],
-      ['CPU', m => m.inventory === null ? null : `${m.inventory.cpu.count} × ${m.inventory.cpu.model}`], ['Memory', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)],
-      ['Disks', m => m.inventory?.disks.map(disk => `${disk.name} ${bytes(disk.size)}${disk.model === null ? '' : ` ${disk.model}`}`)],
-      ['Interfaces', m => m.interfaces.map(({ mac, name, boot }) => `${name ?? '?'} ${mac}${boot ? ' (boots)' : ''}`)], ['Addresses', m => m.addresses],
-      ['Hardware', m => [m.inventory?.dmi.manufacturer, m.inventory?.dmi.product, m.inventory?.dmi.serial].filter(part => part !== undefined && part !== '').join(' ')],
-      ['Image', m => m.deployment?.imageId], ['SSH keys', m => m.deployment?.sshKeys.length]
+    const [addresses, vlans, events] = [await addressesOf(client, machine), await client.list<Vlan>('/network/vlans'), await client.list<MachineEvent>(path(machine.id, '/events'))]
+    const told = events.filter(({ level }) => level !== 'debug').slice(-lastEvents)
+    const fields: readonly Column<Machine>[] = [
+      ['Hostname', m => m.hostname], ['ID', m => m.id], ['Status', m => `${m.status}, since ${ago(m.since)}`], ['Reason', m => whyOf(m)], ['Power', powerOf], ['Owner', m => m.owner],
+      ['Hardware', modelOf], ['CPU', m => m.inventory === null ? 'commissioning finds out' : `${m.inventory.cpu.count} × ${m.inventory.cpu.model}, ${m.architecture}, ${m.firmware}`], ['Memory', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)],
+      ['Image', m => m.deployment === null ? null : `${m.deployment.imageId}${m.deployment.disk === null ? '' : ` on ${m.deployment.disk}`}, ${m.deployment.sshKeys.length === 1 ? 'one SSH key' : `${m.deployment.sshKeys.length} SSH keys`}`]
+    ]
+    output.item({ ...machine, addresses: addresses.map(({ address }) => address) }, fields.filter(([, cell]) => (cell(machine) ?? '') !== ''), [
+      { title: 'Interfaces', rows: machine.interfaces.map(({ mac, name, vlanId, boot }) => [name, mac, vlans.find(({ id }) => id === vlanId)?.name, addresses.filter(one => one.mac === mac).map(({ address, leased }) => leased ? `${address} (lease)` : address), boot ? 'boots' : ' ']) },
+      { title: 'Disks', rows: machine.inventory?.disks.map(({ name, size, model }) => [name, bytes(size), model]) ?? [] },
+      { title: 'Host keys', rows: machine.hostKeys.map(key => [key]) },
+      { title: events.length > told.length ? `Last events (all: bedplate machine events ${machine.hostname})` : 'Events', rows: told.map(({ at, level, message }) => [ago(at), level, message]) }
     ])
   })
   on<{ mac: string[], hostname?: string, architecture?: string, power?: string }>(noun.command('create').description('register a machine by hand').requiredOption('--mac <mac...>', 'its interfaces; the first is the one it boots from').option('--hostname <name>').option('--architecture <name>', 'by default amd64')

@@ -1,6 +1,6 @@
 /** `bedplate vlan`: the segments, and who gives addresses on them. */
 import { InvalidArgumentError } from 'commander'
-import { findFabric, findVlan } from '../names.ts'
+import { controllerNames, findController, findFabric, findVlan } from '../names.ts'
 import type { Fabric, Vlan } from '../names.ts'
 import type { Client } from '../client.ts'
 import type { Column } from '../output.ts'
@@ -15,10 +15,10 @@ export const integer = (text: string): number => {
 }
 
 async function shown (client: Client, vlans: readonly Vlan[]): Promise<Shown[]> {
-  const [fabrics, served] = [await client.list<Fabric>('/network/fabrics'), await client.list<Dhcp>('/dhcp/vlans')]
+  const [fabrics, served, nameOf] = [await client.list<Fabric>('/network/fabrics'), await client.list<Dhcp>('/dhcp/vlans'), await controllerNames(client)]
   return vlans.map(vlan => {
     const dhcp = served.find(({ id }) => id === vlan.id)
-    return { ...vlan, fabric: fabrics.find(({ id }) => id === vlan.fabricId)?.name ?? vlan.fabricId, dhcp: dhcp === undefined ? null : { enabled: dhcp.enabled, serving: dhcp.serving } }
+    return { ...vlan, fabric: fabrics.find(({ id }) => id === vlan.fabricId)?.name ?? vlan.fabricId, dhcp: dhcp === undefined ? null : { enabled: dhcp.enabled, serving: dhcp.serving.map(nameOf) } }
   })
 }
 const serving: Column<Shown> = ['DHCP', ({ dhcp }) => dhcp === null || !dhcp.enabled ? 'off' : dhcp.serving.length === 0 ? 'on, but no rack serves it' : `on: ${dhcp.serving.join(', ')}`]
@@ -44,10 +44,11 @@ export const vlanCommands: Noun = (program, on) => {
     output.done(`VLAN ${vlan.name} deleted.`, vlan)
   })
   on<{ rack?: string[] }>(noun.command('enable-dhcp').description('give addresses on a VLAN').argument('<vlan>', 'id, name, fabric/name, or the CIDR of a subnet on it')
-    .option('--rack <id...>', 'the racks that do it, the first answers first; by default every rack on the VLAN'), async ({ client, output }, [given = ''], { rack }) => {
+    .option('--rack <rack...>', 'the racks that do it, by id or hostname, the first answers first; by default every rack on the VLAN'), async ({ client, output }, [given = ''], { rack }) => {
     const { id, name } = await findVlan(client, given)
-    const dhcp = await client.send<Dhcp & { readonly id: string }>('PUT', `/dhcp/vlans/${id}`, { enabled: true, ...rack === undefined ? {} : { racks: rack } })
-    output.done(`DHCP is on for VLAN ${name}, served by ${dhcp.serving.join(', ') || 'no rack yet'}.`, dhcp)
+    const racks = rack === undefined ? undefined : await Promise.all(rack.map(async one => (await findController(client, one)).id))
+    const dhcp = await client.send<Dhcp & { readonly id: string }>('PUT', `/dhcp/vlans/${id}`, { enabled: true, ...racks === undefined ? {} : { racks } })
+    output.done(`DHCP is on for VLAN ${name}, served by ${dhcp.serving.map(await controllerNames(client)).join(', ') || 'no rack yet'}.`, dhcp)
   })
   on(noun.command('disable-dhcp').description('give no addresses on a VLAN').argument('<vlan>', 'id, name, fabric/name, or the CIDR of a subnet on it'), async ({ client, output }, [given = '']) => {
     const { id, name } = await findVlan(client, given)
