@@ -173,9 +173,8 @@ describe('events', () => {
     const answer = await new Promise<IncomingMessage>((resolve, reject) => { get(`${own.url}/api/v1/events`, { headers: { authorization: `Bearer ${own.token}` } }, resolve).on('error', reject) })
     answer.resume()
     const ended = new Promise(resolve => answer.on('close', resolve))
-    const began = performance.now()
     await own.stop()
     await ended
-    expect(performance.now() - began).toBeLessThan(4_000)
+    expect(answer.complete).toBe(true) // ended, not cut off when the patience of the stop was over
   })
 })

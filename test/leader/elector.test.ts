@@ -84,7 +84,7 @@ describe('an elector', () => {
   })
 
   test('that stops hands over at once, long before the TTL', async () => {
-    const slow = { ttl: 30_000, renew: 10_000, margin: 2_000 }
+    const slow = { ttl: 600_000, renew: 200_000, margin: 2_000 }
     const a = elector('a', slow)
     const b = elector('b', { ...slow, db: second })
     await a.start(signal)
@@ -92,9 +92,7 @@ describe('an elector', () => {
     await b.start(signal)
     await until(async () => (await db.query("select from pg_stat_activity where datname = current_database() and query = 'listen \"core_leader\"'")).length >= 2, { what: 'both listen' })
     await a.stop()
-    const begun = systemClock.monotonic()
     expect((await leading(b)).number).toBe(2n)
-    expect(systemClock.monotonic() - begun).toBeLessThan(2_000)
     expect(first.valid()).toBe(false)
     expect(first.signal.aborted).toBe(true)
     expect(a.lost).toEqual([first])
@@ -156,9 +154,7 @@ describe('an elector', () => {
   test('stops within a moment though the database never answers', async () => {
     const a = elector('a', { db: { tx: work => db.tx(work), query: () => new Promise(() => {}) } })
     await a.start(signal)
-    const begun = systemClock.monotonic()
-    await a.stop()
-    expect(systemClock.monotonic() - begun).toBeLessThan(1_500)
+    await a.stop() // or the test times out
   })
 
   test('that is stopped while it bids gives up what it wins later', async () => {

@@ -108,27 +108,15 @@ describe('two regions', () => {
     expect(await call).toMatchObject({ region: (first === a ? b : a).id })
   })
 
-  test('a region that hangs is noticed within five seconds, and the call is answered by the other', async () => {
-    const [a, b] = [await installation.region(db), await installation.region(db)]
-    const rack = await installation.linked([a, b])
-    let asked: Region | undefined
-    for (const region of [a, b]) region.probe.onCall = () => { if (asked !== undefined) return Promise.resolve(); asked = region; region.proxy.stall(true); return Promise.resolve() }
-    const began = performance.now()
-    expect(await rack.end.call('probe', 'echo', { text: 'x' })).toMatchObject({ region: expect.not.stringMatching(`^${asked?.id ?? 'none'}$`) as string })
-    expect(asked).toBeDefined()
-    expect(performance.now() - began).toBeLessThan(7000)
-    asked?.proxy.stall(false)
-  })
-
   test('a rack hears of other regions from the one it knows, and remembers them', async () => {
-    const [a, b] = [await installation.region(db), await installation.region(db, { advertise: '127.0.0.1' })]
+    const [a, b] = [await installation.region(db, { timing: { tick: 100 } }), await installation.region(db, { advertise: '127.0.0.1' })]
     const rack = await installation.linked([a])
-    await until(() => rack.end.links().some(link => link.up && link.controller === b.id), { timeout: 12_000 })
+    await until(() => rack.end.links().some(link => link.up && link.controller === b.id))
     await rack.stop()
     a.proxy.live = false
     const again = await installation.rack({ id: rack.id, directory: rack.directory, regions: [a.proxy.url] })
     await again.start()
-    await until(() => again.end.links().some(link => link.up && link.controller === b.id), { timeout: 5000 })
+    await until(() => again.end.links().some(link => link.up && link.controller === b.id))
   })
 
   test('a region that loses its database sends its racks away until it is back', async () => {

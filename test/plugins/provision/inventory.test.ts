@@ -165,8 +165,8 @@ describe('whatever is uploaded', () => {
   })
   test.each([['spaces', ' '], ['newlines', '\n'], ['MACs', '52:54:00:00:00:01 '], ['equals', 'a='], ['dashes', 'BOOTIF=01-'], ['totals', 'MemTotal:\n']])('eight mebibytes of %s are read in bounded time', (_, unit) => {
     const much = unit.repeat(Math.floor((8 << 20) / unit.length))
-    const start = performance.now()
+    const start = process.cpuUsage()
     tame(Object.fromEntries(names.map(name => [name, much])))
-    expect(performance.now() - start).toBeLessThan(10_000)
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(10_000)
   })
 })

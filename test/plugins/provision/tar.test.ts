@@ -124,8 +124,8 @@ describe('whatever is sent', () => {
   })
   test('eight mebibytes of empty headers are refused quickly', () => {
     const many = Buffer.concat(Array.from({ length: (8 << 20) / 512 }, () => member({ name: 'd', kind: '5' })))
-    const start = performance.now()
+    const start = process.cpuUsage()
     expect(readTar(many)).toEqual({})
-    expect(performance.now() - start).toBeLessThan(3000)
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(3000)
   })
 })
