@@ -70,8 +70,8 @@ export default defineRegion(manifest, {
       const purpose = machines.purpose(machine)
       if (purpose === 'enlist') return [] // boots like one that nobody knows
       const running = purpose === 'commission' || purpose === 'deploy' || purpose === 'release'
-      const image = !running ? undefined : await (purpose === 'deploy' && machine.deployment !== null ? find.byId(machine.deployment.imageId) : find.ephemeral(machine.architecture))
       const session = running ? await provision.session(db, machine.id) : undefined
+      const image = !running ? undefined : purpose !== 'deploy' ? await find.ephemeral(machine.architecture) : session?.image ? await find.byId(session.image) : undefined
       const value = intent(machine, purpose, image, session?.token ?? null)
       return machine.interfaces.map(({ mac }) => ({ kind: 'machine' as const, id: mac, value }))
     }

@@ -49,7 +49,12 @@ export function createEnlistment (lifecycle: Lifecycle, clock: Clock) {
     const names = new Map(found.inventory?.interfaces.map(one => [one.mac.toLowerCase(), one.name]))
     const interfaces = macs.map(mac => ({ mac, name: names.get(mac) ?? null, vlanId: mac === bootMac ? found.vlanId : null, boot: mac === bootMac }))
     if (known === undefined) return await create(tx, { ...found, interfaces }, `Enlisted: booted from ${bootMac}`)
-    await locked(tx, known)
+    const machine = await locked(tx, known)
+    // Anybody on the segment can post an enlistment; only a machine that nothing was decided about yet may be described by one.
+    if (machine.status !== 'New') {
+      await record(tx, known, { type: 'enlist', level: 'warning', message: `Something that calls itself ${bootMac} booted as a machine nobody knows; ${machine.hostname} is ${machine.status}, so nothing of it was changed` })
+      return machine
+    }
     await store.saveInventory(tx, known, found)
     await putInterfaces(tx, known, interfaces)
     await store.setBoot(tx, known, bootMac)

@@ -44,7 +44,6 @@ echo poweroff > /run/bedplate/next
 export const renderCommission = (): string => `set -eu
 echo inventory > /run/bedplate/stage
 report inventory started 'looking at the hardware'
-${look}timeout 120 lshw -json -quiet > lshw.json 2> /dev/null || true
-${upload}
+${look}${upload}
 echo poweroff > /run/bedplate/next
 `

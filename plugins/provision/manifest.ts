@@ -30,7 +30,7 @@ export const manifest = defineManifest({
 
 /** Given to region halves. Change-log topic: `provision.session` (id = the machine). */
 export interface ProvisionService {
-  /** The token of the machine's present session, or undefined when it has none. */
-  session(q: Query, machine: string): Promise<{ readonly token: string } | undefined>
+  /** The machine's present session, or undefined when it has none. `image`: the id of what is being installed, fixed when the deployment began. */
+  session(q: Query, machine: string): Promise<{ readonly token: string, readonly image: string | null } | undefined>
 }
 export const Provision = token<ProvisionService>('provision.service')

@@ -19,7 +19,7 @@ export default defineRegion(manifest, {
     const provision: ProvisionService = {
       session: async (q, machine) => {
         const session = await sessionOf(q, machine)
-        return session && { token: session.token }
+        return session && { token: session.token, image: session.image }
       }
     }
     const enlist = { kind: 'enlist', id: 'enlist', value: { script: renderEnlist() } } as const

@@ -33,7 +33,7 @@ export async function sessionEntry (q: Query, { machines, images, network }: Ser
   if (session.purpose === 'commission') return entry(renderCommission())
   if (session.purpose === 'release') return entry(renderRelease())
   const { deployment } = machine
-  const image = deployment ? await images.find(q, deployment.imageId) : undefined
+  const image = session.image === null ? undefined : await images.find(q, session.image)
   if (!deployment || !image) return undefined
   const metadata = renderMetadata({ machine, image, deployment, network: await networkOf(q, network, machine) })
   // What cannot be rendered must not keep the other machines' entries from the rack: this machine says so itself, and fails.

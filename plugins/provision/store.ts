@@ -2,9 +2,9 @@
 import type { Query, Tx } from '../../core/plugin.ts'
 
 export type SessionPurpose = 'commission' | 'deploy' | 'release'
-export interface Session { readonly machine: string, readonly token: string, readonly purpose: SessionPurpose }
+export interface Session { readonly machine: string, readonly token: string, readonly purpose: SessionPurpose, readonly image: string | null }
 
-const columns = 'machine, token, purpose'
+const columns = 'machine, token, purpose, image'
 export async function sessionOf (q: Query, machine: string): Promise<Session | undefined> {
   return (await q.query<Session>(`select ${columns} from provision.session where machine = $1`, [machine]))[0]
 }
@@ -15,7 +15,7 @@ export const sessionsOf = async (q: Query, machines: readonly string[]): Promise
 /** Replaces the machine's session; the token it had is worth nothing from now on. */
 export async function putSession (tx: Tx, session: Session): Promise<void> {
   await removeSession(tx, session.machine)
-  await tx.query('insert into provision.session (machine, token, purpose) values ($1, $2, $3)', [session.machine, session.token, session.purpose])
+  await tx.query('insert into provision.session (machine, token, purpose, image) values ($1, $2, $3, $4)', [session.machine, session.token, session.purpose, session.image])
   await announce(tx, session)
 }
 

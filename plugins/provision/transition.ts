@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { BedplateError } from '../../core/errors.ts'
 import type { Tx } from '../../core/plugin.ts'
-import type { ImageService } from '../images/manifest.ts'
+import type { Image, ImageService } from '../images/manifest.ts'
 import type { Machine, Status, Transition } from '../machines/manifest.ts'
 import type { NetworkService } from '../network/manifest.ts'
 import { chooseDisk } from './install.ts'
@@ -34,14 +34,15 @@ export function createTransitions (images: ImageService, network: NetworkService
     if (/^(Failed|Broken|Allocated)/.test(to)) { await removeSession(tx, machine.id); return }
     const purpose = from === to ? undefined : begins[to]
     if (purpose === undefined) return
+    let image: Image | undefined
     if (purpose === 'deploy') {
       const wanted = machine.deployment?.imageId ?? ''
-      const image = await images.find(tx, wanted)
+      image = await images.find(tx, wanted)
       if (!image) throw new BedplateError('NOT_FOUND', { what: 'image', id: wanted || '(none named)' })
       if (image.architecture !== machine.architecture) throw new BedplateError('CONFLICT', { reason: `The image ${image.name} is for ${image.architecture}; ${machine.hostname} is ${machine.architecture}.` })
       chooseDisk(machine.inventory?.disks ?? [], machine.deployment?.disk ?? null) // refused now, with its reason, and not once the machine runs
       await allocate(tx, machine)
     }
-    await putSession(tx, { machine: machine.id, token: newToken(), purpose })
+    await putSession(tx, { machine: machine.id, token: newToken(), purpose, image: image?.id ?? null })
   }
 }

@@ -78,6 +78,7 @@ export async function travel (lab: Lab, machine: LabMachine, step: (step: Step) 
       journey.found = out.trim()
       journey.os = out.split('\n')[0] ?? ''
     })
+    step({ machine, stage: 'login', status: journey.state, detail: `done in ${Math.round(journey.stages.reduce((sum, { seconds }) => sum + seconds, 0))} s`, bytes, id })
   } catch (error) {
     journey.failure = reasonOf(error)
     step({ machine, stage: journey.stages.at(-1)?.stage ?? 'enlisting', status: journey.state, detail: journey.failure, bytes, id })

@@ -5,5 +5,6 @@ create table provision.session (
   machine text primary key,
   token text not null unique,
   purpose text not null check (purpose in ('commission', 'deploy', 'release')),
+  image text, -- what is installed: the image as it was when the deployment began, whatever is imported under its name later
   created_at timestamptz not null default now()
 );

@@ -20,7 +20,6 @@ for name in sys_vendor product_name product_version product_serial product_uuid 
   [ -z "$value" ] || echo "$name=$value"
 done > dmi
 lspci -nn > lspci 2> /dev/null || true
-timeout 120 lshw -json -quiet > lshw.json 2> /dev/null || true
 
 tries=0
 while :; do

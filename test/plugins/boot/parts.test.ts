@@ -51,6 +51,7 @@ describe('intents', () => {
     const request = { machine: '1', mac: null, address: '10.0.0.9', by: 'http' as const, what: '/files/x/vmlinuz', bytes: 1000, milliseconds: 1500, failure: null }
     expect(sentence(request)).toBe('/files/x/vmlinuz was fetched over HTTP by 10.0.0.9: 1000 bytes in 1.5 s')
     expect(sentence({ ...request, by: 'tftp', failure: 'the client fell silent' })).toContain('over TFTP by 10.0.0.9 but not sent whole (1000 bytes): the client fell silent')
+    expect(sentence({ ...request, what: `/files/${'a'.repeat(64)}/vmlinuz` })).toMatch(/^vmlinuz was fetched/)
   })
 })
 

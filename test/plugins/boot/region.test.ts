@@ -24,7 +24,7 @@ beforeEach(() => {
   sessions = new Map([['1', 'tok1']])
   running = region.setup({
     config: { tftpPort: 69, loaderDirectory: '', console: '' }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
-    deps: { machines: machines.service, images: images.service, provision: { session: async (_q, machine) => { const token = sessions.get(machine); return token === undefined ? undefined : { token } } } },
+    deps: { machines: machines.service, images: images.service, provision: { session: async (_q, machine) => { const token = sessions.get(machine); return token === undefined ? undefined : { token, image: machines.all.get(machine)?.deployment?.imageId ?? null } } } },
     controller: { id: 'region', hostname: 'region', roles: ['region'], version: '0', dataDirectory: '' }, rack: () => { throw new TypeError('none') }, racks: () => []
   })
   machines.all.set('1', fakeMachine({ interfaces: [nic('m1'), nic('m2')] }))

@@ -105,10 +105,20 @@ test('a machine that boots twice at once, or from its other interface, is one ma
 test('enlisting again moves the boot interface and keeps state and name', async () => {
   const [a, b] = [nextMac(), nextMac()]
   const first = await enlist(a, [b])
-  await act(first.id, 'commission')
   const again = await enlist(b, [a])
-  expect(again).toMatchObject({ id: first.id, hostname: first.hostname, status: 'Commissioning' })
+  expect(again).toMatchObject({ id: first.id, hostname: first.hostname, status: 'New' })
   expect(again.interfaces.filter(one => one.boot).map(one => one.mac)).toEqual([b])
+})
+
+test('what claims to be a machine that something was decided about changes nothing of it, and is told of', async () => {
+  const [a, b] = [nextMac(), nextMac()]
+  const { id } = await enlist(a, [b])
+  await act(id, 'commission')
+  const before = await parts.machines.get(parts.db, id)
+  await enlist(b, [a])
+  expect(await parts.machines.get(parts.db, id)).toEqual(before)
+  const events = await parts.db.query<{ message: string }>("select message from machines.event where machine = $1 and level = 'warning'", [id])
+  expect(events.map(({ message }) => message)).toEqual([expect.stringContaining(`calls itself ${b}`)])
 })
 
 test('an inventory completes the interfaces, drops those that are gone, and leaves other machines theirs', async () => {

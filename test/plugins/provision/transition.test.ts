@@ -54,7 +54,7 @@ describe('a session', () => {
     const { id } = await rig.enlisted()
     await failure(rig.db.tx(async tx => {
       await rig.machines.act(tx, id, 'commission')
-      expect(await rig.running.provides.provision.session(tx, id)).toEqual({ token: expect.any(String) as string })
+      expect(await rig.running.provides.provision.session(tx, id)).toEqual({ token: expect.any(String) as string, image: null })
       throw new BedplateError('CONFLICT', { reason: 'no' })
     }))
     expect(await rig.session(id)).toBeUndefined()
@@ -87,7 +87,7 @@ describe('a session', () => {
     const token = await rig.token(id)
     await rig.act(id, 'installed')
     await rig.act(id, 'deployed')
-    expect(await rig.session(id)).toEqual({ machine: id, token, purpose: 'deploy' })
+    expect(await rig.session(id)).toMatchObject({ machine: id, token, purpose: 'deploy' })
     await rig.act(id, 'release')
     expect(await rig.token(id)).not.toBe(token)
     await rig.act(id, 'released')
@@ -105,7 +105,7 @@ describe('a session', () => {
     const { provision } = rig.running.provides
     expect(await provision.session(rig.db, id)).toBeUndefined()
     await rig.act(id, 'commission')
-    expect(await provision.session(rig.db, id)).toEqual({ token: await rig.token(id) })
+    expect(await provision.session(rig.db, id)).toEqual({ token: await rig.token(id), image: null })
     expect(await provision.session(rig.db, 'nobody')).toBeUndefined()
   })
   test('begun twice at once is one session', async () => {
