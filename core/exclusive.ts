@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { BedplateError, reasonOf } from './errors.ts'
 
 /**
- * Holds the directory until the returned function is called, or this process dies however it dies: SQLite's lock is the operating system's (Node has no flock of its own; a
+ * Holds the directory until the returned function is called (keep it: a collected one lets go), or this process dies however it dies: SQLite's lock is the operating system's (Node has no flock of its own; a
  * file with a pid in it outlives a `kill -9` and may name a stranger).
  * @throws BedplateError START_FAILED when another daemon holds it
  */

@@ -19,7 +19,7 @@ describe('a data directory', () => {
   })
   it('is free again when its holder was killed', async () => {
     const module = JSON.stringify(join(import.meta.dirname, '../../core/exclusive.ts'))
-    const holder = spawn(process.execPath, ['--input-type=module-typescript', '-e', `import { holdDirectory } from ${module}; holdDirectory(${JSON.stringify(directory)}); console.log('held'); setInterval(() => {}, 1000)`], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const holder = spawn(process.execPath, ['--input-type=module-typescript', '-e', `import { holdDirectory } from ${module}; globalThis.release = holdDirectory(${JSON.stringify(directory)}); console.log('held'); setInterval(() => {}, 1000)`], { stdio: ['ignore', 'pipe', 'inherit'] })
     await new Promise(resolve => holder.stdout.once('data', resolve))
     expect(() => holdDirectory(directory)).toThrow(/another Bedplate/)
     const gone = new Promise(resolve => holder.once('exit', resolve))
