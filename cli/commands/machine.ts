@@ -37,7 +37,7 @@ export const machineCommands: Noun = (program, on) => {
 
   on<{ status?: string }>(noun.command('list').description('all machines').option('--status <status>', 'only those: New, Ready, Deployed, …'), async ({ client, output }, _, { status }) => {
     output.rows(await client.list<Machine>(`/machines${status === undefined ? '' : `?status=${encodeURIComponent(status)}`}`), [['HOSTNAME', m => m.hostname], ['STATUS', m => m.status], ['SINCE', m => ago(m.since)], ['POWER', m => m.power.state], ['ARCH', m => m.architecture],
-      ['CPUS', m => m.inventory?.cpu.count], ['MEMORY', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)], ['DISKS', m => m.inventory?.disks.length], ['MAC', m => m.interfaces.find(({ boot }) => boot)?.mac], ['ID', m => m.id], ['REASON', m => [m.power.error, whyOf(m)].filter(part => part !== null && part !== '').join('; ')]],
+      ['CPUS', m => m.inventory?.cpu.count], ['MEMORY', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)], ['DISKS', m => m.inventory?.disks.length], ['MAC', m => m.interfaces.find(({ boot }) => boot)?.mac], ['ID', m => m.id], ['REASON', m => whyOf({ ...m, reason: m.reason ?? m.power.error })]],
     status === undefined ? 'No machines. Switch one on in a served network, or register it: bedplate machine create --mac <mac>' : `No machine is ${status}.`)
   })
   on(noun.command('show').description('one machine').argument('<machine>', 'id or hostname'), async ({ client, output }, [name = '']) => {
