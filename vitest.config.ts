@@ -12,7 +12,8 @@ export default defineConfig({
     maxWorkers: 3, // on two cores: a good part of the time is waiting, for sockets, the database and disks
     teardownTimeout: 60_000, // the database server has to stop, on a machine that may be busy
     projects: [
-      { test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: ['test/**/*.{process,system,lab}.test.ts'], globalSetup, env: { TMPDIR: scratch() }, testTimeout: 30_000, hookTimeout: 30_000 } },
+      // isolate: a process for each file would spend most of the time on starting it and on importing the same modules again
+      { test: { name: 'quick', isolate: false, include: ['test/**/*.test.ts'], exclude: ['test/**/*.{process,system,lab}.test.ts'], globalSetup, env: { TMPDIR: scratch() }, testTimeout: 30_000, hookTimeout: 30_000 } },
       { test: { name: 'processes', include: ['test/**/*.process.test.ts'], globalSetup, testTimeout: 60_000, hookTimeout: 60_000 } },
       { test: { name: 'system', include: ['test/**/*.system.test.ts'], globalSetup, testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false } },
       { test: { name: 'lab', include: ['test/**/*.lab.test.ts'], testTimeout: 1_500_000, hookTimeout: 900_000, fileParallelism: false } }

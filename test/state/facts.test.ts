@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { testDatabase, type TestDatabase } from '../kit/database.ts'
 import { until } from '../kit/wait.ts'
-import { Installation, cuttable, facts, schema, type Rack, type RackOptions, type Region } from '../rpc/installation.ts'
+import { Installation, facts, schema, type RackOptions, type Region } from '../rpc/installation.ts'
+import { names, numbers, reported, stored, transports, value } from './reporting.ts'
 
 let db: TestDatabase
 const installation = new Installation()
@@ -10,57 +11,20 @@ beforeAll(async () => { db = await testDatabase(); await db.query(schema) })
 afterEach(() => installation.end(db))
 afterAll(() => db.drop())
 
-const numbers = (count: number, from = 0): number[] => Array.from({ length: count }, (_, n) => from + n)
-const reported = (rack: Rack, count: number, from = 0) => { for (const n of numbers(count, from)) rack.end.report('probe', 'seen', { n }) }
-const stored = (expected: readonly number[], timeout = 15_000) => until(async () => (await facts(db)).length >= expected.length, { what: `${expected.length} facts`, timeout }).then(async () => { expect(await facts(db)).toEqual(expected) })
 const rejected = () => db.query<{ seq: string, kind: string, reason: string, body: unknown }>('select seq, kind, reason, body from core.fact_rejected order by seq')
-const value = async (of: { readonly metrics: Rack['metrics'] }, name: string): Promise<number> => {
-  const metric = await of.metrics.registry.getSingleMetric(name)?.get()
-  return (metric?.values ?? []).reduce((sum, one) => sum + one.value, 0)
-}
-
-/** mulberry32: the same seed cuts at the same places. */
-const random = (seed: number) => () => {
-  seed = (seed + 0x6D2B79F5) | 0
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-}
-
-interface Pair { readonly region: Region, readonly rack: Rack, readonly path: { budget: (() => number) | undefined, live: boolean, cut(): void } }
-const transports: Record<string, { make: (o?: RackOptions) => Promise<Pair>, budget: (random: () => number) => number }> = {
-  sockets: {
-    async make (o) {
-      const region = await installation.region(db)
-      return { region, rack: await installation.linked([region], o), path: region.proxy }
-    },
-    budget: random => 3000 + random() * 30_000 // bytes, the TLS handshake included
-  },
-  loopback: {
-    async make (o) {
-      const region = await installation.region(db, { roles: ['region', 'rack'] })
-      const path = cuttable(region.end.loopback())
-      const rack = await installation.rack({ loopback: path, ...o })
-      await rack.start()
-      return { region, rack, path }
-    },
-    budget: random => Math.floor(2 + random() * 8) // frames
-  }
-}
-
-describe.each(Object.keys(transports))('facts over %s', name => {
-  const transport = transports[name] as typeof transports[string]
+describe.each(names)('facts over %s', name => {
+  const make = (o?: RackOptions) => transports[name].make(installation, db, o)
 
   test('are stored in order, and leave the rack', async () => {
-    const { region, rack } = await transport.make()
+    const { region, rack } = await make()
     reported(rack, 50)
-    await stored(numbers(50))
+    await stored(db, numbers(50))
     await until(async () => await value(rack, 'bedplate_outbox_facts') === 0)
     expect(await value(region, 'bedplate_facts_stored_total')).toBe(50)
   })
 
   test('reported without a link are kept, and delivered later', async () => {
-    const { rack, path } = await transport.make()
+    const { rack, path } = await make()
     await until(() => rack.end.links().some(link => link.up))
     path.live = false
     path.cut()
@@ -68,48 +32,31 @@ describe.each(Object.keys(transports))('facts over %s', name => {
     reported(rack, 20)
     expect(await value(rack, 'bedplate_outbox_facts')).toBe(20)
     path.live = true
-    await stored(numbers(20))
-  })
-
-  test.each([1, 2, 3])('are stored once though links die everywhere (seed %i)', async seed => {
-    const dice = random(seed)
-    const { rack, path } = await transport.make()
-    path.budget = () => transport.budget(dice)
-    path.cut()
-    for (const from of numbers(20)) {
-      reported(rack, 30, from * 30)
-      await until(async () => (await facts(db)).length >= from * 30)
-      if (from === 15) path.budget = undefined // a schedule may cut every batch; let it end
-    }
-    path.cut()
-    await stored(numbers(600))
-    await until(async () => await value(rack, 'bedplate_outbox_facts') === 0)
-    expect(await facts(db)).toEqual(numbers(600))
-    expect(await rejected()).toEqual([])
+    await stored(db, numbers(20))
   })
 
   test('a poison fact is set aside with its reason, and the rest goes on in order', async () => {
-    const { region, rack } = await transport.make()
+    const { region, rack } = await make()
     let tries = 0
     region.probe.onFacts = ns => { if (ns.includes(13)) { if (ns.length === 1) tries++; throw new TypeError('unlucky') } }
     reported(rack, 30)
-    await stored(numbers(30).filter(n => n !== 13))
+    await stored(db, numbers(30).filter(n => n !== 13))
     expect(await rejected()).toMatchObject([{ seq: '14', kind: 'seen', reason: 'unlucky', body: { n: 13 } }])
     expect(tries).toBe(3)
     expect(await value(region, 'bedplate_facts_rejected_total')).toBe(1)
   })
 
   test('a database that is briefly unwilling costs a delay, and counts against no fact', async () => {
-    const { region, rack } = await transport.make()
+    const { region, rack } = await make()
     let refusals = 8
     region.probe.onFacts = () => { if (refusals-- > 0) throw Object.assign(new TypeError('shutting down'), { code: '57P01' }) }
     reported(rack, 5)
-    await stored(numbers(5))
+    await stored(db, numbers(5))
     expect(await rejected()).toEqual([])
   })
 
   test('one that is not valid here is set aside at once', async () => {
-    const { rack } = await transport.make()
+    const { rack } = await make()
     await rack.stop()
     const { DatabaseSync } = await import('node:sqlite')
     const disk = new DatabaseSync(`${rack.directory}/rack.db`)
@@ -117,7 +64,7 @@ describe.each(Object.keys(transports))('facts over %s', name => {
       ('probe', 'seen', '2030-01-01T00:00:00Z', '{"n":"three"}'), ('gone', 'seen', '2030-01-01T00:00:00Z', '{"text":"a\\u0000b"}'), ('probe', 'toString', '2030-01-01T00:00:00Z', '{}'), ('probe', 'seen', '2030-01-01T00:00:00Z', '{"n":6}')`)
     disk.close()
     await rack.start()
-    await stored([1, 6])
+    await stored(db, [1, 6])
     expect((await rejected()).map(row => row.reason)).toEqual(['its time is not valid', expect.stringContaining('/n must be integer'), 'no plugin gone takes facts here', 'the plugin probe knows no fact toString'])
   })
 })
@@ -128,7 +75,7 @@ test('with two regions, a batch whose region dies before it answers is stored on
   let storing: Region | undefined
   for (const region of [a, b]) region.probe.onFacts = async () => { if (storing === undefined) { storing = region; region.proxy.live = false; region.proxy.cut() } }
   reported(rack, 40)
-  await stored(numbers(40))
+  await stored(db, numbers(40))
   await until(async () => await value(rack, 'bedplate_outbox_facts') === 0)
   expect(await facts(db)).toEqual(numbers(40)) // the second region was given it too, and knew it
   expect(storing).toBeDefined()
@@ -138,13 +85,13 @@ test('a new life of the outbox begins a new count: nothing of it is taken for a 
   const region = await installation.region(db)
   const rack = await installation.linked([region])
   reported(rack, 3)
-  await stored(numbers(3))
+  await stored(db, numbers(3))
   await rack.stop()
   const { rm } = await import('node:fs/promises')
   for (const suffix of ['', '-wal', '-shm']) await rm(`${rack.directory}/rack.db${suffix}`, { force: true })
   await rack.start()
   reported(rack, 3, 3)
-  await stored(numbers(6))
+  await stored(db, numbers(6))
 })
 
 test('a full outbox drops the oldest, says so, and recovers', async () => {
@@ -157,7 +104,7 @@ test('a full outbox drops the oldest, says so, and recovers', async () => {
   expect(rack.end.services[0]?.health()).toMatchObject({ state: 'degraded', reason: expect.stringContaining('50 were dropped') })
   expect(await value(rack, 'bedplate_outbox_dropped_total')).toBe(50)
   region.proxy.live = true
-  await stored(numbers(100, 50))
+  await stored(db, numbers(100, 50))
   await until(() => rack.end.services[0]?.health().state === 'running')
 })
 
@@ -167,6 +114,6 @@ test('a fact its own schema refuses is dropped, counted and stops nothing', asyn
   rack.end.report('probe', 'seen', { n: 'x' })
   rack.end.report('probe', 'unheard', {})
   rack.end.report('probe', 'seen', { n: 1 })
-  await stored([1])
+  await stored(db, [1])
   expect(await value(rack, 'bedplate_facts_invalid_total')).toBe(2)
 })
