@@ -44,11 +44,12 @@ export async function readConfig (manifests: readonly Manifest[], sources: Confi
 
   const value = withDefaults(root, given) as Json
   const without = Array.isArray(given.without) ? given.without : []
-  for (const [path, hint] of unknownKeys(root, given)) {
+  const unknown = unknownKeys(root, given)
+  for (const [path, hint] of unknown) {
     const why = path.length === 1 && without.includes(path[0]) ? '; $.without leaves that plugin out' : hint === undefined ? '' : `; did you mean ${hint}?`
     problems.push(`${jsonPath(path)}: unknown key${why}`)
   }
-  problems.push(...faults(schemas, value, from))
+  problems.push(...faults(schemas, value, from, new Set(unknown.map(([path]) => path.join('\0')))))
   refuse(problems)
 
   const core: Json = {}
@@ -80,12 +81,13 @@ async function fileOf (sources: ConfigSources, problems: string[]): Promise<Json
   return given
 }
 
-function * faults (schemas: Schemas, value: Json, from: ReadonlyMap<string, string>): Generator<string> {
+function * faults (schemas: Schemas, value: Json, from: ReadonlyMap<string, string>, told: ReadonlySet<string> = new Set()): Generator<string> {
   for (const [name, schema] of Object.entries(schemas)) {
     if (value[name] === undefined) continue
     for (const error of Value.Errors(schema, value[name])) {
       if (error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties') continue // told above, with a hint
       const path = [name, ...error.instancePath.split('/').slice(1).map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))]
+      if (told.has(path.join('\0'))) continue // "schema is false" of a closed object
       const source = from.get(path.join('.'))
       yield `${jsonPath(path)}${source === undefined ? '' : ` (from ${source})`}: ${messageOf(error)}`
     }

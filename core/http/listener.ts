@@ -8,17 +8,19 @@ import type { AddressInfo } from 'node:net'
 import { BedplateError, reasonOf } from '../errors.ts'
 import { dead, off, running } from '../health.ts'
 import type { Health } from '../health.ts'
+import { listenAt, nameOf, remedyFor } from '../listening.ts'
+import type { Where } from '../listening.ts'
 import type { Logger } from '../log.ts'
 import type { Service } from '../plugin.ts'
 
-export type Where = { readonly host: string, readonly port: number } | { readonly socket: string }
+export type { Where }
 export interface Listener extends Service { address(): AddressInfo | string | undefined }
 
 const drainTime = 5_000 // ms answers in progress get before their connections are cut
 
 /** A service that listens at `where`. `onStop` ends what would keep connections open, such as event streams. */
 export function createListener ({ name, app, where, log, onStop }: { name: string, app: FastifyInstance, where: Where, log: Logger, onStop?: () => void }): Listener {
-  const shown = 'socket' in where ? where.socket : `${where.host.includes(':') ? `[${where.host}]` : where.host}:${where.port}`
+  const shown = nameOf(where)
   let server: Server | undefined
   let health: Health = off('Not started yet.')
   let turn: Promise<unknown> = Promise.resolve()
@@ -34,10 +36,10 @@ export function createListener ({ name, app, where, log, onStop }: { name: strin
     })
     try {
       if ('socket' in where) await removeStale(where.socket)
-      await listen(made, where)
+      await listenAt(made, where)
     } catch (error) {
-      health = dead(remedy(error, shown))
-      throw new BedplateError('START_FAILED', { what: `${name} at ${shown}`, reason: remedy(error, shown) }, error)
+      health = dead(remedyFor(error, where))
+      throw new BedplateError('START_FAILED', { what: `${name} at ${shown}`, reason: remedyFor(error, where) }, error)
     }
     made.on('error', error => { health = dead(`It no longer listens at ${shown}: ${reasonOf(error)}`) })
     server = made
@@ -80,19 +82,6 @@ function refusal (code: string | undefined): string {
   return `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 }
 
-async function listen (server: Server, where: Where): Promise<void> {
-  const attempt = (options: object) => new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(options, () => { server.off('error', reject); resolve() })
-  })
-  if ('socket' in where) return attempt({ path: where.socket })
-  try { await attempt({ host: where.host, port: where.port }) } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    if (where.host !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error
-    await attempt({ host: '0.0.0.0', port: where.port }) // no IPv6 on this system
-  }
-}
-
 /** A socket file left by a killed process refuses connections; one in use does not, and stays. */
 async function removeStale (path: string): Promise<void> {
   if (!(await lstat(path).catch(() => undefined))?.isSocket()) return
@@ -101,13 +90,4 @@ async function removeStale (path: string): Promise<void> {
     probe.on('error', error => resolve((error as NodeJS.ErrnoException).code === 'ECONNREFUSED'))
   })
   if (refused) await unlink(path).catch(() => {})
-}
-
-function remedy (error: unknown, shown: string): string {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case 'EADDRINUSE': return `Another program holds ${shown}; "ss -lptn" names it. Stop it, or set another port.`
-    case 'EACCES': return `${shown} needs a privilege: start as root, or run "setcap cap_net_bind_service=+ep" on the node program, or set a port above 1023.`
-    case 'EADDRNOTAVAIL': return `No interface has the address of ${shown}.`
-    default: return reasonOf(error)
-  }
 }

@@ -20,10 +20,10 @@ import type { Wire } from './wire.ts'
 
 const renewalEvery = 3_600_000 // ms between looks at the certificate's age
 
-/** Makes the rack end of this controller. `restore()` first, then its services. Throws INVALID_REQUEST for a region address that is none. */
+/** Makes the rack end of this controller. `restore()` first, then its services. Throws CONFIG_INVALID for a region address that is none. */
 export function createRackEnd (o: RackEndOptions): RackEnd {
   const { controller, clock, log } = o
-  const configured = [...new Set(o.regions.map(regionUrl))]
+  const configured = [...new Set(o.regions.map(configuredUrl))]
   const halves = () => halvesOf(o.halves)
   const identities = createIdentityStore(controller.dataDirectory)
   const calls = o.metrics.counter('calls_total', 'Calls this controller made', ['plugin', 'method', 'outcome'])
@@ -238,7 +238,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       if (up().length > 0) return running
       if (targets.size > 0 && [...targets].every(target => target.reason === notTried)) return off('connecting to the regions')
       const why = [...targets].map(target => `${target.url}: ${target.reason ?? 'connecting'}`).join('; ')
-      return degraded(`no region is reachable (${why || 'none is configured'}); this rack goes on with the state it has`)
+      return degraded(`no region is reachable (${why || 'none is configured: set regions, and enrolmentToken once'}); this rack goes on with the state it has`)
     }
   }
 
@@ -249,4 +249,8 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
     async restore () { wanted.restore() },
     links: () => [...targets].map(target => ({ controller: target.controller ?? '', url: target.url, up: target.link?.up === true, ...(target.reason === undefined ? {} : { reason: target.reason }) }))
   }
+}
+
+function configuredUrl (text: string, index: number): string {
+  try { return regionUrl(text) } catch (cause) { throw new BedplateError('CONFIG_INVALID', { problems: `  $.regions[${index}]: "${text}" is not the address of a region: give host or host:port` }, cause) }
 }

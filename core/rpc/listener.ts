@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import { BedplateError, reasonOf } from '../errors.ts'
+import { listenAt, nameOf, remedyFor } from '../listening.ts'
 import type { Logger } from '../log.ts'
 import { controllerOf, hasRole } from './certificate.ts'
 import { frameLimit } from './frames.ts'
@@ -55,7 +56,7 @@ export async function listen (o: ListenerOptions): Promise<Listener> {
       sockets.handleUpgrade(request, socket, head, websocket => { o.accept(socketWire(websocket, tls.remoteAddress ?? 'a rack', () => tls.bytesRead), controller) })
     }, (error: unknown) => { turnAway('503 Service Unavailable', reasonOf(error)) })
   })
-  await bind(server, o.host, o.port)
+  await bind(server, { host: o.host, port: o.port })
   return {
     port: (server.address() as AddressInfo).port,
     renewed (identity) { server.setSecureContext(context(identity)) },
@@ -66,14 +67,10 @@ export async function listen (o: ListenerOptions): Promise<Listener> {
   }
 }
 
-const bind = (server: Server, host: string, port: number): Promise<void> => new Promise((resolve, reject) => {
-  server.once('error', error => { reject(new BedplateError('START_FAILED', { what: `the controller port ${host}:${port}`, reason: error.message }, error)) })
-  server.listen(port, host, () => {
-    server.removeAllListeners('error')
-    server.on('error', () => {}) // an accept that failed costs that connection
-    resolve()
-  })
-})
+async function bind (server: Server, where: { readonly host: string, readonly port: number }): Promise<void> {
+  await listenAt(server, where).catch((error: unknown) => { throw new BedplateError('START_FAILED', { what: `The controller port ${nameOf(where)}`, reason: remedyFor(error, where) }, error) })
+  server.on('error', () => {}) // an accept that failed costs that connection
+}
 
 /** The body of a request. Throws INVALID_REQUEST for one that is too large; the rest of it is then let pass unread, so that the answer gets through. */
 const bodyOf = (request: IncomingMessage): Promise<string> => new Promise((resolve, reject) => {

@@ -77,6 +77,7 @@ describe('configuration', () => {
   const faults: [text: string, sentence: string][] = [
     ['htpp: {}', '$.htpp: unknown key; did you mean http?'],
     ['http: { prot: 1 }', '$.http.prot: unknown key; did you mean port?'],
+    ['name-server: { prot: 1 }', '  $.name-server.prot: unknown key; did you mean port?'],
     ['without: [dhcp]\ndhcp: {}', '$.dhcp: unknown key; $.without leaves that plugin out'],
     ['nameserver: {}', '$.nameserver: unknown key; did you mean name-server?'],
     ['name-server: { cache: { sise: 3 } }', '$.name-server.cache.sise: unknown key; did you mean size?'],
@@ -94,6 +95,10 @@ describe('configuration', () => {
     ['a: b: c', 'cannot be read']
   ]
   test.each(faults)('%s is refused with its path', async (text, sentence) => { expect(await problems(fromYaml(text))).toContain(sentence) })
+
+  test('tells an unknown key of a closed object once', async () => {
+    expect((await problems(fromYaml('name-server: { prot: 1, cache: { x: 1 } }'))).split('\n').slice(1)).toEqual(['  $.name-server.prot: unknown key; did you mean port?', '  $.name-server.cache.x: unknown key'])
+  })
 
   test('tells every problem at once, and where each came from', async () => {
     const message = await problems(fromYaml('htpp: {}\nlog: { level: loud }', { env: { BEDPLATE_RPC_PORT: 'x', BEDPLATE_HTTP_PROT: '1' }, flags: { 'rack-htp-port': '1', 'name-server-port': '0' } }))

@@ -12,7 +12,7 @@ import type { Service } from '../../core/plugin.ts'
 import { createSecrets } from '../../core/secrets.ts'
 import { createRackEnd } from '../../core/rpc/client.ts'
 import { createRegionEnd } from '../../core/rpc/server.ts'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { serviceConformance } from '../kit/conformance/service.ts'
 import { testDatabase, type TestDatabase } from '../kit/database.ts'
 import { rackProbe, regionProbe } from './installation.ts'
@@ -50,4 +50,13 @@ serviceConformance('the rack\'s links', { make: () => part(createRackEnd({ ...sh
 serviceConformance('the rack\'s links over loopback', {
   make: () => { const end = region(); return part(createRackEnd({ ...shared('region'), halves: [rackProbe().half], regions: [], loopback: end.loopback() }).services, 0) },
   turns: 10
+})
+
+test('a controller port that is taken is told with the command that shows by whom', async () => {
+  const { service } = part(region((busy.address() as AddressInfo).port).services, 0)
+  await expect(service.start(AbortSignal.timeout(10_000))).rejects.toMatchObject({ code: 'START_FAILED', message: expect.stringMatching(/The controller port 127\.0\.0\.1:\d+ failed to start: .*"ss -lptn" names it/) })
+})
+
+test('a region\'s address that is none is a fault of the configuration, with its path', () => {
+  expect(() => createRackEnd({ ...shared('rack'), halves: [], regions: ['region.example', 'http://a b'] })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('$.regions[1]: "http://a b" is not the address of a region: give host or host:port') }))
 })
