@@ -214,13 +214,16 @@ describe('tokens', () => {
   })
 
   it('leave a record of every change, who and what', async () => {
+    const audit = () => one.call(admin, 'GET', '/audit?limit=3')
+    const before = Number((await audit()).body.items[0]?.id ?? 0)
+    /** A record is written after its answer was sent: the next request waits, or theirs might change places. */
+    const newest = (status: number) => until(async () => { const list = await audit(); return list.body.items[0]?.status === status && Number(list.body.items[0].id) > before ? list : undefined }, { what: `a record of a ${status}` })
     const { id } = await make()
+    await newest(201)
     await one.call(admin, 'DELETE', `/tokens/${id}`)
+    await newest(204)
     await one.call(undefined, 'POST', '/tokens', { name: 'x' })
-    const { body } = await until(async () => {
-      const list = await one.call(admin, 'GET', '/audit?limit=3')
-      return list.body.items[0]?.status === 401 ? list : undefined
-    })
+    const { body } = await newest(401)
     expect(body.items).toMatchObject([
       { principal: null, tokenId: null, method: 'POST', url: '/api/v1/access/tokens', status: 401 },
       { principal: 'admin/first', method: 'DELETE', url: `/api/v1/access/tokens/${id}`, status: 204 },
