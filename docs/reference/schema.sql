@@ -399,6 +399,7 @@ create table provision.session (
   machine text not null,
   token text not null,
   purpose text not null,
+  image text,
   created_at timestamp with time zone not null default now(),
   constraint session_pkey PRIMARY KEY (machine),
   constraint session_purpose_check CHECK ((purpose = ANY (ARRAY['commission'::text, 'deploy'::text, 'release'::text]))),
