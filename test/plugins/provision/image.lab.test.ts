@@ -167,7 +167,7 @@ describe('a machine with it', () => {
     expect(failures()).toEqual([])
     expect(reported('released', 'ok')).toHaveLength(1)
     await run('qemu-img', ['convert', '-O', 'raw', join(directory, 'disk.qcow2'), join(directory, 'disk.raw')])
-    const { stdout } = await run('wipefs', ['--json', join(directory, 'disk.raw')])
+    const { stdout } = await run('wipefs', [join(directory, 'disk.raw')])
     expect(stdout.trim()).toBe('')
   })
 
