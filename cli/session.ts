@@ -25,7 +25,7 @@ export interface GlobalOptions { readonly url?: string, readonly token?: string,
 
 export async function openSession (options: GlobalOptions, env: Environment, io: Io): Promise<Session> {
   const url = options.url ?? (env.BEDPLATE_URL || defaultUrl)
-  const token = options.token ?? (env.BEDPLATE_TOKEN || undefined) ?? (isLocal(url) ? await keptToken(env) : undefined)
+  const token = options.token ?? (env.BEDPLATE_TOKEN || undefined) ?? (isLocal(url) ? await keptToken(env, url) : undefined)
   return { client: createClient({ url, token, signal: io.signal }), output: createOutput(options.output, io.stdout, io.stderr), env, io }
 }
 
@@ -35,13 +35,28 @@ function isLocal (url: string): boolean {
   return host === 'localhost' || host === '[::1]' || /^127(\.\d+){3}$/.test(host)
 }
 
-/** The admin token that a region on this host keeps in its data directory, when this user may read it. */
-async function keptToken (env: Environment): Promise<string | undefined> {
-  const state = env.XDG_STATE_HOME || (env.HOME ? join(env.HOME, '.local', 'state') : undefined)
-  const directories = env.BEDPLATE_DATA_DIRECTORY ? [env.BEDPLATE_DATA_DIRECTORY] : ['/var/lib/bedplate', ...state === undefined ? [] : [join(state, 'bedplate')]]
-  for (const directory of directories) {
-    const text = await readFile(join(directory, 'admin.token'), 'utf8').catch(() => '')
-    if (text.trim() !== '') return text.trim()
-  }
-  return undefined
+/** The file in which whoever runs a region on this host for a while, as the lab does, leaves its token and pid for the time being. */
+export const passingToken = (env: Environment, port: string): string | undefined => {
+  const state = stateOf(env)
+  return state === undefined ? undefined : join(state, `${port}.token`)
 }
+const stateOf = (env: Environment): string | undefined => env.XDG_STATE_HOME ? join(env.XDG_STATE_HOME, 'bedplate') : env.HOME ? join(env.HOME, '.local', 'state', 'bedplate') : undefined
+
+/** The admin token of the region on this host, when this user may read it: of a passing one on that port, else from a data directory. */
+async function keptToken (env: Environment, url: string): Promise<string | undefined> {
+  if (env.BEDPLATE_DATA_DIRECTORY) return await firstWord(join(env.BEDPLATE_DATA_DIRECTORY, 'admin.token'))
+  const passing = passingToken(env, URL.parse(url)?.port ?? '')
+  if (passing !== undefined) {
+    const [token, pid] = (await readFile(passing, 'utf8').catch(() => '')).trim().split(/\s+/)
+    if (token && Number(pid) > 0 && isAlive(Number(pid))) return token
+  }
+  const state = stateOf(env)
+  return await firstWord('/var/lib/bedplate/admin.token') ?? (state === undefined ? undefined : await firstWord(join(state, 'admin.token')))
+}
+
+/** One that was killed leaves its file behind. */
+function isAlive (pid: number): boolean {
+  try { return process.kill(pid, 0) } catch (error) { return error instanceof Error && 'code' in error && error.code === 'EPERM' }
+}
+
+const firstWord = async (file: string): Promise<string | undefined> => (await readFile(file, 'utf8').catch(() => '')).trim() || undefined

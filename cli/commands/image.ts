@@ -19,6 +19,7 @@ export const imageCommands: Noun = (program, on) => {
   })
   on<{ flavour: Flavour, directory?: string, import?: boolean }>(noun.command('build').description('make an image from the packages of a distribution, on this host; takes root and a minute or two').argument('[system]', 'debian (the release of this host), debian-12 or debian-13', 'debian')
     .addOption(new Option('--flavour <flavour>', 'cloud: for virtual machines, small; metal: every driver').choices(['cloud', 'metal']).default('metal')).option('--directory <folder>', 'where it is built and kept; by default a cache').option('--import', 'import it at once'), async (session, [system = 'debian'], { flavour, directory, import: also }) => {
+    if (also === true) await session.client.get('/images?limit=1') // a build is too long to find out afterwards that nobody takes it
     const folder = await buildImage(session, system, { flavour, ...directory === undefined ? {} : { directory } })
     if (also !== true) return session.output.done(`The image is in ${folder}. Bring it in: bedplate image import ${folder}`, { folder })
     const image = await importImage(session, folder)

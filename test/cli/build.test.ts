@@ -59,6 +59,12 @@ describe('a build', () => {
 })
 
 describe('what cannot be built', () => {
+  it('is not begun when it is to be imported and no region answers', async () => {
+    const { asked, build } = builder()
+    expect(await run('image build --import --url http://127.0.0.1:1', { build })).toMatchObject({ code: 1, err: expect.stringContaining('[UNREACHABLE]') })
+    expect(asked).toEqual([])
+  })
+
   it('is refused before anything is done when nobody knows how', async () => {
     const { asked, build } = builder()
     expect(await run('image build windows', { build })).toEqual({ code: 2, out: '', err: 'bedplate: There is no recipe for windows; there are debian, debian-12, debian-13 (debian: the release of this host).\n' })

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { passingToken } from '../../cli/session.ts'
 import { run } from './cli.kit.ts'
 
 let server: Server
@@ -129,6 +130,22 @@ describe('the token', () => {
     await run('image list', { env: { BEDPLATE_URL: `http://127.0.0.1:${port}`, BEDPLATE_DATA_DIRECTORY: home } })
     await run('image list', { env: { BEDPLATE_URL: `http://0.0.0.0:${port}`, BEDPLATE_DATA_DIRECTORY: home } }) // this host too, but not by a name that says so
     expect(headers()).toEqual(['Bearer local', undefined])
+  })
+
+  it('of a region that runs for a while is left under its port, and counts while that runs', async () => {
+    const state = join(home, 'state')
+    await mkdir(join(state, 'bedplate'), { recursive: true })
+    await writeFile(join(state, 'bedplate', 'admin.token'), 'of-the-user')
+    const env = { BEDPLATE_URL: url, XDG_STATE_HOME: state }
+    const file = passingToken(env, new URL(url).port)!
+    await writeFile(file, `passing ${process.pid}\n`)
+    await run('image list', { env })
+    await writeFile(file, `passing ${2 ** 30}\n`) // no process has that id
+    await run('image list', { env })
+    await writeFile(file, 'damaged')
+    await run('image list', { env })
+    expect([file, headers()[0]]).toEqual([join(state, 'bedplate', `${new URL(url).port}.token`), 'Bearer passing'])
+    expect(headers().slice(1)).not.toContain('Bearer passing')
   })
 
   it('that is missing is asked for with what to do', async () => {
