@@ -1,5 +1,8 @@
 /** `npm run lab`: the main job on one host. Bare virtual machines become servers; see --help. */
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
+import { passingToken } from '../../cli/session.ts'
 import { reasonOf } from '../../core/errors.ts'
 import { labImage } from './image.ts'
 import { travel, type Journey } from './journey.ts'
@@ -36,6 +39,7 @@ const firmware = Array.from({ length: count }, (_, index): Firmware => values.fi
 const progress = createProgress(process.stderr)
 const stopping = new AbortController()
 let lab: Lab | undefined
+let tokenFile: string | undefined // the command line on this host finds it there
 let code = 0
 let signals = 0
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => { signals++; if (signals > 1) process.exit(130); progress.say('stopping'); stopping.abort() })
@@ -60,7 +64,13 @@ try {
   results.forEach(tell)
   if (stopping.signal.aborted || results.some(journey => journey.failure)) code = 1
   if (!values.once && !stopping.signal.aborted) {
-    progress.say(`The API is up: ${lab.url} (page: ${lab.url}/api/docs)\n       export BEDPLATE_URL=${lab.url} BEDPLATE_TOKEN=${lab.token}\n       bin/bedplate machine list        Ctrl-C ends the lab`)
+    const port = new URL(lab.url).port
+    tokenFile = passingToken(process.env, port)
+    if (tokenFile !== undefined) {
+      await mkdir(dirname(tokenFile), { recursive: true, mode: 0o700 })
+      await writeFile(tokenFile, `${lab.token} ${process.pid}\n`, { mode: 0o600 })
+    }
+    progress.say(`The API is up: ${lab.url} (page: ${lab.url}/api/docs; token: ${lab.token})\n       ${port === '5240' ? '' : `export BEDPLATE_URL=${lab.url}\n       `}bin/bedplate machine list        Ctrl-C ends the lab`)
     await stopped
   }
 } catch (error) {
@@ -69,6 +79,7 @@ try {
   code = 1
 } finally {
   progress.end()
+  if (tokenFile !== undefined) await rm(tokenFile, { force: true })
   await lab?.stop()
 }
 process.exit(code)
