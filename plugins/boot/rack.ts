@@ -1,5 +1,6 @@
 /** boot, the rack half: TFTP and HTTP for machines, answered from wanted state. */
 import { reasonOf } from '../../core/errors.ts'
+import { off } from '../../core/health.ts'
 import { defineRack } from '../../core/plugin.ts'
 import type { Service } from '../../core/plugin.ts'
 import { Files } from '../images/manifest.ts'
@@ -73,7 +74,7 @@ export default defineRack(manifest, {
           ending?.stop.abort()
           await ending?.done
         },
-        health: () => loaders.health()
+        health: () => life === undefined ? off('Not started.') : loaders.health()
       }
     }
   }
