@@ -32,4 +32,14 @@ export async function withDeadline<T> (clock: Clock, ms: number, code: Extract<E
   }
 }
 
+/** What `work` gives, or undefined as soon as `signal` aborts: a stop does not wait for somebody who may never answer. What comes later is nobody's. */
+export async function orAborted<T> (work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  const { promise: aborted, resolve } = Promise.withResolvers<undefined>()
+  const abort = (): void => { resolve(undefined) }
+  work.catch(() => {})
+  if (signal.aborted) return undefined
+  signal.addEventListener('abort', abort, { once: true })
+  try { return await Promise.race([work, aborted]) } finally { signal.removeEventListener('abort', abort) }
+}
+
 const never = new Promise<never>(() => {})

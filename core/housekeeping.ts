@@ -1,5 +1,6 @@
 /** Deletes, on the leader, what the core keeps only for a while: the change log (an hour) and answers under Idempotency-Keys (a day). */
 import type { Clock } from './clock.ts'
+import { orAborted } from './deadline.ts'
 import { pruneChanges } from './database/feed.ts'
 import { pruneKeys } from './database/idempotency.ts'
 import { degraded, off, running } from './health.ts'
@@ -22,7 +23,7 @@ export function createHousekeeping ({ clock, log, every = 300_000 }: { clock: Cl
       const loop = async (): Promise<void> => {
         while (!until.aborted) {
           try {
-            await term.write(async tx => { await pruneChanges(tx); await pruneKeys(tx) })
+            await orAborted(term.write(async tx => { await pruneChanges(tx); await pruneKeys(tx) }), until)
             health = running
           } catch (error) {
             if (until.aborted) break

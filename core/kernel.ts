@@ -65,7 +65,7 @@ export interface Kernel {
 const core: Owner = { plugin: 'core' }
 
 type Halves = readonly (Half & { readonly running: ActiveRegion['running'] | ActiveRack['running'] })[]
-interface RegionSide { readonly db: DatabaseHandle, readonly secrets: Secrets, readonly end: RegionEnd }
+interface RegionSide { readonly db: DatabaseHandle, readonly server: readonly Service[], readonly secrets: Secrets, readonly end: RegionEnd }
 
 /**
  * Starts a controller. Rejects with CONFIG_INVALID, GRAPH_INVALID, MIGRATION_FAILED, START_FAILED, START_TIMEOUT … after undoing what had started.
@@ -103,14 +103,14 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       : undefined
 
     async function openRegion (): Promise<RegionSide> {
-      const { db, stopServer } = await steps.run('connect', () => parts.openDatabase(settings, controller, log, clock))
+      const { db, services: server = [], stopServer } = await steps.run('connect', () => parts.openDatabase(settings, controller, log, clock))
       steps.undo('database server', stopServer, 60_000)
       steps.undo('database', () => db.close(), stopTimeout)
       const sets = plugins.flatMap(({ manifest: { name, migrations } }) => migrations === undefined ? [] : [{ name, directory: migrations }])
       await steps.run('migrate', () => db.migrate([coreMigrations, ...sets]))
       const secrets = createSecrets(await loadSecretKey(join(controller.dataDirectory, 'secret.key')))
       const end = await parts.createRegionEnd({ ...shared, db, secrets, halves: () => regions, listen: settings.rpc })
-      return { db, secrets, end }
+      return { db, server, secrets, end }
     }
 
     const active: Halves = await steps.run('setup', async () => {
@@ -158,6 +158,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     steps.undo('http', () => hosts.close(), stopTimeout)
 
     await steps.run('start', async () => {
+      if (region !== undefined) await supervise('database server', core, region.server)
       if (region !== undefined) await supervise('feed', core, [region.db.feed.service])
       if (region !== undefined) steps.undo('changes', region.db.feed.subscribe(changes => tell(regions, changes, log), () => reconciler.kick()))
       for (const { role, manifest, running } of active) {
@@ -188,6 +189,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
         asked = true
         phase = 'stopping'
         stopping.abort()
+        region?.db.hurry()
         log.info('stopping')
         steps.undoAll().then(errors => {
           if (errors.length === 0) resolve()

@@ -3,10 +3,11 @@ import type { Clock } from './clock.ts'
 import { startEmbedded } from './database/embedded.ts'
 import { openDatabase } from './database/pool.ts'
 import type { DatabaseHandle } from './database/pool.ts'
+import { createServerWatch } from './database/watch.ts'
 import { createElector } from './leader/elector.ts'
 import type { Elector, ElectorOptions } from './leader/elector.ts'
 import type { Logger } from './log.ts'
-import type { Controller } from './plugin.ts'
+import type { Controller, Service } from './plugin.ts'
 import { createRackEnd } from './rpc/client.ts'
 import type { RackEnd, RackEndOptions, RegionEnd, RegionEndOptions } from './rpc/ends.ts'
 import { createRegionEnd } from './rpc/server.ts'
@@ -15,8 +16,8 @@ import type { Settings } from './settings.ts'
 export type { Elector }
 
 export interface Parts {
-  /** Starts the embedded server where none is configured, and connects. `stopServer` stops what was started. */
-  openDatabase(settings: Settings, controller: Controller, log: Logger, clock: Clock): Promise<{ readonly db: DatabaseHandle, stopServer(): Promise<void> }>
+  /** Starts the embedded server where none is configured, and connects. `stopServer` stops what was started; `services` keep it running until then. */
+  openDatabase(settings: Settings, controller: Controller, log: Logger, clock: Clock): Promise<{ readonly db: DatabaseHandle, readonly services?: readonly Service[], stopServer(): Promise<void> }>
   createElector(options: ElectorOptions): Elector
   createRegionEnd(options: RegionEndOptions): RegionEnd
   createRackEnd(options: RackEndOptions): RackEnd
@@ -30,10 +31,11 @@ export const parts: Parts = {
       const { hosts, name, user, password } = database
       return { db: await openDatabase({ ...shared, hosts: hosts.map(hostOf), database: name, user, ...(password === '' ? {} : { password }) }), stopServer: async () => {} }
     }
-    const server = await startEmbedded({ dataDirectory, log })
+    const start = () => startEmbedded({ dataDirectory, log })
+    const server = await start()
     const { host, port, database: name, user } = server.connection
     try {
-      return { db: await openDatabase({ ...shared, hosts: [{ host, port }], database: name, user }), stopServer: () => server.stop() }
+      return { db: await openDatabase({ ...shared, hosts: [{ host, port }], database: name, user }), services: [createServerWatch({ server, start, clock })], stopServer: () => server.stop() }
     } catch (error) {
       await server.stop()
       throw error

@@ -18,6 +18,8 @@ export interface Embedded {
   readonly connection: Connection
   readonly adopted: boolean // the server was running already: its daemon had died
   readonly data: string // where the data really is
+  /** Whether the server runs, as far as its process tells. */
+  alive(): Promise<boolean>
   stop(): Promise<void>
 }
 export interface EmbeddedOptions {
@@ -50,7 +52,7 @@ export async function startEmbedded ({ dataDirectory, log, settings = {}, system
   const adopted = async (): Promise<Embedded | undefined> => {
     const running = await adopt(data)
     if (running) log.info({ data, pid: running.pid }, 'the embedded PostgreSQL is running already; adopting it')
-    return running && { connection: running.connection, data, adopted: true, stop: () => stop(data, log) }
+    return running && { connection: running.connection, data, adopted: true, alive: () => alive(data), stop: () => stop(data, log) }
   }
   const running = await adopted()
   if (running) return running
@@ -69,7 +71,7 @@ export async function startEmbedded ({ dataDirectory, log, settings = {}, system
   const connection = { host, port, database: name, user: name }
   await createDatabase(connection)
   log.info({ data, account: account.name }, 'the embedded PostgreSQL is running')
-  return { connection, data, adopted: false, stop: () => stop(data, log) }
+  return { connection, data, adopted: false, alive: () => alive(data), stop: () => stop(data, log) }
 }
 
 /** Decides where the data is, once and for all. */
@@ -111,6 +113,11 @@ async function adopt (data: string): Promise<{ connection: Connection, pid: numb
     if (refused || Date.now() > deadline) throw failed(`the server that runs on ${data} (process ${found.pid}) does not let this account in: ${reasonOf(trouble)}`, trouble)
     await sleep(100)
   }
+}
+
+async function alive (data: string): Promise<boolean> {
+  const found = await postmasterOf(data)
+  return found !== undefined && await serves(found.pid, data)
 }
 
 async function initialise (native: string, data: string, account: Account, log: Logger, sync: boolean): Promise<void> {

@@ -41,6 +41,8 @@ export interface DatabaseHandle extends Database {
   /** Brings the database up to date, set by set in the order given. Any number of controllers may do so at once. */
   migrate(sets: readonly MigrationSet[]): Promise<Migrated>
   health(): Health
+  /** Called when the daemon begins to stop: nobody waits any more for a server to be found, nor longer than 5 s for an answer. */
+  hurry(): void
   /** Ends every connection. Statements that still run are waited for. */
   close(): Promise<void>
 }
@@ -123,6 +125,7 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     session,
     migrate: sets => migrate({ sets, version, log, open: async () => await openSession(await primary.host(), access, '0') }),
     health: () => primary.trouble === undefined ? running : dead(`no database server accepts writes: ${primary.trouble}`),
+    hurry: () => { primary.hurry() },
     async close () {
       await listener.close()
       await telling

@@ -9,12 +9,17 @@ import type { Access, Host, Standing } from './connection.ts'
 
 export interface PrimaryOptions { readonly hosts: readonly Host[], readonly access: Access, readonly size: number, readonly log: Logger, readonly clock: Clock, readonly patience: number }
 
+const lastAnswers = 5000 // ms; less than any part gets for its stop
+
 /** Finds the primary, holds its pool, and looks again when `lost` is told that it no longer is one. */
 export class Primary {
   readonly #options: PrimaryOptions
   #pool: { readonly host: Host, readonly pool: Pool } | undefined
   #search: Promise<{ host: Host, pool: Pool }> | undefined
   #closed = false
+  readonly #hurried = new AbortController()
+  readonly #ended = new AbortController()
+  readonly #busy = new Set<PoolClient>()
   #trouble: string | undefined
 
   constructor (options: PrimaryOptions) { this.#options = options }
@@ -37,8 +42,8 @@ export class Primary {
       } catch (error) {
         if (!this.#closed && current.pool.totalCount - current.pool.idleCount >= size && current.pool.waitingCount > 0) throw new BedplateError('UNAVAILABLE', { reason: `all ${size} connections to the database are busy` }, error)
         this.lost(current.host, error)
-        if (clock.monotonic() >= deadline) throw this.#unreachable(error)
-        await clock.sleep(50)
+        if (this.#hurried.signal.aborted || clock.monotonic() >= deadline) throw this.#unreachable(error)
+        await clock.sleep(50, this.#hurried.signal)
       }
     }
   }
@@ -56,11 +61,19 @@ export class Primary {
     if (this.#pool && this.#pool.host.host === host.host && this.#pool.host.port === host.port) this.lost(this.#pool.host, why)
   }
 
+  /** The daemon is stopping: nobody waits any more for a server to be found, and only so long for the answer of one that may have fallen silent. What is cut off is rolled back. */
+  hurry (): void {
+    if (this.#hurried.signal.aborted) return
+    this.#hurried.abort()
+    void this.#options.clock.sleep(lastAnswers, this.#ended.signal).then(() => { if (!this.#ended.signal.aborted) for (const client of [...this.#busy]) void client.end().catch(() => {}) })
+  }
+
   async close (): Promise<void> {
     this.#closed = true
     const pool = this.#pool?.pool
     this.#pool = undefined
     await pool?.end().catch(() => {})
+    this.#ended.abort()
   }
 
   #drop (): void {
@@ -90,8 +103,8 @@ export class Primary {
         return this.#pool = { host: best.host, pool: this.#open(best.host) }
       }
       this.#trouble = answers.map(answer => `${nameOf(answer.host)}: ${'error' in answer ? reasonOf(answer.error) : 'it is read-only'}`).join('; ')
-      if (this.#closed || clock.monotonic() >= deadline) throw this.#unreachable(this.#trouble)
-      await clock.sleep(wait)
+      if (this.#closed || this.#hurried.signal.aborted || clock.monotonic() >= deadline) throw this.#unreachable(this.#trouble)
+      await clock.sleep(wait, this.#hurried.signal)
     }
   }
 
@@ -117,6 +130,8 @@ export class Primary {
         if (rows[0]?.writable !== true) throw new BedplateError('DATABASE_UNREACHABLE', { hosts: nameOf(host), reason: 'it is read-only' })
       }
     })
+    pool.on('acquire', client => { this.#busy.add(client) })
+    pool.on('release', (_error, client) => { this.#busy.delete(client) })
     pool.on('error', error => { this.#options.log.debug({ err: error }, 'an idle database connection broke') })
     pool.on('connect', client => { client.on('error', () => {}) }) // a broken client that is out rejects its query; unheard, the event would end the process
     return pool

@@ -1,6 +1,7 @@
 /** The region's end: lets racks in, answers and makes calls, stores facts, publishes wanted state, and tells racks which regions there are. */
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
+import { orAborted } from '../deadline.ts'
 import { BedplateError, hasCode, reasonOf } from '../errors.ts'
 import { degraded, off, running } from '../health.ts'
 import type { Service } from '../plugin.ts'
@@ -130,7 +131,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       await clock.sleep(tickEvery, signal)
       if (signal.aborted) return
       try {
-        await tick()
+        await orAborted(tick(), signal)
         fault = undefined
       } catch (error) {
         fault = reasonOf(error)

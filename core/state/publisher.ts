@@ -1,6 +1,7 @@
 /** Region side of wanted state: follows the change feed, maps changed rows to keys once, and feeds the streams of all subscribed racks. */
 import type { ActiveRegion } from '../active.ts'
 import type { Clock } from '../clock.ts'
+import { orAborted } from '../deadline.ts'
 import { hasCode, reasonOf } from '../errors.ts'
 import { degraded, off, running } from '../health.ts'
 import type { Logger } from '../log.ts'
@@ -28,6 +29,8 @@ export interface PublisherOptions {
 }
 
 interface Subscription { readonly rack: string, readonly abort: AbortController, readonly streams: Map<string, Stream>, readonly positions: Readonly<Record<string, string>> }
+
+const lastWords = 1000 // ms a stop waits for the positions to be stored
 
 /** Makes the publisher of one region end. */
 export function createPublisher (o: PublisherOptions): Publisher {
@@ -115,8 +118,9 @@ export function createPublisher (o: PublisherOptions): Publisher {
       hinted = false
       wake = Promise.withResolvers()
       try {
-        database ??= await databaseIdentity(db)
-        await follow()
+        database ??= await orAborted(databaseIdentity(db), signal)
+        await orAborted(follow(), signal)
+        if (signal.aborted) break
         for (const [link, subscription] of subscriptions) if (subscription.streams.size === 0) open(link, subscription)
         const now = clock.monotonic()
         const sweep = now - swept >= sweepEvery
@@ -124,7 +128,7 @@ export function createPublisher (o: PublisherOptions): Publisher {
         if (sweep) swept = now
         if (advance) advanced = now
         for (const { streams } of subscriptions.values()) for (const stream of streams.values()) { if (sweep) stream.mark(undefined); if (advance) stream.advance() }
-        await states.flush()
+        await orAborted(states.flush(), signal)
         fault = undefined
         delay = 200
       } catch (error) {
@@ -154,7 +158,7 @@ export function createPublisher (o: PublisherOptions): Publisher {
       for (const link of [...subscriptions.keys()]) end(link)
       await following
       stopping = undefined
-      await states.flush().catch(() => {}) // the database may be gone already; the next acknowledgement writes it again
+      await orAborted(states.flush(), AbortSignal.timeout(lastWords)).catch(() => {}) // the database may be gone already; the next acknowledgement writes it again
     },
     health: () => stopping === undefined ? off('not started') : fault === undefined ? running : degraded(`changes cannot be read: ${fault}`)
   }

@@ -51,6 +51,16 @@ async function proxy (): Promise<{ port: number, cut(): void, mute(): void, unmu
   }
 }
 
+test('a pool that is hurried waits no more for a server to come back', async () => {
+  const { port, cut } = await proxy()
+  const handle = await open({ hosts: [{ host: '127.0.0.1', port }], patience: 600_000 })
+  for (const listening of proxies) listening.close()
+  cut()
+  const asked = handle.query('select 1').then(() => 'answered', (error: unknown) => error)
+  handle.hurry()
+  expect(await asked).toMatchObject({ code: 'DATABASE_UNREACHABLE' })
+})
+
 describe('the pool', () => {
   test('goes on when idle sessions are killed, without an unhandled error', async () => {
     const handle = await open({ applicationName: 'idle ones' })

@@ -30,6 +30,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
     health: () => running,
     migrate: async sets => { trace.push(`migrate ${sets.map(set => set.name).join(' ')}`); return { applied: [] } },
     listen: () => () => {},
+    hurry: () => {},
     session: async () => { throw new BedplateError('UNAVAILABLE', { reason: 'there is no database here' }) },
     close: () => note('close database')
   }
