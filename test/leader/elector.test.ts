@@ -292,6 +292,9 @@ describe('a lease', () => {
   })
 })
 
+let single: DatabaseHandle // one connection, there already: of a pool's growth nobody could tell whether something leaks
+beforeAll(async () => { single = await openDatabase({ ...db.options, size: 1 }) })
+afterAll(() => single.close())
 serviceConformance('an elector', {
-  make: () => ({ service: createElector({ name: `conforming-${++number}`, holder: 'a', db, clock: systemClock, log, ...quick, onGain () {}, onLoss () {} }) })
+  make: async () => { await single.query('select 1'); return { service: createElector({ name: `conforming-${++number}`, holder: 'a', db: single, clock: systemClock, log, ...quick, onGain () {}, onLoss () {} }) } }
 })

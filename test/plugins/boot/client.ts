@@ -7,7 +7,7 @@ export class Refused extends Error {
   constructor (code: number, message: string) { super(message); this.code = code }
 }
 
-/** Downloads a file with the options given; windows are acknowledged as RFC 7440 has it. Rejects with Refused, or when nothing comes for 5 s. */
+/** Downloads a file with the options given; windows are acknowledged as RFC 7440 has it. Rejects with Refused, or when nothing comes for 15 s. */
 export function download (port: number, name: string, options: Readonly<Record<string, number>> = {}, address = '127.0.0.1'): Promise<Buffer> {
   const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
   const got: Buffer[] = []
@@ -17,12 +17,12 @@ export function download (port: number, name: string, options: Readonly<Record<s
   let inWindow = 0
   return new Promise((resolve, reject) => {
     const finish = (outcome: () => void): void => { clearTimeout(timer); socket.close(outcome) }
-    const late = (): void => finish(() => reject(new Error(`nothing came for 5 s at block ${next}`)))
-    let timer = setTimeout(late, 5_000)
+    const late = (): void => finish(() => reject(new Error(`nothing came for 15 s at block ${next}`)))
+    let timer = setTimeout(late, 15_000)
     socket.on('error', error => finish(() => reject(error)))
     socket.on('message', (bytes, from) => {
       clearTimeout(timer)
-      timer = setTimeout(late, 5_000)
+      timer = setTimeout(late, 15_000)
       const acknowledge = (block: number, sent?: () => void): void => { socket.send(Buffer.from([0, 4, block >> 8 & 255, block & 255]), from.port, from.address, sent); inWindow = 0 }
       const opcode = bytes.readUInt16BE(0)
       if (opcode === 5) return finish(() => reject(new Refused(bytes.readUInt16BE(2), bytes.toString('latin1', 4, bytes.length - 1))))
