@@ -10,7 +10,9 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const day = 86_400_000 // ms
 const skew = 3_600_000 // ms a certificate is back-dated, for clocks that are behind
 export const certificateLife = 365 * day
-const authorityLife = 20 * 365 * day
+// The authority stays for good, and is made at the first start: on a machine whose clock may be anywhere until it has found its time server.
+const authorityLife = { from: new Date(Date.UTC(2020, 0, 1)), to: new Date('9999-12-31T23:59:59Z') } // the end: RFC 5280, 4.1.2.5, "no well-defined date"
+export const noSooner = Date.UTC(2026, 0, 1) // a clock that says less is wrong
 
 export interface Authority { readonly certificate: string, readonly key: string } // PEM
 export const controllerIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/ // it stands in certificates and file names
@@ -28,11 +30,11 @@ async function keyPair (pem: string): Promise<webcrypto.CryptoKeyPair> {
 const serial = (): string => Buffer.from(webcrypto.getRandomValues(new Uint8Array(16))).toString('hex').replace(/^./, '4') // positive, never 0
 
 /** A new self-signed authority. */
-export async function makeAuthority (now: number): Promise<Authority> {
+export async function makeAuthority (): Promise<Authority> {
   const key = makeKey()
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(), name: 'CN=Bedplate authority', keys: await keyPair(key), signingAlgorithm: algorithm,
-    notBefore: new Date(now - skew), notAfter: new Date(now + authorityLife),
+    notBefore: authorityLife.from, notAfter: authorityLife.to,
     extensions: [new x509.BasicConstraintsExtension(true, 0, true), new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true)]
   })
   return { certificate: `${certificate.toString('pem')}\n`, key }
@@ -86,10 +88,10 @@ export function hasRole (certificate: X509Certificate, role: Role): boolean {
   return id !== undefined && controllerIdPattern.test(id) && (certificate.subjectAltName ?? '').split(', ').includes(`URI:bedplate:${role}:${id}`)
 }
 
-/** True when two thirds of the certificate's life are over. */
+/** True when two thirds of the certificate's life are over, or it has not begun: the clock was ahead when it was made. */
 export function isOld (certificate: X509Certificate, now: number): boolean {
   const from = certificate.validFromDate.getTime()
-  return now > from + (certificate.validToDate.getTime() - from) * 2 / 3
+  return now < from || now > from + (certificate.validToDate.getTime() - from) * 2 / 3
 }
 
 /** SHA-256 of a certificate (PEM), as hex. */

@@ -32,7 +32,7 @@ export function createRegistrar (o: { readonly db: Database, readonly secrets: S
   async function authority (): Promise<Authority> {
     if (known !== undefined) return known
     const row = await authorityRow(o.db, async () => {
-      const made = await makeAuthority(o.clock.now())
+      const made = await makeAuthority()
       return { certificate: made.certificate, sealed_key: o.secrets.seal(made.key, context) }
     })
     return known = { certificate: row.certificate, key: o.secrets.open(row.sealed_key, context) }

@@ -78,6 +78,7 @@ export function faultOf (identity: Identity, controller: string, now: number): s
     const certificate = new X509Certificate(identity.certificate)
     if (controllerOf(certificate) !== controller) return `the certificate belongs to ${controllerOf(certificate) ?? 'nobody'}, not to ${controller}`
     if (certificate.validToDate.getTime() < now) return `the certificate ran out on ${certificate.validTo}`
+    if (certificate.validFromDate.getTime() > now) return `the certificate begins only on ${certificate.validFrom}: is this host's clock right?`
     return certificate.verify(new X509Certificate(identity.authority).publicKey) ? undefined : 'the certificate is not of the authority beside it'
   } catch (error) {
     return `it cannot be read (${reasonOf(error)})`

@@ -11,7 +11,7 @@ import { controllerRoles, greetController, listControllers, liveRegions, registe
 import { coreMethods } from './core-methods.ts'
 import { createRegistrar } from './enrolment.ts'
 import { halvesOf, type RegionEnd, type RegionEndOptions } from './ends.ts'
-import { fingerprint, hasRole, isOld, makeRequest } from './certificate.ts'
+import { fingerprint, hasRole, isOld, makeRequest, noSooner } from './certificate.ts'
 import { protocol } from './frames.ts'
 import { createIdentityStore, faultOf, type Identity, type KnownRegions } from './identity.ts'
 import { inTurn } from './in-turn.ts'
@@ -97,6 +97,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
 
   /** This region's own certificate: kept while it fits, else issued anew under the same key. */
   async function identify (): Promise<Identity> {
+    if (clock.now() < noSooner) throw new BedplateError('UNAVAILABLE', { reason: `this host's clock says ${new Date(clock.now()).toISOString()}; certificates made now would be worth nothing. Set it ("timedatectl" shows how it is kept): the links come up by themselves then` })
     const authority = await registrar.authority()
     const kept = await store.load()
     if (kept !== undefined && kept.authority === authority.certificate && faultOf(kept, controller.id, clock.now()) === undefined) {

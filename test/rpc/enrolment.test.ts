@@ -160,7 +160,7 @@ describe('the port', () => {
     expect(await upgrade(port, {})).toBe('401')
     const key = makeKey()
     const { request: csr } = await readRequest(await makeRequest(key, 'rack-x'))
-    const other = await issue(await makeAuthority(Date.now()), csr, { controller: 'rack-x', roles: ['rack'], addresses: [] }, Date.now())
+    const other = await issue(await makeAuthority(), csr, { controller: 'rack-x', roles: ['rack'], addresses: [] }, Date.now())
     expect(await upgrade(port, { key, cert: other })).toBe('401')
     const authority = await createRegistrar({ db, secrets: installation.secrets, clock: systemClock }).authority()
     const own = (roles: ('region' | 'rack')[], at = Date.now()) => issue(authority, csr, { controller: 'rack-x', roles, addresses: [] }, at)
