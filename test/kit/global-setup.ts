@@ -1,5 +1,5 @@
 /** One PostgreSQL for a whole run of vitest: the embedded one, in a temporary directory, without the safety that only a crash would need. */
-import { chmod, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
@@ -24,7 +24,7 @@ async function sweep (temporary: string): Promise<void> {
     try {
       const owner = Number(await readFile(join(directory, 'owner'), 'utf8'))
       if (Number.isInteger(owner) && owner > 0 && !alive(owner)) {
-        await kill(await realpath(join(directory, 'postgresql')))
+        await realpath(join(directory, 'postgresql')).then(kill, () => {}) // a folder of temporary files has none
         await rm(directory, { recursive: true, force: true })
       }
     } catch { /* another user's, or another run is sweeping it */ }
@@ -50,6 +50,12 @@ export default async function setup (project: TestProject): Promise<() => Promis
   const directory = await mkdtemp(join(await realpath(scratch()), prefix))
   await writeFile(join(directory, 'owner'), String(process.pid))
   await chmod(directory, 0o755) // the server has an account of its own when root runs the tests
+  const temporary = project.config.env.TMPDIR // what tests leave behind goes with it
+  if (temporary !== undefined) {
+    await mkdir(temporary, { recursive: true })
+    await chmod(temporary, 0o1777)
+    await writeFile(join(temporary, 'owner'), String(process.pid))
+  }
   const server = await startEmbedded({
     dataDirectory: directory,
     log,
@@ -58,6 +64,6 @@ export default async function setup (project: TestProject): Promise<() => Promis
   project.provide('postgresql', server.connection)
   return async () => {
     await kill(server.data)
-    await rm(directory, { recursive: true, force: true })
+    for (const path of [directory, temporary]) if (path !== undefined) await rm(path, { recursive: true, force: true })
   }
 }
