@@ -129,10 +129,13 @@ describe('events', () => {
     const position = await until(() => first.last())
     expect((await listen('', { 'last-event-id': 'rubbish' })).status).toBe(400)
     await change('b')
-    await daemon.db?.query("update core.change_horizon set xid = pg_current_xact_id()")
+    const [before] = await daemon.db?.query<{ xid: string }>('select xid::text from core.change_horizon') ?? []
+    await daemon.db?.query('update core.change_horizon set xid = pg_current_xact_id()')
     const late = await listen('', { 'last-event-id': position })
     await until(() => late.events.some(({ event }) => event === 'gap'))
     expect(late.last()).not.toBe(position)
+    // Or the next test has gaps, too, while a transaction that is older is open in any database of the server.
+    await daemon.db?.query('update core.change_horizon set xid = $1::xid8', [before?.xid])
   })
 
   test('a reader that does not read is closed, and the others are served; silence is filled with comments', async () => {
