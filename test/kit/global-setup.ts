@@ -50,7 +50,7 @@ export default async function setup (project: TestProject): Promise<() => Promis
   const directory = await mkdtemp(join(await realpath(scratch()), prefix))
   await writeFile(join(directory, 'owner'), String(process.pid))
   await chmod(directory, 0o755) // the server has an account of its own when root runs the tests
-  const temporary = project.config.env.TMPDIR // what tests leave behind goes with it
+  const temporary = project.config.env?.TMPDIR // what tests leave behind goes with it
   if (temporary !== undefined) {
     await mkdir(temporary, { recursive: true })
     await chmod(temporary, 0o1777)
