@@ -1,6 +1,6 @@
 /** One PostgreSQL for a whole run of vitest: the embedded one, in a temporary directory, without the safety that only a crash would need. */
-import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startEmbedded } from '../../core/database/embedded.ts'
@@ -15,6 +15,8 @@ declare module 'vitest' {
 }
 
 const prefix = 'bedplate-test-'
+/** Where process numbers mean what they mean here: a container that shares the folder cannot see whether an owner outside it lives. */
+const here = await readlink('/proc/self/ns/pid').catch(() => hostname())
 
 /** A run that was killed leaves its server behind, for it survives that by design: the next run stops it. */
 async function sweep (temporary: string): Promise<void> {
@@ -22,8 +24,8 @@ async function sweep (temporary: string): Promise<void> {
     if (!name.startsWith(prefix)) continue
     const directory = join(temporary, name)
     try {
-      const owner = Number(await readFile(join(directory, 'owner'), 'utf8'))
-      if (Number.isInteger(owner) && owner > 0 && !alive(owner)) {
+      const [owner, namespace] = (await readFile(join(directory, 'owner'), 'utf8')).split(' ')
+      if (Number(owner) > 0 && namespace === here && !alive(Number(owner))) {
         await realpath(join(directory, 'postgresql')).then(kill, () => {}) // a folder of temporary files has none
         await rm(directory, { recursive: true, force: true })
       }
@@ -48,13 +50,13 @@ export default async function setup (project: TestProject): Promise<() => Promis
   const log = createLogger('warn')
   for (const temporary of new Set([tmpdir(), scratch()])) await sweep(await realpath(temporary))
   const directory = await mkdtemp(join(await realpath(scratch()), prefix))
-  await writeFile(join(directory, 'owner'), String(process.pid))
+  await writeFile(join(directory, 'owner'), `${process.pid} ${here}`)
   await chmod(directory, 0o755) // the server has an account of its own when root runs the tests
   const temporary = project.config.env?.TMPDIR // what tests leave behind goes with it
   if (temporary !== undefined) {
     await mkdir(temporary, { recursive: true })
     await chmod(temporary, 0o1777)
-    await writeFile(join(temporary, 'owner'), String(process.pid))
+    await writeFile(join(temporary, 'owner'), `${process.pid} ${here}`)
   }
   const server = await startEmbedded({
     dataDirectory: directory,
