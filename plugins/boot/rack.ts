@@ -66,7 +66,9 @@ export default defineRack(manifest, {
         async start () {
           if (life !== undefined) return
           const stop = new AbortController()
-          life = { stop, done: loaders.scan().then(() => watch(stop.signal)) }
+          const first = loaders.scan()
+          life = { stop, done: first.then(() => watch(stop.signal)) }
+          await first
         },
         async stop () {
           const ending = life
