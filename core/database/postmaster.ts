@@ -1,5 +1,5 @@
 /** postmaster.pid: what it says, and whether the server it names is alive. */
-import { readFile, readlink } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface Postmaster { readonly pid: number, readonly data: string, readonly port: number, readonly socketDirectory: string, readonly status: string }
@@ -17,7 +17,11 @@ export const postmasterOf = (data: string): Promise<Postmaster | undefined> =>
 
 /** True while the process `pid` is a server of `data`. A number alone proves nothing: after a crash or a reboot another process may have it. */
 export async function serves (pid: number, data: string): Promise<boolean> {
-  if (process.platform === 'linux') return await readlink(`/proc/${pid}/cwd`).then(cwd => cwd === data, () => false) // the server works from its data directory
+  if (process.platform === 'linux') {
+    // The server works from its data directory. The directory itself is compared, not its path: that reads differently from another mount namespace or root.
+    const found = await Promise.all([stat(`/proc/${pid}/cwd`, { bigint: true }), stat(data, { bigint: true })]).catch(() => undefined)
+    return found !== undefined && found[0].dev === found[1].dev && found[0].ino === found[1].ino
+  }
   try {
     process.kill(pid, 0)
     return true
