@@ -249,7 +249,8 @@ describe('what stands in the way is told, and mended without a restart', () => {
   })
 
   it('a missing privilege, with the remedy', async () => {
-    const rack = await segment.rack('192.0.2.2/24', memoryRegion(), { as: ['setpriv', '--reuid', '65534', '--clear-groups', '--inh-caps=-all', '--bounding-set=-all'] })
+    // still root, so that it can read a checkout below /root, but without one capability
+    const rack = await segment.rack('192.0.2.2/24', memoryRegion(), { as: ['setpriv', '--inh-caps=-all', '--bounding-set=-all'] })
     await rack.apply([segmentEntry('192.0.2.2')], true)
     await rack.ask('start')
     expect(await rack.ask('health')).toMatchObject({ state: 'dead', reason: expect.stringContaining('CAP_NET_BIND_SERVICE') })
