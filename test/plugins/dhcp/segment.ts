@@ -86,7 +86,7 @@ export async function createSegment (): Promise<TestSegment> {
         if (message.type === 'done') done.set(message.of, [...done.get(message.of) ?? [], message.value])
         else if (message.type === 'report') region.report?.(message.kind, message.body as { address: string, subnet: string, mac: string })
         else {
-          const answer = (body: Pick<Extract<Down, { type: 'answer' }>, 'result' | 'failure'>) => { if (child.connected) child.send({ type: 'answer', id: message.id, ...body } satisfies Down) }
+          const answer = (body: Pick<Extract<Down, { type: 'answer' }>, 'result' | 'failure'>) => { if (child.connected) child.send({ type: 'answer', id: message.id, ...body } satisfies Down, () => {}) } // it may be killed between the question and the answer
           const { id: _, method, params } = message
           const call = async () => method === 'bind' ? { answers: await region.bind((params as { wishes: Wish[] }).wishes) } : { addresses: await region.grant((params as { subnet: string }).subnet) }
           call().then(result => { answer({ result }) }, (error: unknown) => { answer({ failure: String(error) }) })
