@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmod, chown, lstat, mkdir, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { BedplateError, reasonOf } from '../errors.ts'
@@ -44,9 +45,33 @@ const failed = (reason: string, cause?: unknown): BedplateError => new BedplateE
  * there is no TCP port, and the socket asks the operating system who is calling (peer authentication).
  * @throws BedplateError EMBEDDED_DATABASE
  */
-export async function startEmbedded ({ dataDirectory, log, settings = {}, system = '/var/lib/bedplate-postgresql', binaries }: EmbeddedOptions): Promise<Embedded> {
-  await mkdir(dataDirectory, { recursive: true })
-  const home = await realpath(dataDirectory)
+export async function startEmbedded (options: EmbeddedOptions): Promise<Embedded> {
+  await mkdir(options.dataDirectory, { recursive: true })
+  const home = await realpath(options.dataDirectory)
+  const release = await turn(home)
+  try { return await start(home, options) } finally { release() }
+}
+
+/** One start at a time: between finding postmaster.pid stale and removing it, another start may have put a good one there. The lock is the operating system's, and goes with its holder. */
+async function turn (home: string): Promise<() => void> {
+  const path = join(home, 'postgresql.lock')
+  for (const deadline = Date.now() + 2 * startDeadline; ;) {
+    let lock: DatabaseSync | undefined
+    try {
+      lock = new DatabaseSync(path, { timeout: 0 })
+      lock.exec('pragma journal_mode = memory; pragma locking_mode = exclusive; begin exclusive')
+      const held = lock
+      return () => { held.close() }
+    } catch (error) {
+      lock?.close()
+      if (!/locked/.test(reasonOf(error))) return () => {} // a folder that this account cannot write: then nobody else starts a server from here either
+      if (Date.now() > deadline) throw failed('another start on the same data does not end', error)
+      await sleep(50)
+    }
+  }
+}
+
+async function start (home: string, { log, settings = {}, system = '/var/lib/bedplate-postgresql', binaries }: EmbeddedOptions): Promise<Embedded> {
   const account = await accountFor(await realpath(join(home, 'postgresql')).catch(() => join(home, 'postgresql')))
   const data = await place(home, account, system)
   const adopted = async (): Promise<Embedded | undefined> => {

@@ -136,7 +136,7 @@ describe('the embedded server', () => {
     await mkdir(join(directory, 'postgresql.new-999999999'))
     await writeFile(join(directory, 'postgresql.new-999999999', 'PG_VERSION'), '18\n')
     await start()
-    expect(await readdir(directory)).toEqual(['postgresql'])
+    expect((await readdir(directory)).sort()).toEqual(['postgresql', 'postgresql.lock'])
   })
 
   test('has its socket elsewhere when its directory is too deep for one', async () => {
@@ -155,7 +155,7 @@ describe('the embedded server', () => {
     await mkdir(join(directory, 'postgresql'))
     await writeFile(join(directory, 'postgresql', 'diary.txt'), 'mine')
     await expect(start()).rejects.toSatisfy(error => hasCode(error, 'EMBEDDED_DATABASE') && /not empty/.test((error as Error).message))
-    expect(await readdir(directory)).toEqual(['postgresql'])
+    expect((await readdir(directory)).sort()).toEqual(['postgresql', 'postgresql.lock'])
     expect(await readFile(join(directory, 'postgresql', 'diary.txt'), 'utf8')).toBe('mine')
   })
 
