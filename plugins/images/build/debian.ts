@@ -1,4 +1,4 @@
-/** Builds the Debian image (kernel, initrd, squashfs) from Debian's own packages, as the host's apt is set up to get them. Needs root. */
+/** Builds the Debian image (kernel, initrd, squashfs) from Debian's own packages, as the host's apt is set up to get them, or from Debian's public mirror. Needs root. */
 import { spawn } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { access, copyFile, mkdir, readFile, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
@@ -13,7 +13,7 @@ export interface ImageRequest {
   /** Finished images stay here, one folder each; the build works in it too (2 GB). */
   readonly directory: string
   readonly architecture: 'amd64'
-  /** Codename of the release; by default the host's own. */
+  /** Codename of the release; by default the host's own, or `usualRelease` where the host is no Debian. */
   readonly release?: string
   readonly flavour?: Flavour
   /** Called with each line of progress. */
@@ -23,6 +23,7 @@ export interface ImageRequest {
 
 /** Debian's numbers, as the image's name has them. */
 const numbers: Readonly<Record<string, string>> = { bookworm: '12', trixie: '13', forky: '14' }
+const usualRelease = 'bookworm' // the one the lab's tests run on
 const invalid = (reason: string) => new BedplateError('IMAGE_INVALID', { reason })
 
 /** Runs a program; every line it says goes to `progress`. IMAGE_INVALID with its last lines when it fails, PROGRAM_MISSING. */
@@ -46,7 +47,7 @@ function run (program: string, args: readonly string[], progress: (line: string)
 const exists = (path: string) => access(path).then(() => true, () => false)
 const readIf = (path: string) => readFile(path, 'utf8').catch(() => '')
 
-/** The host's apt sources of that release. */
+/** The host's apt sources of that release; none where the host is an Ubuntu: mmdebstrap then takes Debian's public mirror, verified by debian-archive-keyring. */
 async function hostSources (codename: string): Promise<Source[]> {
   const folder = '/etc/apt/sources.list.d'
   const names = (await readdir(folder).catch(() => [])).sort()
@@ -56,7 +57,6 @@ async function hostSources (codename: string): Promise<Source[]> {
     if (name.endsWith('.list')) all.push(...parseList(await readIf(join(folder, name))))
   }
   const found = ofRelease(all, codename)
-  if (found.length === 0) throw invalid(`apt on this host knows no source of Debian ${codename}; add one to /etc/apt/sources.list.d`)
   return Promise.all(found.map(async source => source.signedBy && !await exists(source.signedBy) ? { ...source, signedBy: null } : source))
 }
 
@@ -70,6 +70,12 @@ async function hostAcquire (): Promise<string> {
 async function filesBelow (folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name)).sort()
+}
+
+/** The codename of the host's release when it is a Debian we know of. */
+function releaseOf (osRelease: string): string {
+  const [, codename = ''] = /^VERSION_CODENAME=["']?(\w+)/m.exec(osRelease) ?? []
+  return Object.hasOwn(numbers, codename) ? codename : usualRelease
 }
 
 /** Names everything the image is made from: the same key, the same image (but for what the mirror has updated since). */
@@ -86,7 +92,7 @@ async function contentKey (parts: readonly string[]): Promise<string> {
 export async function buildDebianImage (request: ImageRequest): Promise<string> {
   const { architecture, flavour = 'cloud', signal } = request
   const progress = request.progress ?? (() => {})
-  const codename = request.release ?? /^VERSION_CODENAME=(\w+)/m.exec(await readIf('/etc/os-release'))?.[1] ?? ''
+  const codename = request.release ?? releaseOf(await readIf('/etc/os-release'))
   const release = numbers[codename]
   if (!release) throw invalid(`"${codename}" is no release of Debian that the builder knows (${Object.keys(numbers).join(', ')}); name one`)
   const packages = imagePackages(architecture, flavour)
@@ -105,13 +111,14 @@ export async function buildDebianImage (request: ImageRequest): Promise<string> 
     const aptConf = join(work, 'apt.conf')
     await writeFile(aptConf, await hostAcquire())
     // what the installed system will use: the same mirror, without the host's credentials
-    await writeFile(join(work, 'sources.list'), sources.map(source => `${sourceLine({ ...source, signedBy: null }, 'drop')}\n`).join(''))
-    say(`${name}: ${packages.length} packages and what they need`)
+    const given = sources.length > 0
+    if (given) await writeFile(join(work, 'sources.list'), sources.map(source => `${sourceLine({ ...source, signedBy: null }, 'drop')}\n`).join(''))
+    say(`${name}: ${packages.length} packages and what they need${given ? '' : ", from Debian's public mirror (this host's apt knows no source of Debian)"}`)
     await run('mmdebstrap', [
       '--mode=root', '--variant=minbase', '--format=directory', `--architectures=${architecture}`, `--aptopt=${aptConf}`,
       ...leftOut.map(option => `--dpkgopt=${option}`), '--dpkgopt=force-confold', '--dpkgopt=force-unsafe-io', `--include=${packages.join(',')}`,
       `--setup-hook=cp -r --preserve=mode ${join(here, 'root')}/. "$1"/`, // before the kernel's package makes the initrd: it is made once
-      `--customize-hook=cp ${join(work, 'sources.list')} "$1/etc/apt/sources.list" && rm -f "$1"/etc/apt/sources.list.d/*`,
+      ...given ? [`--customize-hook=cp ${join(work, 'sources.list')} "$1/etc/apt/sources.list" && rm -f "$1"/etc/apt/sources.list.d/*`] : [],
       `--customize-hook=sh ${join(here, 'finish.sh')} "$1"`,
       codename, root, ...sources.map(source => sourceLine(source, 'keep'))
     ], say, signal)
