@@ -17,7 +17,12 @@ export interface ElectorOptions extends Partial<Pace> {
   readonly db: Database & { listen?(channel: string, listener: (payload: string) => void): () => void | Promise<void> }
   readonly clock: Clock
   readonly log: Logger
+  readonly random?: () => number // 0 ≤ x < 1; all chance there is, so that a seed repeats a run
+  /** False: does not bid, and gives up what it holds. Asked every 200 ms at least; by default always true. */
+  ready?(): boolean
   onGain(term: Term): void
+  /** After the gain and after each renewal: until which moment of the monotonic clock the term may be trusted now. */
+  onKept?(term: Term, trustedUntil: number): void
   /** What it returns is waited for (as long as the lease may be trusted) before the lease is given up on a clean stop. */
   onLoss(term: Term): void | Promise<void>
 }
@@ -26,11 +31,12 @@ export interface Elector extends Service {
   current(): Term | undefined
 }
 
-interface Leading { readonly term: Term, readonly lost: AbortController, attempt: number }
+interface Leading { readonly term: Term, readonly lost: AbortController, attempt: number, over: boolean }
 const grace = 1000 // ms a stop waits for the answer to a bid
-const busy = 200 // ms until the next bid while the last leader's final write is still being committed
+const busy = 200 // ms until the next bid while the last leader's final write is still being committed; also how often readiness is asked for
+const most = 3 // renewals under way at once: one whose answer is slow must not cost the term, and those that hang must not cost the pool
 
-export function createElector ({ name, holder, db, clock, log: parent, onGain, onLoss, ...own }: ElectorOptions): Elector {
+export function createElector ({ name, holder, db, clock, log: parent, random = Math.random, ready = () => true, onGain, onKept, onLoss, ...own }: ElectorOptions): Elector {
   const pace: Pace = { ttl: own.ttl ?? defaultPace.ttl, renew: own.renew ?? defaultPace.renew, margin: own.margin ?? defaultPace.margin }
   const log = parent.child({ leader: name })
   let health: Health = off('not started')
@@ -44,6 +50,7 @@ export function createElector ({ name, holder, db, clock, log: parent, onGain, o
     const mine: Leading = {
       lost,
       attempt,
+      over: false,
       term: {
         number,
         signal: lost.signal,
@@ -61,11 +68,16 @@ export function createElector ({ name, holder, db, clock, log: parent, onGain, o
     return mine
   }
 
+  function kept (mine: Leading): void {
+    health = running
+    try { onKept?.(mine.term, trustedUntil(mine.attempt, pace)) } catch (error) { log.error({ err: error }, 'onKept threw') }
+  }
+
   /** One bid: gives how long to wait before the next, or the term that was won. */
   async function bid (): Promise<Leading | number> {
-    const attempt = clock.monotonic()
     const seen = await look(db, name)
-    if (seen && seen.remaining > 0) return Math.min(seen.remaining + Math.random() * busy, pace.ttl)
+    if (seen && seen.remaining > 0) return Math.min(seen.remaining + random() * busy, pace.renew) // by then it may have been given up without our hearing of it
+    const attempt = clock.monotonic()
     const number = await take(db, { name, holder }, pace.ttl)
     if (number === undefined) return busy
     if (clock.monotonic() < trustedUntil(attempt, pace)) return lead(number, attempt)
@@ -75,34 +87,49 @@ export function createElector ({ name, holder, db, clock, log: parent, onGain, o
 
   /** Keeps the term until it is lost or `signal` aborts. Gives the reason for the loss. */
   async function keep (mine: Leading, signal: AbortSignal): Promise<string> {
-    const either = AbortSignal.any([signal, mine.lost.signal])
-    let wait = 0
+    let asking = 0
+    let notBefore = 0
+    let news = new AbortController()
+    const gone = AbortSignal.any([signal, mine.lost.signal])
+    /** An answer counts from when it was asked for, and only while the term is still trusted. */
+    const ask = async (asked: number): Promise<void> => {
+      asking++
+      notBefore = asked + pace.renew / 2 // a slow answer is asked for again, over another connection
+      try {
+        const stands = await renew(db, { name, holder, term: mine.term.number }, pace.ttl)
+        if (mine.over || !mine.term.valid()) return
+        if (!stands) { mine.lost.abort(); return }
+        if (asked <= mine.attempt) return
+        mine.attempt = asked
+        notBefore = 0
+        kept(mine)
+      } catch (error) {
+        if (mine.over) return
+        health = degraded(`the lease cannot be renewed: ${reasonOf(error)}`)
+        notBefore = clock.monotonic() + Math.min(500, pace.renew)
+      } finally {
+        asking--
+        news.abort()
+      }
+    }
     for (;;) {
       if (signal.aborted) return 'stopped'
-      if (mine.lost.signal.aborted) return 'another region took it'
+      if (mine.lost.signal.aborted) return 'another region may have it by now'
+      if (!ready()) return 'not ready'
       const now = clock.monotonic()
       const next = nextStep(now, mine.attempt, pace)
       if (next.step === 'lost') return 'it could not be renewed in time'
-      if (next.step === 'wait' || wait > 0) {
-        const rest = trustedUntil(mine.attempt, pace) - now
-        await clock.sleep(Math.min(next.step === 'wait' ? next.for : wait, rest), either)
-        wait = 0
-        continue
-      }
-      // The answer may take longer than the lease may be trusted: then it does not count, whatever it says.
-      const over = new AbortController()
-      const answer = await Promise.race([
-        renew(db, { name, holder, term: mine.term.number }, pace.ttl).then(kept => kept ? 'kept' as const : 'gone' as const, (error: unknown) => error instanceof Error ? error : new BedplateError('UNAVAILABLE', { reason: reasonOf(error) })),
-        clock.sleep(trustedUntil(mine.attempt, pace) - now, AbortSignal.any([either, over.signal])).then(() => 'late' as const)
-      ])
-      over.abort()
-      if (answer === 'kept') { mine.attempt = now; health = running } else if (answer === 'gone') return 'another region may have it by now'
-      else if (answer !== 'late') { health = degraded(`the lease cannot be renewed: ${answer.message}`); wait = Math.min(500, pace.renew) }
+      if (next.step === 'renew' && asking < most && now >= notBefore) { void ask(now); continue }
+      const rest = trustedUntil(mine.attempt, pace) - now
+      const due = next.step === 'wait' ? next.for : asking < most ? notBefore - now : rest
+      news = new AbortController()
+      await clock.sleep(Math.min(due, rest, busy), AbortSignal.any([gone, news.signal]))
     }
   }
 
   async function end (mine: Leading, reason: string): Promise<void> {
     leading = undefined
+    mine.over = true
     const until = trustedUntil(mine.attempt, pace)
     mine.lost.abort()
     log.info({ term: mine.term.number.toString(), reason }, 'no longer leader')
@@ -116,15 +143,14 @@ export function createElector ({ name, holder, db, clock, log: parent, onGain, o
     over.abort()
   }
 
-  /** A bid that a stop does not wait for when the database is gone: undefined then, and what it wins too late is given up. */
+  /** A bid that neither a stop nor a database that does not answer holds up: undefined then, and what it wins too late is given up. */
   async function bidUntil (signal: AbortSignal): Promise<Leading | number | undefined> {
     const answered = new AbortController()
     const bidding = bid()
     bidding.finally(() => { answered.abort() }).catch(() => {})
     const patience = async (): Promise<undefined> => {
-      const either = AbortSignal.any([signal, answered.signal])
-      if (!either.aborted) await new Promise(resolve => { either.addEventListener('abort', resolve, { once: true }) })
-      await clock.sleep(grace, answered.signal)
+      await clock.sleep(pace.ttl - pace.margin, AbortSignal.any([signal, answered.signal]))
+      if (signal.aborted) await clock.sleep(grace, answered.signal)
     }
     const result = await Promise.race([bidding, patience()])
     if (result === undefined) bidding.then(late => typeof late === 'number' ? undefined : resign(db, { name, holder, term: late.term.number })).catch(() => {})
@@ -138,16 +164,20 @@ export function createElector ({ name, holder, db, clock, log: parent, onGain, o
       let wait: number
       wake = new AbortController()
       try {
-        const result = await bidUntil(signal)
-        if (result === undefined) break
+        const result = ready() ? await bidUntil(signal) : busy
+        if (result === undefined) {
+          if (signal.aborted) break
+          throw new BedplateError('UNAVAILABLE', { reason: 'the database does not answer' })
+        }
         health = running
+        wait = typeof result === 'number' ? result : busy
         if (typeof result !== 'number') {
           leading = result
           log.info({ term: result.term.number.toString() }, 'leader')
           try { onGain(result.term) } catch (error) { log.error({ err: error }, 'onGain threw') }
+          kept(result)
           await end(result, await keep(result, signal))
-          wait = busy
-        } else wait = result
+        }
       } catch (error) {
         health = degraded(`no bid for leadership is possible: ${reasonOf(error)}`)
         wait = Math.min(1000, pace.renew)

@@ -13,7 +13,7 @@ export interface Term {
 
 /** Durations in ms. `ttl` is how long the database keeps a term that is not renewed; `margin` is what clocks may differ and pauses may take. */
 export interface Pace { readonly ttl: number, readonly renew: number, readonly margin: number }
-export const defaultPace: Pace = { ttl: 10_000, renew: 3_000, margin: 2_000 }
+export const defaultPace: Pace = { ttl: 5_000, renew: 1_500, margin: 1_000 }
 
 /**
  * Until when (monotonic) a lease may be trusted that was asked for at `attemptStart`. The database counts the TTL from when it answers, which is later:

@@ -130,6 +130,49 @@ describe('an elector', () => {
     expect((await db.query('select from core.leader where name = $1 and expires_at > clock_timestamp()', [name])).length).toBe(0)
   })
 
+  test('tells after the gain and after each renewal until when it may be trusted', async () => {
+    const kept: { readonly term: Term, readonly until: number, readonly at: number }[] = []
+    const a = elector('a', { onKept (term, until) { kept.push({ term, until, at: systemClock.monotonic() }) } })
+    await a.start(signal)
+    await until(() => kept.length >= 3)
+    expect(a.gained).toEqual([kept[0]?.term])
+    for (const [index, one] of kept.entries()) {
+      expect(one.term).toBe(a.gained[0])
+      expect(one.until).toBeLessThanOrEqual(one.at + quick.ttl - quick.margin) // counted from before the question
+      if (index > 0) expect(one.until - (kept[index - 1]?.until ?? 0)).toBeGreaterThanOrEqual(quick.renew * 0.9)
+    }
+  })
+
+  test('that is not ready does not bid, and gives up when it stops being ready', async () => {
+    let ready = false
+    const a = elector('a', { ready: () => ready })
+    const b = elector('b', { db: second })
+    await a.start(signal)
+    await b.start(signal)
+    await leading(b)
+    await b.stop()
+    expect(a.gained).toEqual([])
+    ready = true
+    expect((await leading(a)).number).toBe(2n)
+    await b.start(signal)
+    ready = false
+    expect((await leading(b)).number).toBe(3n)
+    expect(a.lost).toEqual(a.gained)
+    expect(a.health()).toEqual({ state: 'running' })
+  })
+
+  test('keeps its term though one answer hangs: it asks again beside it', async () => {
+    let hung = 0
+    const hangs: ElectorOptions['db'] = { tx: work => db.tx(work), query: (text, values) => text.includes('update core.leader set expires_at') && hung++ < 2 ? new Promise(() => {}) : db.query(text, values) }
+    const a = elector('a', { db: hangs })
+    await a.start(signal)
+    const term = await leading(a)
+    const begun = systemClock.monotonic()
+    await until(() => systemClock.monotonic() - begun > quick.ttl * 2)
+    expect(hung).toBeGreaterThan(2)
+    expect(a.current()).toBe(term)
+  })
+
   test('goes on when a listener throws', async () => {
     const a = elector('a', { onGain () { throw new TypeError('gain') }, onLoss () { throw new TypeError('loss') } })
     await a.start(signal)

@@ -3,19 +3,19 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { defaultPace, nextStep, trustedUntil } from '../../core/leader/term.ts'
 
-const pace = { ttl: 10_000, renew: 3_000, margin: 2_000 }
+const pace = { ttl: 5_000, renew: 1_500, margin: 1_000 }
 
 test('a lease is trusted until attempt start + TTL − margin', () => {
-  expect(trustedUntil(500, pace)).toBe(8_500)
+  expect(trustedUntil(500, pace)).toBe(4_500)
   expect(defaultPace).toEqual(pace)
 })
 
 test('a leader waits, renews when it is due, and lets go', () => {
-  expect(nextStep(1_000, 1_000, pace)).toEqual({ step: 'wait', for: 3_000 })
-  expect(nextStep(3_999, 1_000, pace)).toEqual({ step: 'wait', for: 1 })
-  expect(nextStep(4_000, 1_000, pace)).toEqual({ step: 'renew' })
-  expect(nextStep(8_999, 1_000, pace)).toEqual({ step: 'renew' })
-  expect(nextStep(9_000, 1_000, pace)).toEqual({ step: 'lost' })
+  expect(nextStep(1_000, 1_000, pace)).toEqual({ step: 'wait', for: 1_500 })
+  expect(nextStep(2_499, 1_000, pace)).toEqual({ step: 'wait', for: 1 })
+  expect(nextStep(2_500, 1_000, pace)).toEqual({ step: 'renew' })
+  expect(nextStep(4_999, 1_000, pace)).toEqual({ step: 'renew' })
+  expect(nextStep(5_000, 1_000, pace)).toEqual({ step: 'lost' })
   expect(nextStep(1e9, 1_000, pace)).toEqual({ step: 'lost' })
 })
 
