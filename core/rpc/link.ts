@@ -1,6 +1,7 @@
 /** A link: a wire on which both ends said hello. Carries calls both ways, watches that the peer lives, hands on every other frame. */
 import type { Clock } from '../clock.ts'
 import { BedplateError, reasonOf } from '../errors.ts'
+import { versionFault } from '../version.ts'
 import { decodeFrame, encodeFrame, protocol, type Frame, type Frames, type Hello } from './frames.ts'
 import { fromWire, toWire } from './methods.ts'
 import type { Wire } from './wire.ts'
@@ -18,16 +19,33 @@ export interface LinkOptions {
   readonly answer: (call: Frames['call'], link: Link, signal: AbortSignal) => Promise<unknown>
   readonly receive: (frame: Carried, link: Link) => void
   readonly dropped?: (reason: string) => void
+  /** Why this end had better not be asked now, or nothing: goes over with each ping. */
+  readonly fault?: () => string | undefined
+  /** The peer's fault has come, gone or changed. */
+  readonly faulty?: (link: Link) => void
   readonly timing?: Partial<Timing>
 }
-/** ms. A peer that was silent for `dead` is gone; `welcome` is for the hello. */
+/** ms. A peer that was silent for `dead` is gone; `welcome` is for the hello. A silence is noticed at most one `ping` late. */
 export interface Timing { readonly ping: number, readonly dead: number, readonly welcome: number }
-const usual: Timing = { ping: 1000, dead: 4000, welcome: 5000 }
+const usual: Timing = { ping: 500, dead: 4000, welcome: 5000 }
+/** ms. A peer that was silent for longer than this is asked only when there is no other: a ping is answered well within it. */
+export const quiet = 1000
+const stopped = 2000 // ms without a tick: this process itself stood still
 
 export interface Link {
   readonly wire: Wire
   readonly peer: Hello // valid after `ready`
   readonly up: boolean
+  /** Why the peer had better not be asked now, as it says itself: it cannot reach its database. */
+  readonly fault: string | undefined
+  /** Calls that wait for the peer's answer. */
+  readonly busy: number
+  /** ms the peer takes to answer a ping, smoothed; undefined before the first answer. */
+  readonly answerTime: number | undefined
+  /** When it came up: milliseconds since the epoch. */
+  readonly since: number
+  /** ms since the peer was last heard. */
+  silence(): number
   /** Resolves when the peer said hello; rejects with LINK_DOWN. */
   readonly ready: Promise<void>
   /** Resolves with the reason when the link is over; never rejects. */
@@ -59,6 +77,13 @@ export function createLink (options: LinkOptions): Link {
   let ended: string | undefined
   let nextId = 1
   let malformed = 0
+  let fault: string | undefined
+  let answerTime: number | undefined
+  let since = clock.now()
+  let asked: { readonly n: number, readonly at: number } | undefined // the last ping
+  let heard = wire.heard()
+  let last = clock.monotonic() // when the peer was last heard
+  let ticked = last
   const name = () => peer?.controller ?? wire.name
 
   function write (frame: Frame): void {
@@ -106,15 +131,23 @@ export function createLink (options: LinkOptions): Link {
 
   function welcome (hello: Hello): void {
     if (peer !== undefined) { drop('a second hello'); return }
-    const why = hello.protocol === protocol ? options.refuse?.(hello) : `this controller speaks protocol ${protocol}, ${hello.controller} ${hello.protocol}: upgrade the older one`
+    const why = hello.protocol === protocol ? options.refuse?.(hello) ?? versionFault(options.self.version, hello.version, hello.controller) : `this controller speaks protocol ${protocol}, ${hello.controller} ${hello.protocol}: upgrade the older one`
     if (why !== undefined) { close(why); return }
     peer = hello
+    since = clock.now()
     if (options.second === true) write(options.self)
     ready.resolve()
   }
 
+  function learn (reason: string | undefined): void {
+    if (reason === fault) return
+    fault = reason
+    options.faulty?.(link)
+  }
+
   function receive (text: string): void {
     if (ended !== undefined) return
+    last = clock.monotonic()
     let frame: Frame
     try {
       frame = decodeFrame(text)
@@ -127,8 +160,10 @@ export function createLink (options: LinkOptions): Link {
     if (frame.t === 'hello') { welcome(frame); return }
     if (peer === undefined) { drop(`${frame.t} before hello`); return }
     switch (frame.t) {
-      case 'ping': write({ t: 'pong', n: frame.n }); return
-      case 'pong': return
+      case 'ping': write({ t: 'pong', n: frame.n }); learn(frame.fault); return
+      case 'pong':
+        if (frame.n === asked?.n) answerTime = smoothed(answerTime, last - asked.at)
+        return
       case 'call': void serve(frame); return
       case 'cancel': serving.get(frame.id)?.abort(); return
       case 'answer': {
@@ -143,17 +178,18 @@ export function createLink (options: LinkOptions): Link {
 
   /** Closes the link when the peer stays silent; a pause of this process is not held against the peer. */
   async function watch (): Promise<void> {
-    let heard = wire.heard()
-    let last = clock.monotonic()
-    let before = last
     for (let n = 0; ended === undefined; n++) {
       await clock.sleep(timing.ping, over.signal)
       const now = clock.monotonic()
-      if (now - before > 2 * timing.ping || wire.heard() !== heard) { heard = wire.heard(); last = now }
-      before = now
+      // Half-received frames are signs of life too.
+      if (now - ticked > Math.max(stopped, 2 * timing.ping) || wire.heard() !== heard) { heard = wire.heard(); last = now }
+      ticked = now
       const limit = peer === undefined ? timing.welcome : timing.dead
       if (ended === undefined && now - last >= limit) close(peer === undefined ? 'no hello' : `silent for ${limit / 1000} s`)
-      if (peer !== undefined) write({ t: 'ping', n })
+      if (peer === undefined) continue
+      asked = { n, at: now }
+      const why = options.fault?.()
+      write({ t: 'ping', n, ...(why === undefined ? {} : { fault: why.slice(0, 1000) }) })
     }
   }
 
@@ -164,6 +200,15 @@ export function createLink (options: LinkOptions): Link {
       return peer
     },
     get up () { return peer !== undefined && ended === undefined },
+    get fault () { return fault },
+    get busy () { return waiting.size },
+    get answerTime () { return answerTime },
+    get since () { return since },
+    silence () {
+      const now = clock.monotonic()
+      if (wire.heard() !== heard) { heard = wire.heard(); last = now }
+      return now - ticked > stopped ? 0 : now - last // after a pause of this process what the peer sent is yet to be read
+    },
     ready: ready.promise,
     closed: closed.promise,
     signal: over.signal,
@@ -204,3 +249,5 @@ export function createLink (options: LinkOptions): Link {
   void watch()
   return link
 }
+
+const smoothed = (before: number | undefined, now: number): number => before === undefined ? now : before * 0.75 + now * 0.25

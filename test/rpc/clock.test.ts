@@ -47,7 +47,7 @@ test('a region in 1970 waits for its clock with a reason, and opens its port whe
   let ahead = -Date.now()
   const clock = { ...systemClock, now: () => Date.now() + ahead, sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(Math.min(ms, 50), signal) }
   const end = createRegionEnd({
-    controller: { id: 'early', hostname: 'localhost', roles: ['region'], version: '1', dataDirectory }, db, secrets: createSecrets(randomBytes(32)), halves: [],
+    controller: { id: 'early', hostname: 'localhost', roles: ['region'], version: '1.0.0', dataDirectory }, db, secrets: createSecrets(randomBytes(32)), halves: [],
     log: quiet, clock, metrics: createMetrics(), hooks: createHooks(), listen: { host: '127.0.0.1', port: 0, advertise: ['127.0.0.1'] }
   })
   const supervisor = createSupervisor({ log: quiet, clock: { ...clock, sleep: systemClock.sleep } })

@@ -9,7 +9,7 @@ import type { Wire } from '../../core/rpc/wire.ts'
 import { manualClock } from '../kit/clock.ts'
 import { until } from '../kit/wait.ts'
 
-const hello = (controller: string, extra: Partial<Hello> = {}): Hello => ({ t: 'hello', protocol, controller, roles: ['rack'], version: '1', ...extra })
+const hello = (controller: string, extra: Partial<Hello> = {}): Hello => ({ t: 'hello', protocol, controller, roles: ['rack'], version: '1.0.0', ...extra })
 interface Raw { readonly wire: Wire, readonly heard: Frame[], reason: string | undefined, send(frame: unknown): void }
 function raw (wire: Wire): Raw {
   const self: Raw = { wire, heard: [], reason: undefined, send: frame => { wire.send(typeof frame === 'string' ? frame : JSON.stringify(frame)) } }
@@ -49,6 +49,13 @@ describe('a link', () => {
     const { link, peer } = against()
     peer.send(hello('you', { protocol: 99 }))
     expect(await link.closed).toContain('upgrade the older one')
+  })
+
+  test.each([['1.1.9', true], ['0.9.0', false], ['1.2.0', false], ['2.0.0', false], ['', false]])('of version 1.0.0 takes a peer of version %j: %s', async (version, taken) => {
+    const { link, peer } = against()
+    peer.send(hello('you', { version }))
+    if (taken) { await link.ready; await end(link); return }
+    expect(await link.closed).toContain('this controller runs version 1.0.0 and you')
   })
 
   test('drops what comes before hello, and a second hello', async () => {

@@ -35,7 +35,7 @@ const secrets = createSecrets(randomBytes(32))
 const shared = (id: string) => {
   const dataDirectory = mkdtempSync(join(tmpdir(), 'bedplate-services-'))
   directories.push(dataDirectory)
-  return { controller: { id, hostname: 'localhost', roles: ['region' as const, 'rack' as const], version: '1', dataDirectory }, log: createLogger('silent'), clock: systemClock, metrics: createMetrics(), hooks: createHooks() }
+  return { controller: { id, hostname: 'localhost', roles: ['region' as const, 'rack' as const], version: '1.0.0', dataDirectory }, log: createLogger('silent'), clock: systemClock, metrics: createMetrics(), hooks: createHooks() }
 }
 const region = (port = 0) => createRegionEnd({ ...shared('region'), db, secrets, halves: [regionProbe(db, 'region').half], listen: { host: '127.0.0.1', port, advertise: ['127.0.0.1'] } })
 const part = (services: readonly Service[], index: number) => {

@@ -24,7 +24,7 @@ afterEach(async () => {
 })
 afterAll(() => db.drop())
 
-const hello = (controller: string): Hello => ({ t: 'hello', protocol, controller, roles: ['rack'], version: '1' })
+const hello = (controller: string): Hello => ({ t: 'hello', protocol, controller, roles: ['rack'], version: '1.0.0' })
 async function publish (o: { readonly sweepEvery?: number, readonly advanceEvery?: number } = {}): Promise<{ publisher: Publisher, probe: RegionProbe, subscribe(rack: string, from?: string): Promise<Frames['wanted'][]> }> {
   const probe = regionProbe(db, 'region')
   const publisher = createPublisher({ db, clock: systemClock, log: createLogger('silent'), halves: () => [probe.half], ...o })

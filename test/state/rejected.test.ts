@@ -42,7 +42,7 @@ test('facts out of order are a malformed frame: nothing of it is stored, and the
     const say = (frame: Frame): void => { wire.send(encodeFrame(frame)) }
     const item = (seq: number) => ({ seq, plugin: 'probe', kind: 'seen', at: new Date(0).toISOString(), body: { n: seq } })
     const before = await facts(db)
-    say({ t: 'hello', protocol, controller, roles: ['rack'], version: '1' })
+    say({ t: 'hello', protocol, controller, roles: ['rack'], version: '1.0.0' })
     say({ t: 'facts', epoch: 'wrong', first: 7, items: [item(7), item(3)] })
     say({ t: 'facts', epoch: 'right', first: 8, items: [item(8), item(9)] })
     const stored = await until(() => got.find(text => text.includes('"t":"stored"')))
