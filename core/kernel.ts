@@ -98,6 +98,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     const racks: ActiveRack[] = []
     const shared = { controller, log, clock, metrics, hooks }
     const region = roles.includes('region') ? await steps.run('database', () => openRegion()) : undefined
+    let apiPort = (): number | undefined => undefined
     const rack = roles.includes('rack')
       ? await parts.createRackEnd({ ...shared, halves: () => racks, regions: settings.regions, ...(region === undefined ? {} : { loopback: region.end.loopback() }), ...(settings.enrolmentToken === undefined ? {} : { token: settings.enrolmentToken }) })
       : undefined
@@ -109,7 +110,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       const sets = plugins.flatMap(({ manifest: { name, migrations } }) => migrations === undefined ? [] : [{ name, directory: migrations }])
       await steps.run('migrate', () => db.migrate([coreMigrations, ...sets]))
       const secrets = createSecrets(await loadSecretKey(join(controller.dataDirectory, 'secret.key')))
-      const end = await parts.createRegionEnd({ ...shared, db, secrets, halves: () => regions, listen: settings.rpc })
+      const end = await parts.createRegionEnd({ ...shared, db, secrets, halves: () => regions, listen: settings.rpc, api: { host: settings.http.host, port: () => apiPort() } })
       return { db, server, secrets, end }
     }
 
@@ -158,6 +159,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     steps.undo('http', () => hosts.close(), stopTimeout)
 
     await steps.run('start', async () => {
+    apiPort = () => hosts.ports().api
       if (region !== undefined) await supervise('database server', core, region.server)
       if (region !== undefined) await supervise('feed', core, [region.db.feed.service])
       if (region !== undefined) steps.undo('changes', region.db.feed.subscribe(changes => tell(regions, changes, log), () => reconciler.kick()))
@@ -176,6 +178,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     })
 
     steps.undo('reconcile', () => reconciler.stop(), stopTimeout)
+      region?.end.refresh() // the API's port is taken now
     for (const { role, manifest, running } of active) if (running.reconcile !== undefined) reconciler.add(halfName({ role, manifest }), signal => running.reconcile?.(signal) ?? Promise.resolve())
     signal.throwIfAborted()
     phase = 'ready'

@@ -1,8 +1,20 @@
 /** The core's own routes: how the controllers are, and tokens to enrol more. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from 'typebox'
-import type { RegionEnd } from '../rpc/ends.ts'
+import { Type, type Static } from 'typebox'
+import type { KnownController, RegionEnd } from '../rpc/ends.ts'
 import type { Status } from '../status.ts'
+
+const Known = Type.Object({
+  id: Type.String(), hostname: Type.String(), roles: Type.Array(Type.String()), version: Type.String(), seenAt: Type.String(),
+  linked: Type.Boolean({ description: 'to the region that answers, or this region itself' }),
+  startedAt: Type.Union([Type.String(), Type.Null()], { description: 'of a region: since when it runs' }),
+  addresses: Type.Array(Type.String(), { description: 'of a region: names or addresses it is reached at' }),
+  rpcPort: Type.Union([Type.Integer(), Type.Null()], { description: 'of a region: where racks link to' }),
+  httpPort: Type.Union([Type.Integer(), Type.Null()], { description: 'of a region: where its API is' }),
+  api: Type.Array(Type.String(), { description: 'of a region: URLs of its API' })
+})
+const shown = ({ seenAt, startedAt, roles, addresses, api, ...rest }: KnownController): Static<typeof Known> =>
+  ({ ...rest, roles: [...roles], addresses: [...addresses], api: [...api], seenAt: seenAt.toISOString(), startedAt: startedAt?.toISOString() ?? null })
 
 /** GET /status, GET /controllers and POST /controllers/tokens, to be mounted at /api/v1. */
 export const control = ({ end, status }: { end: RegionEnd, status: () => Status }): FastifyPluginAsyncTypebox => async app => {
@@ -15,9 +27,9 @@ export const control = ({ end, status }: { end: RegionEnd, status: () => Status 
     schema: {
       tags: ['core'],
       summary: 'The regions and racks, oldest first',
-      response: { 200: Type.Object({ items: Type.Array(Type.Object({ id: Type.String(), hostname: Type.String(), roles: Type.Array(Type.String()), version: Type.String(), seenAt: Type.String(), linked: Type.Boolean({ description: 'to the region that answers, or this region itself' }) })) }) }
+      response: { 200: Type.Object({ items: Type.Array(Known) }) }
     }
-  }, async () => ({ items: (await end.controllers()).map(({ seenAt, roles, ...rest }) => ({ ...rest, roles: [...roles], seenAt: seenAt.toISOString() })) }))
+  }, async () => ({ items: (await end.controllers()).map(shown) }))
   app.post('/controllers/tokens', {
     config: { scope: 'admin' },
     schema: {

@@ -30,6 +30,8 @@ export interface RegionEndOptions extends EndOptions {
   readonly db: FedDatabase, readonly secrets: Secrets, readonly halves: Halves<ActiveRegion>
   /** `advertise`: host names or addresses racks reach this region at. Port 0 takes a free one. */
   readonly listen: { readonly host: string, readonly port: number, readonly advertise: readonly string[] }
+  /** Where the API is: the address it listens on, and its port once that is taken. Absent where there is none. */
+  readonly api?: { readonly host: string, readonly port: () => number | undefined }
   /** ms: between looks at the registry (5,000), and without a database until racks are sent to other regions (10,000). */
   readonly timing?: { readonly tick?: number, readonly cutOff?: number }
 }
@@ -38,7 +40,11 @@ export interface RegionEndOptions extends EndOptions {
 export interface RackState { readonly rack: string, readonly plugin: string, readonly position: string, readonly acknowledgedAt: Date, readonly error: string | null, readonly linked: boolean }
 
 /** A controller of this installation. `linked`: to this region, or this region itself. */
-export interface KnownController { readonly id: string, readonly hostname: string, readonly roles: readonly Role[], readonly version: string, readonly seenAt: Date, readonly linked: boolean }
+export interface KnownController {
+  readonly id: string, readonly hostname: string, readonly roles: readonly Role[], readonly version: string, readonly seenAt: Date, readonly linked: boolean
+  /** Of a region: since when it runs, the names or addresses it is reached at, its ports, and the URLs of its API. */
+  readonly startedAt: Date | null, readonly addresses: readonly string[], readonly rpcPort: number | null, readonly httpPort: number | null, readonly api: readonly string[]
+}
 
 /** The in-process way into a region: the same frames and checks as a socket, no TLS. */
 export interface RegionLoopback {
@@ -58,6 +64,8 @@ export interface RegionEnd {
   rackStates(): Promise<readonly RackState[]>
   /** Every controller that was ever let in, oldest first. */
   controllers(): Promise<readonly KnownController[]>
+  /** Looks at the registry now: what this region tells of itself has changed. */
+  refresh(): void
   /** The port racks reach this region at, once its service runs. */
   port(): number | undefined
 }

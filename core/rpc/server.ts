@@ -48,8 +48,10 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   let ticking: Promise<void> | undefined
   let fault: string | undefined
   let databaseSeen = 0
+  let wake = Promise.withResolvers<void>()
+  const startedAt = new Date(clock.now())
 
-  const addresses = () => o.listen.advertise.length > 0 ? o.listen.advertise : [['0.0.0.0', '::', ''].includes(o.listen.host) ? controller.hostname : o.listen.host]
+  const addresses = () => o.listen.advertise.length > 0 ? o.listen.advertise : [anywhere(o.listen.host) ? controller.hostname : o.listen.host]
   const announce = (id: string, up: boolean) => { o.hooks.link.promise({ controller: id, up }).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'a link observer failed') }) }
   /** Why racks had better ask another region. */
   const cutOff = () => fault !== undefined && clock.monotonic() - databaseSeen > cutOffAfter ? `this region cannot reach its database: ${fault}` : undefined
@@ -111,7 +113,12 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
 
   async function register (port: number | null): Promise<void> {
     const certificate_sha256 = identity === undefined ? '' : fingerprint(identity.certificate)
-    await registerRegion(db, { ...controller, addresses: addresses(), rpc_port: port, certificate_sha256 })
+    const apiPort = o.api?.port()
+    const hosts = o.api === undefined || anywhere(o.api.host) ? addresses() : [o.api.host]
+    await registerRegion(db, {
+      ...controller, addresses: addresses(), rpc_port: port, certificate_sha256, http_port: apiPort ?? null, api: apiPort === undefined ? [] : hosts.map(host => `http://${bracketed(host)}:${apiPort}`),
+      started_at: startedAt, holds_database: false
+    })
   }
 
   async function tick (): Promise<void> {
@@ -129,8 +136,11 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
 
   async function run (signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await clock.sleep(tickEvery, signal)
+      const slept = new AbortController()
+      await Promise.race([wake.promise, clock.sleep(tickEvery, AbortSignal.any([signal, slept.signal]))])
+      slept.abort()
       if (signal.aborted) return
+      wake = Promise.withResolvers()
       try {
         await orAborted(tick(), signal)
         fault = undefined
@@ -179,12 +189,16 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     services: [inTurn(service), publisher.service],
     racks: () => [...links.keys()],
     port: () => listener?.port,
+    refresh: () => { wake.resolve() },
     createToken: (roles, ttlSeconds) => registrar.createToken(roles, ttlSeconds),
     async rackStates () {
       return (await publisher.states.list()).map(row => ({ rack: row.rack, plugin: row.plugin, position: row.position, acknowledgedAt: row.acknowledged_at, error: row.error, linked: links.has(row.rack) }))
     },
     async controllers () {
-      return (await listControllers(db)).map(({ id, hostname, roles, version, last_seen_at }) => ({ id, hostname, roles, version, seenAt: last_seen_at, linked: id === controller.id || links.has(id) }))
+      return (await listControllers(db)).map(row => ({
+        id: row.id, hostname: row.hostname, roles: row.roles, version: row.version, seenAt: row.last_seen_at, linked: row.id === controller.id || links.has(row.id),
+        startedAt: row.started_at, addresses: row.addresses, rpcPort: row.rpc_port, httpPort: row.http_port, api: row.api
+      }))
     },
     loopback: () => ({
       controller: controller.id,
@@ -222,4 +236,6 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
 }
 
 /** The address of a region's port as a URL; IPv6 addresses are bracketed. */
-export const urlOf = (address: string, port: number): string => `wss://${address.includes(':') ? `[${address}]` : address}:${port}`
+export const urlOf = (address: string, port: number): string => `wss://${bracketed(address)}:${port}`
+const bracketed = (address: string): string => address.includes(':') ? `[${address}]` : address
+const anywhere = (host: string): boolean => ['0.0.0.0', '::', ''].includes(host)

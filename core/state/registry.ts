@@ -6,6 +6,8 @@ import type { Logger } from '../log.ts'
 import type { Role } from '../plugin.ts'
 
 export interface ControllerRow { readonly id: string, readonly hostname: string, readonly roles: readonly Role[], readonly version: string, readonly addresses: readonly string[], readonly rpc_port: number | null }
+export interface RegionRow extends ControllerRow { readonly certificate_sha256: string, readonly http_port: number | null, readonly api: readonly string[], readonly started_at: Date, readonly holds_database: boolean }
+export interface ListedController extends ControllerRow { readonly http_port: number | null, readonly api: readonly string[], readonly started_at: Date | null, readonly last_seen_at: Date }
 export interface RackStateRow { readonly rack: string, readonly plugin: string, readonly position: string, readonly acknowledged_at: Date, readonly error: string | null }
 export interface AuthorityRow { readonly certificate: string, readonly sealed_key: string }
 export interface TokenRow { readonly id: string, readonly secret_sha256: string, readonly roles: readonly Role[], readonly expired: boolean, readonly used_at: Date | null, readonly used_by: string | null }
@@ -27,17 +29,18 @@ export async function authorityRow (db: Database, mine: () => Promise<AuthorityR
 }
 
 /** Puts this region into the list of controllers, or refreshes it. */
-export async function registerRegion (db: Query, row: ControllerRow & { readonly certificate_sha256: string }): Promise<void> {
-  await db.query(`insert into core.controller (id, hostname, roles, version, addresses, rpc_port, certificate_sha256, last_seen_at)
-    values ($1, $2, $3, $4, $5, $6, $7, now())
+export async function registerRegion (db: Query, row: RegionRow): Promise<void> {
+  await db.query(`insert into core.controller (id, hostname, roles, version, addresses, rpc_port, certificate_sha256, http_port, api, started_at, holds_database, last_seen_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
     on conflict (id) do update set hostname = excluded.hostname, roles = excluded.roles, version = excluded.version, addresses = excluded.addresses,
-      rpc_port = excluded.rpc_port, certificate_sha256 = excluded.certificate_sha256, last_seen_at = now()`,
-  [row.id, row.hostname, row.roles, row.version, JSON.stringify(row.addresses), row.rpc_port, row.certificate_sha256])
+      rpc_port = excluded.rpc_port, certificate_sha256 = excluded.certificate_sha256, http_port = excluded.http_port, api = excluded.api, started_at = excluded.started_at,
+      holds_database = excluded.holds_database, last_seen_at = now()`,
+  [row.id, row.hostname, row.roles, row.version, JSON.stringify(row.addresses), row.rpc_port, row.certificate_sha256, row.http_port, JSON.stringify(row.api), row.started_at, row.holds_database])
 }
 
 /** Every controller, oldest first. */
-export const listControllers = (db: Query): Promise<(Pick<ControllerRow, 'id' | 'hostname' | 'roles' | 'version'> & { readonly last_seen_at: Date })[]> =>
-  db.query('select id, hostname, roles, version, last_seen_at from core.controller order by created_at, id')
+export const listControllers = (db: Query): Promise<ListedController[]> =>
+  db.query('select id, hostname, roles, version, addresses, rpc_port, http_port, api, started_at, last_seen_at from core.controller order by created_at, id')
 
 /** Regions that were seen within `seconds`, oldest first. */
 export const liveRegions = (db: Query, seconds: number): Promise<ControllerRow[]> =>

@@ -73,6 +73,10 @@ create table core.controller (
   certificate_sha256 text,
   created_at timestamp with time zone not null default now(),
   last_seen_at timestamp with time zone not null default now(),
+  http_port integer,
+  api jsonb not null default '[]'::jsonb,
+  started_at timestamp with time zone,
+  holds_database boolean not null default false,
   constraint controller_pkey PRIMARY KEY (id)
 );
 
@@ -83,6 +87,7 @@ create table core.enrolment_token (
   expires_at timestamp with time zone not null,
   used_at timestamp with time zone,
   used_by text,
+  used_key_sha256 text,
   constraint enrolment_token_pkey PRIMARY KEY (id)
 );
 

@@ -45,7 +45,8 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
       createToken: async () => 'token',
       rackStates: async () => [],
       controllers: async () => [],
-      port: () => undefined
+      port: () => undefined,
+      refresh: () => {}
     }),
     createRackEnd: () => ({ services: [traced('rack-link', trace)], call: async () => ({}), report: () => {}, links: () => [], restore: () => note('restore') }),
     ...override
