@@ -21,7 +21,7 @@ let failed = 0
 let code = 0
 try {
   // a missing package fails the suites that need it, by name, and not this script: so that the others still tell what they know
-  await ensurePackages([...packages.network, ...packages.machines, ...packages.clients], say).catch(error => { say(`system packages: ${reasonOf(error)}`); code = 1 })
+  await ensurePackages([...packages.network, ...packages.machines, ...packages.clients, ...packages.database, ...packages.frontdoor], say).catch(error => { say(`system packages: ${reasonOf(error)}`); code = 1 })
   if (await run('tsc', ['--noEmit']) !== 0) { say('types: failed'); failed++; code = 1 }
   for (const project of ['quick', 'processes', 'system', 'lab']) {
     const file = join(scratch, `${project}.json`)

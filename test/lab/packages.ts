@@ -1,5 +1,7 @@
 /** System packages of Debian and Ubuntu: installs what is missing when it may, else says which and how. */
 import { execFile, spawn } from 'node:child_process'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { BedplateError } from '../../core/errors.ts'
 
@@ -9,7 +11,9 @@ const run = promisify(execFile)
 export const packages = {
   network: ['iproute2', 'iputils-ping'],
   machines: ['qemu-system-x86', 'qemu-utils', 'ovmf', 'ipxe', 'ipxe-qemu', 'openssh-client'],
-  clients: ['busybox-static', 'isc-dhcp-client', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux']
+  clients: ['busybox-static', 'isc-dhcp-client', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux'],
+  database: ['postgresql', 'postgresql-contrib', 'patroni', 'etcd-server', 'etcd-client', 'util-linux'],
+  frontdoor: ['haproxy', 'keepalived', 'curl']
 } as const
 
 async function installed (name: string): Promise<boolean> {
@@ -21,7 +25,7 @@ async function installed (name: string): Promise<boolean> {
 
 function apt (args: readonly string[], say: (line: string) => void): Promise<number> {
   return new Promise(resolve => {
-    const child = spawn('apt-get', ['-q', '-y', '-o', 'DPkg::Lock::Timeout=120', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
+    const child = spawn('apt-get', ['-q', '-y', '-o', 'DPkg::Lock::Timeout=120', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', UCF_FORCE_CONFFOLD: '1' } })
     let last = ''
     const hear = (chunk: Buffer) => { for (const line of chunk.toString().split('\n')) if (line.trim() !== '') last = line.trim() }
     child.stdout.on('data', hear)
@@ -40,7 +44,28 @@ export async function ensurePackages (names: readonly string[], say: (line: stri
   if (process.getuid?.() !== 0) throw new BedplateError('PROGRAM_MISSING', { program: missing.join(', '), remedy: `as root: ${remedy}` })
   say(`installing ${missing.join(' ')}`)
   const install = ['install', '--no-install-recommends', ...missing]
-  if (await apt(install, () => {}) === 0) return
-  await apt(['update'], say) // lists may be absent or old on a fresh machine: only then is the slow update worth its time
-  if (await apt(install, say) !== 0) throw new BedplateError('PROGRAM_MISSING', { program: missing.join(', '), remedy })
+  await quietly(async () => {
+    if (await apt(install, () => {}) === 0) return
+    await apt(['update'], say) // lists may be absent or old on a fresh machine: only then is the slow update worth its time
+    if (await apt(install, say) !== 0) throw new BedplateError('PROGRAM_MISSING', { program: missing.join(', '), remedy })
+  })
+}
+
+const mark = '# put here by the tests of Bedplate, for as long as they install packages\n'
+/** What keeps a package's own service from being started on the host, and a database cluster from being made there. */
+const restraints = [
+  { path: '/usr/sbin/policy-rc.d', text: `#!/bin/sh\n${mark}exit 101\n`, mode: 0o755 },
+  { path: '/etc/postgresql-common/createcluster.conf', text: `${mark}create_main_cluster = false\n`, mode: 0o644 }
+] as const
+
+/** Runs `work` with the restraints in place; whatever of them was there before stays as it was. */
+async function quietly (work: () => Promise<void>): Promise<void> {
+  for (const { path, text, mode } of restraints) {
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, text, { flag: 'wx', mode }).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'EEXIST') throw error })
+  }
+  try { await work() } finally {
+    // by its text: what a run that was killed left behind goes too, and what a package has put in its place stays
+    for (const { path, text } of restraints) if (await readFile(path, 'utf8').catch(() => '') === text) await rm(path, { force: true })
+  }
 }
