@@ -6,8 +6,9 @@ import type { Health } from '../health.ts'
 import { degraded, off, running } from '../health.ts'
 import type { Logger } from '../log.ts'
 import type { Service } from '../plugin.ts'
-import { channel, look, renew, resign, stand, take } from './lease.ts'
-import { defaultPace, nextStep, trustedUntil } from './term.ts'
+import { channel, sqlLease } from './lease.ts'
+import type { Lease } from './lease.ts'
+import { defaultPace, failoverWait, nextStep, trustedUntil } from './term.ts'
 import type { Pace, Term } from './term.ts'
 
 export interface ElectorOptions extends Partial<Pace> {
@@ -15,6 +16,7 @@ export interface ElectorOptions extends Partial<Pace> {
   readonly holder: string // the controller's id
   /** `listen` is used when there: then a leader that stops is followed at once, not when its lease has run out. */
   readonly db: Database & { listen?(channel: string, listener: (payload: string) => void): () => void | Promise<void> }
+  readonly lease?: Lease
   readonly clock: Clock
   readonly log: Logger
   readonly random?: () => number // 0 ≤ x < 1; all chance there is, so that a seed repeats a run
@@ -36,10 +38,11 @@ const grace = 1000 // ms a stop waits for the answer to a bid
 const busy = 200 // ms until the next bid while the last leader's final write is still being committed; also how often readiness is asked for
 const most = 3 // renewals under way at once: one whose answer is slow must not cost the term, and those that hang must not cost the pool
 
-export function createElector ({ name, holder, db, clock, log: parent, random = Math.random, ready = () => true, onGain, onKept, onLoss, ...own }: ElectorOptions): Elector {
+export function createElector ({ name, holder, db, lease = sqlLease, clock, log: parent, random = Math.random, ready, onGain, onKept, onLoss, ...own }: ElectorOptions): Elector {
   const pace: Pace = { ttl: own.ttl ?? defaultPace.ttl, renew: own.renew ?? defaultPace.renew, margin: own.margin ?? defaultPace.margin }
   const log = parent.child({ leader: name })
   let health: Health = off('not started')
+  let met = { timeline: 1, at: 0 } // the server's timeline, and when it was first seen
   let leading: Leading | undefined
   let work: { readonly stop: AbortController, readonly done: Promise<void> } | undefined
   let ended: Promise<void> = Promise.resolve() // one loop at a time: a start that races with a stop waits its turn
@@ -57,7 +60,7 @@ export function createElector ({ name, holder, db, clock, log: parent, random = 
         valid: () => !lost.signal.aborted && clock.monotonic() < trustedUntil(mine.attempt, pace),
         write: work => db.tx(async tx => {
           if (!mine.term.valid()) throw gone()
-          if (!await stand(tx, { name, holder, term: number }, pace.ttl)) {
+          if (!await lease.stand(tx, { name, holder, term: number }, pace.ttl)) {
             lost.abort()
             throw gone()
           }
@@ -75,13 +78,16 @@ export function createElector ({ name, holder, db, clock, log: parent, random = 
 
   /** One bid: gives how long to wait before the next, or the term that was won. */
   async function bid (): Promise<Leading | number> {
-    const seen = await look(db, name)
-    if (seen && seen.remaining > 0) return Math.min(seen.remaining + random() * busy, pace.renew) // by then it may have been given up without our hearing of it
+    const seen = await lease.look(db, name)
+    if (seen.timeline !== met.timeline) met = { timeline: seen.timeline, at: clock.monotonic() }
+    if (seen.remaining > 0) return Math.min(seen.remaining + random() * busy, pace.renew) // by then it may have been given up without our hearing of it
     const attempt = clock.monotonic()
-    const number = await take(db, { name, holder }, pace.ttl)
+    const unsure = failoverWait(attempt, met.at, seen.timeline, seen.term, pace)
+    if (unsure > 0) return Math.min(unsure, pace.renew)
+    const number = await lease.take(db, { name, holder }, pace.ttl, seen.timeline)
     if (number === undefined) return busy
     if (clock.monotonic() < trustedUntil(attempt, pace)) return lead(number, attempt)
-    await resign(db, { name, holder, term: number }) // the answer took too long to be worth anything
+    await lease.resign(db, { name, holder, term: number }) // the answer took too long to be worth anything
     return busy
   }
 
@@ -96,7 +102,7 @@ export function createElector ({ name, holder, db, clock, log: parent, random = 
       asking++
       notBefore = asked + pace.renew / 2 // a slow answer is asked for again, over another connection
       try {
-        const stands = await renew(db, { name, holder, term: mine.term.number }, pace.ttl)
+        const stands = await lease.renew(db, { name, holder, term: mine.term.number }, pace.ttl)
         if (mine.over || !mine.term.valid()) return
         if (!stands) { mine.lost.abort(); return }
         if (asked <= mine.attempt) return
@@ -115,7 +121,7 @@ export function createElector ({ name, holder, db, clock, log: parent, random = 
     for (;;) {
       if (signal.aborted) return 'stopped'
       if (mine.lost.signal.aborted) return 'another region may have it by now'
-      if (!ready()) return 'not ready'
+      if (ready?.() === false) return 'not ready'
       const now = clock.monotonic()
       const next = nextStep(now, mine.attempt, pace)
       if (next.step === 'lost') return 'it could not be renewed in time'
@@ -123,7 +129,7 @@ export function createElector ({ name, holder, db, clock, log: parent, random = 
       const rest = trustedUntil(mine.attempt, pace) - now
       const due = next.step === 'wait' ? next.for : asking < most ? notBefore - now : rest
       news = new AbortController()
-      await clock.sleep(Math.min(due, rest, busy), AbortSignal.any([gone, news.signal]))
+      await clock.sleep(Math.min(due, rest, ready ? busy : rest), AbortSignal.any([gone, news.signal]))
     }
   }
 
@@ -138,7 +144,7 @@ export function createElector ({ name, holder, db, clock, log: parent, random = 
     const over = new AbortController()
     const patience = (ms: number): Promise<void> => clock.sleep(Math.max(0, ms), over.signal)
     if (letting) await Promise.race([letting.catch((error: unknown) => { log.error({ err: error }, 'onLoss failed') }), patience(until - clock.monotonic())])
-    const resigned = resign(db, { name, holder, term: mine.term.number }).catch((error: unknown) => { log.debug({ reason: reasonOf(error) }, 'the lease was not given up; it runs out by itself') })
+    const resigned = lease.resign(db, { name, holder, term: mine.term.number }).catch((error: unknown) => { log.debug({ reason: reasonOf(error) }, 'the lease was not given up; it runs out by itself') })
     await Promise.race([resigned, patience(pace.margin)])
     over.abort()
   }
@@ -153,7 +159,7 @@ export function createElector ({ name, holder, db, clock, log: parent, random = 
       if (signal.aborted) await clock.sleep(grace, answered.signal)
     }
     const result = await Promise.race([bidding, patience()])
-    if (result === undefined) bidding.then(late => typeof late === 'number' ? undefined : resign(db, { name, holder, term: late.term.number })).catch(() => {})
+    if (result === undefined) bidding.then(late => typeof late === 'number' ? undefined : lease.resign(db, { name, holder, term: late.term.number })).catch(() => {})
     return result
   }
 
@@ -164,7 +170,7 @@ export function createElector ({ name, holder, db, clock, log: parent, random = 
       let wait: number
       wake = new AbortController()
       try {
-        const result = ready() ? await bidUntil(signal) : busy
+        const result = ready?.() === false ? busy : await bidUntil(signal)
         if (result === undefined) {
           if (signal.aborted) break
           throw new BedplateError('UNAVAILABLE', { reason: 'the database does not answer' })

@@ -3,32 +3,46 @@ import type { Query } from '../database/database.ts'
 
 export interface Claim { readonly name: string, readonly holder: string }
 export interface Held extends Claim { readonly term: bigint }
-/** Who leads, and for how many ms more if it is not renewed; 0 or less: anybody may take it. */
-export interface Seen { readonly holder: string, readonly term: bigint, readonly remaining: number }
+/** Who leads, and for how many ms more if it is not renewed; 0 or less: anybody may take it. `term` 0: nobody ever did. `timeline` counts the server's promotions, from 1. */
+export interface Seen { readonly term: bigint, readonly remaining: number, readonly timeline: number }
+
+/** What an elector asks of the database. */
+export interface Lease {
+  look(db: Query, name: string): Promise<Seen>
+  take(db: Query, claim: Claim, ttl: number, timeline: number): Promise<bigint | undefined>
+  renew(db: Query, held: Held, ttl: number): Promise<boolean>
+  resign(db: Query, held: Held): Promise<void>
+  stand(tx: Query, held: Held, ttl: number): Promise<boolean>
+}
 
 export const channel = 'core_leader' // told when a term is given up
 
-export async function look (db: Query, name: string): Promise<Seen | undefined> {
-  const [row] = await db.query<{ holder: string, term: string, remaining: number }>(
-    'select holder, term, (extract(epoch from expires_at - clock_timestamp()) * 1000)::float8 as remaining from core.leader where name = $1', [name])
-  return row && { holder: row.holder, term: BigInt(row.term), remaining: row.remaining }
+const timeline = "('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer"
+
+export async function look (db: Query, name: string): Promise<Seen> {
+  const [row] = await db.query<{ term: string, remaining: number, timeline: number }>(`
+    select coalesce(term, 0) as term, coalesce(extract(epoch from expires_at - clock_timestamp()) * 1000, 0)::float8 as remaining, ${timeline} as timeline
+    from (select $1::text as name) as asked left join core.leader using (name)`, [name])
+  return { term: BigInt(row?.term ?? 0), remaining: row?.remaining ?? 0, timeline: row?.timeline ?? 1 }
 }
 
 /**
- * Takes an expired or never held lease; gives the new term. Undefined when somebody else was first, or while a write of the last term is still under way
- * (it holds the row's key, see `stand`): the new term begins after the old one's last commit.
+ * Takes an expired or never held lease on a server of that timeline; gives the new term, which is higher than any the timelines before it gave, those that a
+ * failover lost included. Undefined when somebody else was first, or while a write of the last term is still under way (it holds the row's key, see `stand`):
+ * the new term begins after the old one's last commit.
  */
-export async function take (db: Query, { name, holder }: Claim, ttl: number): Promise<bigint | undefined> {
+export async function take (db: Query, { name, holder }: Claim, ttl: number, on: number): Promise<bigint | undefined> {
   const [row] = await db.query<{ term: string }>(`
-    with free as (select name from core.leader where name = $1 and expires_at <= clock_timestamp() for update skip locked),
+    with free as (select name from core.leader where name = $1 and expires_at <= clock_timestamp() and ${timeline} = $4 for update skip locked),
          taken as (
-           update core.leader set holder = $2, term = term + 1, elected_at = clock_timestamp(), expires_at = clock_timestamp() + $3 * interval '1 millisecond'
+           update core.leader set holder = $2, term = greatest(term, ($4::bigint - 1) << 32) + 1, elected_at = clock_timestamp(), expires_at = clock_timestamp() + $3 * interval '1 millisecond'
            from free where leader.name = free.name returning term),
          first as (
            insert into core.leader (name, holder, term, elected_at, expires_at)
-           select $1, $2, 1, clock_timestamp(), clock_timestamp() + $3 * interval '1 millisecond' where not exists (select from core.leader where name = $1)
+           select $1, $2, (($4::bigint - 1) << 32) + 1, clock_timestamp(), clock_timestamp() + $3 * interval '1 millisecond'
+           where ${timeline} = $4 and not exists (select from core.leader where name = $1)
            on conflict (name) do nothing returning term)
-    select term from taken union all select term from first`, [name, holder, ttl])
+    select term from taken union all select term from first`, [name, holder, ttl, on])
   return row && BigInt(row.term)
 }
 
@@ -59,3 +73,5 @@ export async function stand (tx: Query, { name, holder, term }: Held, ttl: numbe
     where name = $1 and holder = $2 and term = $3 and expires_at > clock_timestamp() for key share`, [name, holder, term.toString(), String(ttl)])
   return rows.length > 0
 }
+
+export const sqlLease: Lease = { look, take, renew, resign, stand }

@@ -28,3 +28,14 @@ export function nextStep (now: number, attemptStart: number, pace: Pace): { read
   const due = Math.min(attemptStart + pace.renew, until)
   return now < due ? { step: 'wait', for: due - now } : { step: 'renew' }
 }
+
+/** The timeline whose server gave a term: the term's upper half, so that a failover that loses the last terms gives none of their numbers again. */
+export const timelineOf = (term: bigint): number => Number(term >> 32n) + 1
+
+/**
+ * How long a bidder still has to wait because of a failover, in ms. The server that was promoted may not have heard of the last renewal, or of the last term, and
+ * would give the lease away while its holder rightly trusts it. Whoever waits a TTL from when it first met the timeline (monotonic) is past all that; once a term
+ * of that timeline was given, somebody has.
+ */
+export const failoverWait = (now: number, met: number, timeline: number, term: bigint, { ttl }: Pace): number =>
+  timeline === 1 || timelineOf(term) >= timeline ? 0 : Math.max(0, met + ttl - now)

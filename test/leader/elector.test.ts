@@ -2,12 +2,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../core/clock.ts'
 import type { Clock } from '../../core/clock.ts'
+import type { Query } from '../../core/database/database.ts'
 import { openDatabase } from '../../core/database/pool.ts'
 import type { DatabaseHandle } from '../../core/database/pool.ts'
 import { hasCode } from '../../core/errors.ts'
 import { createElector } from '../../core/leader/elector.ts'
 import type { Elector, ElectorOptions } from '../../core/leader/elector.ts'
-import { resign, take } from '../../core/leader/lease.ts'
+import { look, resign, take } from '../../core/leader/lease.ts'
 import type { Term } from '../../core/leader/term.ts'
 import { createLogger } from '../../core/log.ts'
 import { serviceConformance } from '../kit/conformance/service.ts'
@@ -109,7 +110,7 @@ describe('an elector', () => {
   })
 
   test('waits for the lease of a crashed leader of the same name to run out', async () => {
-    await take(db, { name, holder: 'a' }, quick.ttl)
+    await take(db, { name, holder: 'a' }, quick.ttl, 1)
     const begun = systemClock.monotonic()
     const a = elector('a')
     await a.start(signal)
@@ -284,7 +285,7 @@ describe('a term', () => {
     await a.stop() // gives the lease up, so that anybody might take it
     const b = elector('b', { db: second })
     await b.start(signal)
-    expect(await take(second, { name, holder: 'c' }, 100)).toBeUndefined()
+    expect(await take(second, { name, holder: 'c' }, 100, 1)).toBeUndefined()
     expect(b.current()).toBeUndefined()
     finish.resolve()
     await write
@@ -316,19 +317,32 @@ describe('a term', () => {
 
 describe('a lease', () => {
   test('is given up by its own term only', async () => {
-    const term = await take(db, { name, holder: 'a' }, 60_000)
+    const term = await take(db, { name, holder: 'a' }, 60_000, 1)
     expect(term).toBe(1n)
     await resign(db, { name, holder: 'a', term: 2n })
     await resign(db, { name, holder: 'b', term: 1n })
-    expect(await take(db, { name, holder: 'b' }, 60_000)).toBeUndefined()
+    expect(await take(db, { name, holder: 'b' }, 60_000, 1)).toBeUndefined()
     await resign(db, { name, holder: 'a', term: 1n })
-    expect(await take(db, { name, holder: 'b' }, 60_000)).toBe(2n)
+    expect(await take(db, { name, holder: 'b' }, 60_000, 1)).toBe(2n)
+  })
+
+  test('taken on a later timeline has a number that no earlier one can have given', async () => {
+    const later: Query = { query: (text, values) => db.query(text.replaceAll(/\('x' \|\| left\(.*?::bit\(32\)::integer/g, '3'), values) } // as a server that was promoted twice would say
+    expect(await look(later, name)).toEqual({ term: 0n, remaining: 0, timeline: 3 })
+    expect(await take(later, { name, holder: 'a' }, 60_000, 2)).toBeUndefined() // it was promoted since we looked
+    expect(await take(later, { name, holder: 'a' }, 60_000, 3)).toBe((2n << 32n) + 1n)
+    await resign(db, { name, holder: 'a', term: (2n << 32n) + 1n })
+    expect(await take(later, { name, holder: 'b' }, 60_000, 3)).toBe((2n << 32n) + 2n)
+    name = `job-${++number}`
+    expect(await take(db, { name, holder: 'a' }, 60_000, 1)).toBe(1n)
+    await resign(db, { name, holder: 'a', term: 1n })
+    expect(await take(later, { name, holder: 'b' }, 60_000, 3)).toBe((2n << 32n) + 1n)
   })
 
   test('goes to exactly one of twenty that bid at once, first and again', async () => {
     const fresh = [await openDatabase(db.options), await openDatabase(db.options)] as const // tests before this one had connections of the others ended by the server
     for (const expected of [1n, 2n]) {
-      const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => take(fresh[i % 2 ? 0 : 1], { name, holder: `h${i}` }, 60_000)))
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => take(fresh[i % 2 ? 0 : 1], { name, holder: `h${i}` }, 60_000, 1)))
       const won = answers.flatMap((term, i) => term === undefined ? [] : [{ term, holder: `h${i}` }])
       expect(won.map(({ term }) => term)).toEqual([expected])
       for (const { term, holder } of won) await resign(db, { name, holder, term })

@@ -1,7 +1,7 @@
 /** The pure part of leadership: trust counts from before the question. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { defaultPace, nextStep, trustedUntil } from '../../core/leader/term.ts'
+import { defaultPace, failoverWait, nextStep, timelineOf, trustedUntil } from '../../core/leader/term.ts'
 
 const pace = { ttl: 5_000, renew: 1_500, margin: 1_000 }
 
@@ -32,4 +32,13 @@ test('a leader never waits beyond its trust', () => {
     if (next.step === 'wait') expect(now + next.for).toBeLessThanOrEqual(trustedUntil(attempt, { ttl, renew, margin }))
     if (next.step !== 'lost') expect(now).toBeLessThan(trustedUntil(attempt, { ttl, renew, margin }))
   }), { numRuns: 500 })
+})
+
+test('after a failover a bidder waits a TTL, unless a term of the new timeline was given since', () => {
+  expect([1n, 7n, (1n << 32n) + 1n, 2n << 32n].map(timelineOf)).toEqual([1, 1, 2, 3])
+  expect(failoverWait(600, 500, 2, 7n, pace)).toBe(4_900)
+  expect(failoverWait(5_500, 500, 2, 7n, pace)).toBe(0)
+  expect(failoverWait(600, 500, 2, (1n << 32n) + 1n, pace)).toBe(0)
+  expect(failoverWait(600, 500, 3, (1n << 32n) + 1n, pace)).toBe(4_900)
+  expect(failoverWait(600, 500, 1, 0n, pace)).toBe(0) // never promoted: nothing can have been lost
 })
