@@ -9,13 +9,13 @@ import type { Tokens } from './plugin.ts'
 type Running = ActiveRegion['running'] | ActiveRack['running']
 type SetUp = (half: Half, deps: Readonly<Record<string, unknown>>) => Running
 
-/** `resolve` sets a half up (once), those it requires first, and gives what its setup returned. Throws START_FAILED naming the half. */
-export function createHalves (halves: readonly Half[], setUp: SetUp): { resolve(half: Half): Running } {
+/** `resolve` sets a half up (once), those it requires first, and gives what its setup returned. `given`: what the core itself provides, by token. Throws START_FAILED naming the half. */
+export function createHalves (halves: readonly Half[], setUp: SetUp, given: Readonly<Record<string, unknown>> = {}): { resolve(half: Half): Running } {
   const container = createContainer<Record<string, unknown>>({ strict: true })
   const nameOf = (half: Half) => `${half.role}:${half.manifest.name}`
   for (const half of halves) {
     const construct = (): Running => {
-      const deps = mapValues(half.half.requires, ({ id }) => container.resolve(`${half.role}:${id}`))
+      const deps = mapValues(half.half.requires, ({ id }) => Object.hasOwn(given, id) ? given[id] : container.resolve(`${half.role}:${id}`))
       try {
         return setUp(half, Object.freeze(deps))
       } catch (cause) {

@@ -2,6 +2,7 @@
 import type { ActiveRack, ActiveRegion } from './active.ts'
 import { BedplateError } from './errors.ts'
 import type { Manifest, Plugin, RackHalf, RegionHalf, Role } from './plugin.ts'
+import { Controllers, Self } from './plugin.ts'
 import { isObject } from './schema.ts'
 import { settingsSchema } from './settings.ts'
 
@@ -14,6 +15,7 @@ export const halfName = (of: { readonly manifest: Manifest, readonly role: Role 
 
 const kebab = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
 const camel = /^[a-z][A-Za-z0-9]*$/
+const fromCore: Readonly<Record<Role, readonly string[]>> = { region: [Self.id, Controllers.id], rack: [Self.id] }
 const tokenId = /^[a-z][A-Za-z0-9-]*\.[a-z][A-Za-z0-9-]*$/
 
 /**
@@ -47,6 +49,7 @@ function orderOf (role: Role, halves: readonly Half[], all: readonly Half[], lis
   for (const half of halves) {
     for (const { id } of Object.values(half.half.provides)) {
       if (!tokenId.test(id)) problems.push(`${halfName(half)}: token "${id}" is not <plugin>.<noun>`)
+      if (id.startsWith('core.')) problems.push(`token "${id}": provided by ${halfName(half)}, but the name belongs to the core`)
       const other = providers.get(id)
       if (other !== undefined) problems.push(`token "${id}": provided by both ${halfName(other)} and ${halfName(half)}`)
       else providers.set(id, half)
@@ -60,6 +63,7 @@ function orderOf (role: Role, halves: readonly Half[], all: readonly Half[], lis
     if (state.get(half) === 'open') { problems.push(`cycle: ${here.slice(here.indexOf(halfName(half))).join(' → ')}`); return }
     state.set(half, 'open')
     for (const { id } of Object.values(half.half.requires)) {
+      if (fromCore[role].includes(id)) continue
       const provider = providers.get(id)
       if (provider !== undefined) visit(provider, [...here, id])
       else problems.push(`token "${id}": required by ${halfName(half)}, provided by no ${role} half${elsewhere(id, role, all, listed)}`)
@@ -76,6 +80,7 @@ function elsewhere (id: string, role: Role, all: readonly Half[], { plugins, wit
   const other: Role = role === 'region' ? 'rack' : 'region'
   const loaded = all.find(half => half.role === other && Object.values(half.half.provides).some(token => token.id === id))
   if (loaded !== undefined) return `; ${halfName(loaded)} has it, but the ${role} gets it only by a call, a fact or wanted state`
+  if (fromCore[other].includes(id)) return `; the core provides it to a ${other} alone`
   const name = id.split('.')[0] ?? ''
   const owner = plugins.find(plugin => plugin.manifest.name === name)
   if (owner === undefined) return without.includes(name) ? `; the plugin "${name}" is left out by the setting "without"` : `; no plugin "${name}" is listed`

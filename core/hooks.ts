@@ -1,5 +1,6 @@
 /** What the core itself announces. A hook that belongs to one plugin is part of the service it provides under a token. */
 import { AsyncParallelHook, AsyncSeriesBailHook } from 'tapable'
+import type { ServiceStatus } from './supervise.ts'
 
 export interface Principal { readonly id: string, readonly name: string, readonly scopes: readonly string[] } // scopes: 'read', 'write', 'admin'
 export interface Credentials { readonly authorization: string | undefined, readonly address: string }
@@ -14,6 +15,8 @@ export interface Hooks {
   readonly link: AsyncParallelHook<[{ readonly controller: string, readonly up: boolean }]>
   /** parallel: this region gained or lost leadership. */
   readonly leader: AsyncParallelHook<[{ readonly leading: boolean, readonly term: bigint }]>
+  /** parallel: a supervised service of this controller came into another state, or has another reason for the same one. Silent once the controller stops; `ctx.status()` has the whole list. */
+  readonly service: AsyncParallelHook<[ServiceStatus]>
 }
 
 /** Hears of an observer that threw. */
@@ -39,5 +42,6 @@ export const createHooks = (failed: ObserverFailed = () => {}): Hooks => Object.
   authenticate: new AsyncSeriesBailHook<[Credentials], Principal | undefined>(['credentials']),
   audited: observed<Audited>('request', failed),
   link: observed<{ readonly controller: string, readonly up: boolean }>('link', failed),
-  leader: observed<{ readonly leading: boolean, readonly term: bigint }>('leader', failed)
+  leader: observed<{ readonly leading: boolean, readonly term: bigint }>('leader', failed),
+  service: observed<ServiceStatus>('status', failed)
 })

@@ -24,6 +24,7 @@ import type { Logger } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import type { Parts } from './parts.ts'
 import type { Change, Controller, Plugin, Service } from './plugin.ts'
+import { Controllers, Self } from './plugin.ts'
 import { createReconciler } from './reconcile.ts'
 import type { RegionEnd } from './rpc/ends.ts'
 import { createSecrets, loadSecretKey } from './secrets.ts'
@@ -121,7 +122,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
         if (half.role === 'region') return half.half.setup(regionContext(manifest, common, region ?? lacking('region')))
         return half.half.setup(rackContext(manifest, common, rack ?? lacking('rack')))
       }
-      const container = createHalves(ordered, context)
+      const container = createHalves(ordered, context, { [Self.id]: { status: () => status() }, ...(region === undefined ? {} : { [Controllers.id]: { list: () => region.end.controllers() } }) })
       const made: Halves[number][] = []
       for (const half of ordered) made.push({ ...half, running: await steps.run(halfName(half), () => container.resolve(half)) })
       for (const { role, manifest, running } of made) if (role === 'region') regions.push({ manifest, running: running as ActiveRegion['running'] }); else racks.push({ manifest, running: running as ActiveRack['running'] })
@@ -132,7 +133,9 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     const states = metrics.gauge('service_state', 'State of each supervised service: 1 for the state it is in', ['plugin', 'service', 'state'])
     const supervisor = createSupervisor({
       log, clock, startTimeout, stopTimeout,
-      onChange ({ plugin, service, state }) {
+      onChange (changed) {
+        const { plugin, service, state } = changed
+        if (phase !== 'stopping') void hooks.service.promise(changed)
         for (const each of ['running', 'degraded', 'dead', 'off', 'unknown'] as const) states.set({ plugin, service, state: each }, each === state ? 1 : 0)
       }
     })

@@ -8,9 +8,12 @@ import type { Credentials, Hooks, Principal } from './hooks.ts'
 import type { Term } from './leader/term.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import type { KnownController, LinkState } from './rpc/ends.ts'
 import type { Secrets } from './secrets.ts'
+import type { Status } from './status.ts'
+import type { ServiceStatus } from './supervise.ts'
 
-export type { Change, Clock, Credentials, Database, Health, Hooks, Logger, Metrics, Principal, Secrets, Term, Tx }
+export type { Change, Clock, Credentials, Database, Health, Hooks, KnownController, LinkState, Logger, Metrics, Principal, Secrets, ServiceStatus, Status, Term, Tx }
 export type { Query } from './database/database.ts'
 
 export type Role = 'region' | 'rack' // a controller may have both; then both halves run in one process
@@ -95,6 +98,9 @@ export interface RackHalf<M extends Manifest = Manifest, Q extends Tokens = Toke
 export interface Plugin { readonly manifest: Manifest, readonly region?: () => Promise<RegionHalf<any, any, any>>, readonly rack?: () => Promise<RackHalf<any, any, any>> } // lazy: a rack never loads region code
 
 export const token = <T>(id: Token<T>['id']): Token<T> => ({ id })
+/** What the core provides to whoever requires it: this controller as it is now (not during setup), and, on a region, every controller of the installation, oldest first. */
+export const Self = token<{ status(): Status }>('core.self')
+export const Controllers = token<{ list(): Promise<readonly KnownController[]> }>('core.controllers')
 export const method = <R extends Role, P extends TSchema, A extends TSchema>(m: Method<R, P, A>): Method<R, P, A> => m
 export const defineManifest = <C extends TObject, M extends Methods, W extends Kinds, F extends Kinds>(manifest: Manifest<C, M, W, F>): Manifest<C, M, W, F> => Object.freeze(manifest)
 export const defineRegion = <M extends Manifest, Q extends Tokens, P extends Tokens>(_of: M, half: RegionHalf<M, Q, P>): RegionHalf<M, Q, P> => Object.freeze(half)

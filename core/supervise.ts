@@ -12,6 +12,7 @@ export interface ServiceStatus {
   readonly plugin: string // 'core' for the core's own
   readonly role?: Role
   readonly service: string
+  readonly on?: 'leader'
   readonly state: Health['state']
   readonly reason?: string
   readonly since: string // ISO 8601: when it came into this state
@@ -25,7 +26,7 @@ export interface SupervisorOptions {
   readonly clock: Clock
   readonly startTimeout?: number // ms, default 30,000
   readonly stopTimeout?: number // ms, default 10,000
-  /** Hears each change of state, for metrics and events. Must not throw. */
+  /** Hears each change of state at once, and of a reason alone at most every few seconds, for metrics and events. Must not throw. */
   readonly onChange?: (status: ServiceStatus) => void
   readonly random?: () => number
 }
@@ -43,6 +44,7 @@ export interface Supervisor {
 
 const pollEvery = 1_000
 const longestPause = 30_000
+const reasonEvery = 5_000 // ms between two announcements of the same state with another reason
 const steady = 60_000 // running this long forgives earlier deaths
 
 export function createSupervisor (options: SupervisorOptions): Supervisor {
@@ -82,23 +84,31 @@ function createUnit (owner: Owner, service: Service, { log: parent, clock, start
   let shown: Health = off(service.on === 'leader' ? 'Runs on the leading region only.' : 'Not started yet.')
   let since = clock.now()
   let restarts = 0
+  let announced: { readonly reason: string, readonly at: number } = { reason: reasonText(shown), at: -Infinity }
   let current: { readonly controller: AbortController, readonly done: Promise<void>, readonly tried: Promise<void> } | undefined
 
   const show = (next: Health): void => {
-    if (shown.state === next.state && reasonText(shown) === reasonText(next)) return
     const changed = shown.state !== next.state
     shown = next
-    if (!changed) return
+    if (!changed) {
+      // A reason that counts something changes at every look: what it is by then is told now and again.
+      if (announced.reason !== reasonText(next) && clock.monotonic() - announced.at >= reasonEvery) announce()
+      return
+    }
     since = clock.now()
     const fields = { state: next.state, ...(next.state === 'running' ? {} : { reason: next.reason }) }
     if (next.state === 'dead' || next.state === 'degraded') log.warn(fields, `${name} is ${next.state}`)
     else log.info(fields, `${name} is ${next.state}`)
+    announce()
+  }
+  const announce = (): void => {
+    announced = { reason: reasonText(shown), at: clock.monotonic() }
     onChange?.(status())
   }
   const check = (): Health => {
     try { return service.health() } catch (error) { return dead(`Its health cannot be told: ${reasonOf(error)}`) }
   }
-  const status = (): ServiceStatus => ({ ...owner, service: service.name, state: shown.state, ...(shown.state === 'running' ? {} : { reason: shown.reason }), since: new Date(since).toISOString(), restarts })
+  const status = (): ServiceStatus => ({ ...owner, service: service.name, ...(service.on === undefined ? {} : { on: service.on }), state: shown.state, ...(shown.state === 'running' ? {} : { reason: shown.reason }), since: new Date(since).toISOString(), restarts })
   const stop = () => withDeadline(clock, stopTimeout, 'STOP_TIMEOUT', name, () => service.stop())
 
   /** One life under supervision: start, watch, stop, pause, and again, until aborted. Rejects only when the last stop fails. */

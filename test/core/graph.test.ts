@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { BedplateError } from '../../core/errors.ts'
 import { checkGraph, checkRunning, halfName } from '../../core/graph.ts'
 import { loadHalves } from '../../core/load.ts'
-import { defineManifest, method } from '../../core/plugin.ts'
+import { Controllers, Self, defineManifest, method } from '../../core/plugin.ts'
 import type { Plugin, Role } from '../../core/plugin.ts'
 import { running } from '../../core/health.ts'
 import { emptyManifest, toy, toyToken } from './toys.ts'
@@ -33,9 +33,15 @@ describe('the graph', () => {
       'cycle: a (region) → c.noun → c (region) → b.noun → b (region) → a.noun → a (region)'],
     ['a half that requires itself', [toy('a', [], { requires: { a }, provides: { a }, roles: ['rack'] })], 'cycle: a (rack) → a.noun → a (rack)'],
     ['a method that is not camelCase', [{ manifest: defineManifest({ ...emptyManifest('a'), rpc: { 'Do-It': method({ answeredBy: 'rack', params: Type.Object({}), result: Type.Object({}) }) } }) }], 'a: method "Do-It" is not camelCase'],
+    ['a token that is the core\'s', [toy('a', [], { provides: { self: toyToken('core.self') } })], 'token "core.self": provided by a (region), but the name belongs to the core'],
+    ['what the core gives a region alone', [toy('a', [], { requires: { controllers: Controllers }, roles: ['rack'] })], 'token "core.controllers": required by a (rack), provided by no rack half; the core provides it to a region alone'],
     ['a kind that is no plain name', [{ manifest: defineManifest({ ...emptyManifest('a'), facts: { 'a b': Type.Object({}) } }) }], 'a: kind "a b" is not a plain name']
   ]
   test.each(faults)('refuses %s', async (_what, plugins, sentence, roles) => { expect(await problemsOf(plugins, roles)).toContain(sentence) })
+
+  test('the core\'s own tokens may be required without a provider', async () => {
+    expect(await problemsOf([toy('a', [], { requires: { self: Self } }), toy('b', [], { requires: { self: Self, controllers: Controllers }, roles: ['region'] })])).toBe('')
+  })
 
   test('tells all faults in one error', async () => {
     const message = await problemsOf([toy('Bad', [], { requires: { a } }), toy('twin'), toy('twin')])

@@ -1,12 +1,14 @@
 /** The kernel's phases: order, undo, deadlines, and what may fail without stopping the daemon. */
 import { describe, expect, test } from 'vitest'
 import { BedplateError } from '../../core/errors.ts'
-import { dead, off, running } from '../../core/health.ts'
+import { dead, degraded, off, running } from '../../core/health.ts'
+import type { Health } from '../../core/health.ts'
 import { startKernel } from '../../core/kernel.ts'
-import type { Service } from '../../core/plugin.ts'
+import { Self, definePlugin, defineRack } from '../../core/plugin.ts'
+import type { Service, ServiceStatus, Status } from '../../core/plugin.ts'
 import { fakeParts } from '../kit/parts.ts'
 import { until } from '../kit/wait.ts'
-import { kernelOptions, toy, toyToken } from './toys.ts'
+import { emptyManifest, kernelOptions, toy, toyToken } from './toys.ts'
 
 const rejection = async (promise: Promise<unknown>): Promise<BedplateError> => {
   const error: unknown = await promise.then(() => undefined, (thrown: unknown) => thrown)
@@ -181,5 +183,22 @@ describe('kernel', () => {
       await options?.onLoss(term)
       expect(trace.at(-1)).toBe('follow')
     } finally { await kernel.stop() }
+  })
+
+  test('announces what becomes of services until it stops, and gives a half that asks the whole list', async () => {
+    let state: Health = running
+    const flaky: Service = { name: 'flaky', start: async () => {}, stop: async () => { state = off('Stopped.') }, health: () => state }
+    let self: { status(): Status } | undefined
+    const manifest = emptyManifest('curious')
+    const curious = definePlugin({ manifest, rack: async () => defineRack(manifest, { requires: { self: Self }, provides: {}, setup (ctx) { self = ctx.deps.self; return { provides: {}, rpc: {}, services: [flaky] } } }) })
+    const kernel = await startKernel(await kernelOptions([curious], [], { roles: ['rack'] }))
+    const heard: ServiceStatus[] = []
+    kernel.hooks.service.tap('test', status => { heard.push(status) })
+    expect(self?.status()).toMatchObject({ phase: 'ready', services: kernel.status().services })
+    state = degraded('slow')
+    await until(() => heard.length > 0)
+    expect(heard).toMatchObject([{ plugin: 'curious', role: 'rack', service: 'flaky', state: 'degraded', reason: 'slow', restarts: 0 }])
+    await kernel.stop()
+    expect(heard.length).toBe(1)
   })
 })

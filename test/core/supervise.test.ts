@@ -119,8 +119,29 @@ describe('the supervisor', () => {
     expect(supervisor.list()).toMatchObject([{ reason: 'the disk is slower' }])
     one.state = running
     await clock.advance(1_000)
-    expect(changes.map(({ state }) => state)).toEqual(['running', 'degraded', 'running'])
+    expect(changes.map(({ state, reason }) => [state, reason])).toEqual([['running', undefined], ['degraded', 'the disk is slow'], ['degraded', 'the disk is slower'], ['running', undefined]])
     expect(one.starts).toBe(1)
+  })
+
+  test('a reason that changes at every look is announced now and again, and as it is in the end', async () => {
+    const { clock, changes, start } = fixture()
+    const one = puppet('one')
+    await start([one])
+    let looks = 0
+    one.health = () => degraded(`${Math.min(++looks, 18)} facts wait`)
+    await clock.advance(40_000)
+    const [, ...told] = changes.map(({ reason }) => Number(reason?.split(' ')[0]))
+    expect(told.length).toBeLessThanOrEqual(5)
+    expect(told.at(-1)).toBe(18)
+    expect(new Set(changes.slice(1).map(({ since }) => since)).size).toBe(1)
+  })
+
+  test('a leader service is known as such in every announcement', async () => {
+    const { changes, start } = fixture()
+    await start([puppet('plain'), puppet('single', 'leader')])
+    expect(supervisor.list().map(({ on }) => on)).toEqual([undefined, 'leader'])
+    supervisor.gain(term(1n))
+    await vi.waitFor(() => { expect(changes.at(-1)).toMatchObject({ service: 'single', on: 'leader', state: 'running' }) })
   })
 
   test('a start that hangs is called dead after its time, by name, and tried again', async () => {
