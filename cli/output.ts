@@ -17,6 +17,8 @@ export interface Output {
   item<T>(item: T, fields: readonly Column<T>[], parts?: readonly Part[]): void
   /** A result for people alone, on standard output; programs get `value`. */
   done(sentence: string, value: unknown): void
+  /** A file's text, made by us, as it is; programs get `value`. */
+  text(text: string, value: unknown): void
   /** What happens meanwhile, on standard error. */
   note(line: string): void
   /** A line that replaces the one before it on a terminal; elsewhere only the `last` one is written. */
@@ -40,6 +42,10 @@ export function createOutput (format: Format, stdout: Writable, stderr: Writable
     },
     done (sentence, thing) {
       if (format === 'table') stdout.write(`${shown(sentence)}\n`)
+      else value(thing)
+    },
+    text (text, thing) {
+      if (format === 'table') stdout.write(text)
       else value(thing)
     },
     note: line => note(shown(line)),

@@ -4,6 +4,7 @@ import { addressCommands } from './commands/address.ts'
 import { controllerCommands } from './commands/controller.ts'
 import { eventCommands } from './commands/events.ts'
 import { fabricCommands } from './commands/fabric.ts'
+import { haCommands } from './commands/ha.ts'
 import { imageCommands } from './commands/image.ts'
 import { lifecycleCommands } from './commands/lifecycle.ts'
 import { machineCommands } from './commands/machine.ts'
@@ -18,7 +19,7 @@ import { formats } from './output.ts'
 import { defaultUrl, openSession } from './session.ts'
 import type { Environment, GlobalOptions, Io, Noun, On, Work } from './session.ts'
 
-const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, controllerCommands, tokenCommands, eventCommands]
+const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, controllerCommands, haCommands, tokenCommands, eventCommands]
 
 /** What an accepted command is to do: `work`, with its arguments and options. */
 export type Perform = (command: Command, work: Work<unknown>) => Promise<void>
