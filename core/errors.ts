@@ -28,7 +28,8 @@ export const errorCodes = {
   PROGRAM_MISSING: { status: 500, message: '{program} is not installed. Install it: {remedy}' },
   // database
   DATABASE_UNREACHABLE: { status: 503, message: 'No database server that accepts writes can be reached at {hosts}: {reason}' },
-  DATABASE_NEWER: { status: 500, message: 'The database was migrated by a newer Bedplate ({found}); this one knows {known}. Upgrade this controller.' },
+  DATABASE_NEWER: { status: 500, message: 'The database was migrated by a newer Bedplate than this one, {version}: {found}. Upgrade this controller to version {needed} or newer.' },
+  VERSION_INCOMPATIBLE: { status: 409, message: 'This controller does not fit the others: {reason}.' },
   MIGRATION_FAILED: { status: 500, message: 'Migration {migration} failed: {reason}. Nothing of it was kept.' },
   MIGRATION_CHANGED: { status: 500, message: 'Migration {migration} is not what was applied to this database: {reason}. Applied migrations are never edited; put the file back and add a new one.' },
   TRANSACTION_ABORTED: { status: 500, message: 'A transaction was not committed: {reason}.' },

@@ -7,7 +7,9 @@ import type { Config } from './config.ts'
 import { createHalves } from './container.ts'
 import { rackContext, regionContext } from './context.ts'
 import { identify } from './controller.ts'
+import { createContraction } from './database/contraction.ts'
 import { coreMigrations } from './database/migrate.ts'
+import type { Migrated } from './database/migrate.ts'
 import type { DatabaseHandle } from './database/pool.ts'
 import { withDeadline } from './deadline.ts'
 import { BedplateError, reasonOf } from './errors.ts'
@@ -66,7 +68,7 @@ export interface Kernel {
 const core: Owner = { plugin: 'core' }
 
 type Halves = readonly (Half & { readonly running: ActiveRegion['running'] | ActiveRack['running'] })[]
-interface RegionSide { readonly db: DatabaseHandle, readonly server: readonly Service[], readonly secrets: Secrets, readonly end: RegionEnd }
+interface RegionSide { readonly db: DatabaseHandle, readonly migrate: () => Promise<Migrated>, readonly server: readonly Service[], readonly secrets: Secrets, readonly end: RegionEnd }
 
 /**
  * Starts a controller. Rejects with CONFIG_INVALID, GRAPH_INVALID, MIGRATION_FAILED, START_FAILED, START_TIMEOUT … after undoing what had started.
@@ -109,10 +111,11 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       steps.undo('database server', stopServer, 60_000)
       steps.undo('database', () => db.close(), stopTimeout)
       const sets = plugins.flatMap(({ manifest: { name, migrations } }) => migrations === undefined ? [] : [{ name, directory: migrations }])
-      await steps.run('migrate', () => db.migrate([coreMigrations, ...sets]))
+      const migrate = (): Promise<Migrated> => db.migrate([coreMigrations, ...sets], controller)
+      await steps.run('migrate', migrate)
       const secrets = createSecrets(await loadSecretKey(join(controller.dataDirectory, 'secret.key')))
       const end = await parts.createRegionEnd({ ...shared, db, secrets, halves: () => regions, listen: settings.rpc, api: { host: settings.http.host, port: () => apiPort() } })
-      return { db, server, secrets, end }
+      return { db, migrate, server, secrets, end }
     }
 
     const active: Halves = await steps.run('setup', async () => {
@@ -176,7 +179,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       for (const { role, manifest, running } of active) await supervise(halfName({ role, manifest }), { plugin: manifest.name, role }, running.services)
       if (region !== undefined) await supervise('region-link', core, region.end.services)
       if (rack !== undefined) await supervise('rack-link', core, rack.services)
-      if (elector !== undefined) await supervise('leader', core, [createHousekeeping({ clock, log }), elector])
+      if (elector !== undefined && region !== undefined) await supervise('leader', core, [createHousekeeping({ clock, log }), createContraction({ clock, log, migrate: region.migrate }), elector])
       await supervise('http', core, hosts.services)
     })
 

@@ -15,6 +15,7 @@ import { createListener } from './listen.ts'
 import type { Unlisten } from './listen.ts'
 import { migrate } from './migrate.ts'
 import type { MigrationSet, Migrated } from './migrate.ts'
+import type { Migrator } from './regions.ts'
 import { Primary } from './primary.ts'
 import { isDoubtful, isLost, isRepeatable } from './sqlstate.ts'
 import { transact } from './transaction.ts'
@@ -38,8 +39,8 @@ export interface DatabaseHandle extends Database {
   listen(channel: string, listener: (payload: string) => void): Unlisten
   /** A connection of one's own on the primary, outside the pool. The caller closes it. */
   session(): Promise<Session>
-  /** Brings the database up to date, set by set in the order given. Any number of controllers may do so at once. */
-  migrate(sets: readonly MigrationSet[]): Promise<Migrated>
+  /** Brings the database as far up to date as other regions allow, set by set in the order given. Any number of regions may do so at once; `self` is the one that does. */
+  migrate(sets: readonly MigrationSet[], self?: Migrator): Promise<Migrated>
   health(): Health
   /** Called when the daemon begins to stop: nobody waits any more for a server to be found, nor longer than 5 s for an answer. */
   hurry(): void
@@ -123,7 +124,7 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     feed: createFeed({ query, listen: listener.listen, clock, log }),
     listen: listener.listen,
     session,
-    migrate: sets => migrate({ sets, version, log, open: async () => await openSession(await primary.host(), access, '0') }),
+    migrate: (sets, self) => migrate({ sets, version, log, clock, self, open: async () => await openSession(await primary.host(), access, '0') }),
     health: () => primary.trouble === undefined ? running : dead(`no database server accepts writes: ${primary.trouble}`),
     hurry: () => { primary.hurry() },
     async close () {

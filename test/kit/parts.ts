@@ -28,7 +28,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
     tx: async work => work({ query: async () => [], changed: async () => {} }),
     feed: { subscribe: () => () => trace.push('unsubscribe'), position: async () => '0', since: async position => ({ changes: [], position, truncated: false }), service: traced('feed', trace) },
     health: () => running,
-    migrate: async sets => { trace.push(`migrate ${sets.map(set => set.name).join(' ')}`); return { applied: [] } },
+    migrate: async sets => { trace.push(`migrate ${sets.map(set => set.name).join(' ')}`); return { applied: [], waiting: [], failed: [] } },
     listen: () => () => {},
     hurry: () => {},
     session: async () => { throw new BedplateError('UNAVAILABLE', { reason: 'there is no database here' }) },
