@@ -17,6 +17,8 @@ export interface ControllerProcess {
   kill(): Promise<void>
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number>
+  /** SIGSTOP, SIGCONT: a process that hangs, and goes on. */
+  signal(name: NodeJS.Signals): void
   running(): boolean
 }
 
@@ -31,7 +33,11 @@ export async function createController (options: { readonly name: string, readon
   let child: ChildProcess | undefined
   let gone: Promise<number> = Promise.resolve(0)
   let expected = false
-  const end = async (signal: NodeJS.Signals) => { expected = true; child?.kill(signal); return await gone }
+  const end = async (signal: NodeJS.Signals) => {
+    expected = true
+    child?.kill(signal)
+    return await gone
+  }
   return {
     name,
     logFile,
@@ -51,6 +57,7 @@ export async function createController (options: { readonly name: string, readon
     },
     kill: async () => { await end('SIGKILL') },
     stop: async () => await end('SIGTERM'),
+    signal (signal) { child?.kill(signal) },
     running: () => child !== undefined
   }
 }

@@ -1,0 +1,172 @@
+/** The cluster of the availability run: a switch, three regions with a front door each, three racks, a database pair and a client, each in a namespace of its own. */
+import { execFile } from 'node:child_process'
+import { copyFile, mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { createController, type ControllerProcess } from '../lab/controller.ts'
+import type { Namespace, TestNetwork } from '../kit/network.ts'
+import { until } from '../kit/wait.ts'
+import type { Answer, Order, Read, Report, Write } from './client.ts'
+import type { Promised } from './outcome.ts'
+import { ledger } from './traffic/rack.ts'
+
+const run = promisify(execFile)
+const net = (host: number): string => `10.77.0.${host}`
+export const vip = net(5)
+
+/** A member: its process and its cable. */
+export interface Member {
+  readonly name: string
+  readonly address: string
+  readonly namespace: Namespace
+  readonly directory: string
+  /** The controller's id, once it was ready. */
+  readonly id: string
+  readonly process: ControllerProcess
+  /** Resolves when its /readyz says so. */
+  ready(): Promise<void>
+  /** Takes its cable out of the switch, and puts it back. */
+  cut(): Promise<void>
+  mend(): Promise<void>
+  /** What it may not reach any more, though its cable is in. */
+  block(address: string): Promise<void>
+  unblock(address: string): Promise<void>
+}
+
+export interface Cluster {
+  readonly network: TestNetwork
+  readonly regions: readonly Member[]
+  readonly racks: readonly Member[]
+  readonly reads: Read[]
+  readonly writes: Write[]
+  /** The admin token. */
+  token(): string
+  /** A request from the client's namespace; the admin token is sent. Rejects when there is no answer. */
+  ask<T>(url: string, method?: string, body?: unknown): Promise<{ readonly status: number, readonly body: T }>
+  /** Begins the load through `url`. */
+  load(url: string): void
+  /** Ends it; resolves when every write has come to its end. */
+  unload(): Promise<void>
+  /** What the racks' disks say they were promised. */
+  promised(): Promise<Promised[]>
+  close(): Promise<void>
+}
+
+const pace = { readEvery: 100, writeEvery: 200 } // ms
+const traffic = join(import.meta.dirname, 'traffic')
+
+/** A namespace on the switch. */
+export interface Port { readonly namespace: Namespace, cut(): Promise<void>, mend(): Promise<void> }
+export async function createSwitch (network: TestNetwork): Promise<(name: string, host: number) => Promise<Port>> {
+  const middle = await network.namespace()
+  await network.bridge(middle, 'br0')
+  return async (name, host) => {
+    const namespace = await network.namespace()
+    const port = `p-${name}`
+    await network.cable({ namespace, name: 'eth0', addresses: [`${net(host)}/24`] }, { namespace: middle, name: port, bridge: 'br0' })
+    const set = async (state: 'up' | 'down') => { await run('ip', ['-n', middle.name, 'link', 'set', port, state]) }
+    return { namespace, cut: () => set('down'), mend: () => set('up') }
+  }
+}
+
+/** Starts everything but the load. `database`: the setting each region has. */
+export async function startCluster (o: { readonly network: TestNetwork, readonly plug: Awaited<ReturnType<typeof createSwitch>>, readonly directory: string, readonly database: Readonly<Record<string, unknown>>, readonly say: (line: string) => void }): Promise<Cluster> {
+  const { network, plug, directory, say } = o
+  let token = ''
+  const died = (name: string, code: number | null) => { say(`${name} ended by itself with ${code}; its log is ${join(directory, name)}.log`) }
+  const reads: Read[] = []
+  const writes: Write[] = []
+
+  const clientPort = await plug('client', 100)
+  const client = clientPort.namespace.node(join(import.meta.dirname, 'client.ts'))
+  const order = (what: Order): void => { client.send(what) }
+  const waiting = new Map<number, (answer: Answer) => void>()
+  let stopped = Promise.withResolvers<void>()
+  client.on('message', (report: Report) => {
+    if (report.t === 'read') reads.push(report)
+    else if (report.t === 'write') writes.push(report)
+    else if (report.t === 'stopped') stopped.resolve()
+    else { waiting.get(report.id)?.(report); waiting.delete(report.id) }
+  })
+  let asked = 0
+  const ask: Cluster['ask'] = async <T> (url: string, method = 'GET', body?: unknown) => {
+    const id = ++asked
+    const { promise, resolve } = Promise.withResolvers<Answer>()
+    waiting.set(id, resolve)
+    order({ t: 'ask', id, method, url, token: token === '' ? undefined : token, body })
+    const answer = await promise
+    if (answer.error !== undefined) throw new Error(`${method} ${url}: ${answer.error}`)
+    return { status: answer.status, body: answer.body as T }
+  }
+
+  async function member (name: string, host: number, role: 'region' | 'rack', settings: Readonly<Record<string, unknown>>): Promise<Member> {
+    const port = await plug(name, host)
+    const dataDirectory = join(directory, `${name}.data`)
+    const process = await createController({
+      name, namespace: port.namespace.name, directory, died,
+      config: { roles: [role], hostname: name, dataDirectory, log: { level: 'info' }, rpc: { advertise: [net(host)] }, plugins: [traffic], ...settings }
+    })
+    const route = async (verb: string, address: string) => { await run('ip', ['-n', port.namespace.name, 'route', verb, 'blackhole', `${address}/32`]) }
+    let id = ''
+    return {
+      name, address: net(host), directory: dataDirectory, process, ...port,
+      get id () { return id },
+      async ready () {
+        const [path, what] = role === 'region' ? ['5240/readyz', 'region'] as const : ['5248/readyz', 'rack'] as const
+        await until(async () => (await ask(`http://${net(host)}:${path}`)).status === 200, { timeout: 60_000, interval: 200, what: `the ${what} ${name} is ready` })
+        id = (await readFile(join(dataDirectory, 'controller.id'), 'utf8')).trim()
+      },
+      block: address => route('add', address), unblock: address => route('del', address)
+    }
+  }
+  const regions: Member[] = []
+  for (const [index, letter] of ['a', 'b', 'c'].entries()) {
+    const region = await member(`region-${letter}`, 11 + index, 'region', { database: o.database })
+    const [first] = regions
+    if (first !== undefined) {
+      await mkdir(region.directory, { recursive: true, mode: 0o711 })
+      await copyFile(join(first.directory, 'secret.key'), join(region.directory, 'secret.key'))
+    }
+    say(`starting ${region.name}`)
+    region.process.start()
+    await region.ready()
+    if (first === undefined) token = (await readFile(join(region.directory, 'admin.token'), 'utf8')).trim()
+    regions.push(region)
+  }
+  const racks: Member[] = []
+  for (const [index, letter] of ['a', 'b', 'c'].entries()) {
+    const { body } = await ask<{ token: string }>(`http://${net(11)}:5240/api/v1/controllers/tokens`, 'POST', {})
+    const rack = await member(`rack-${letter}`, 21 + index, 'rack', { regions: [net(11 + index)], enrolmentToken: body.token })
+    say(`starting ${rack.name}`)
+    rack.process.start()
+    await rack.ready()
+    racks.push(rack)
+  }
+
+  return {
+    network, regions, racks, reads, writes, ask,
+    token: () => token,
+    load (url) { order({ t: 'start', url, token, ...pace }) },
+    async unload () {
+      order({ t: 'stop' })
+      await stopped.promise
+      stopped = Promise.withResolvers()
+    },
+    async promised () {
+      const found: Promised[] = []
+      for (const rack of racks) {
+        const lives = new Map<string, number>()
+        for (const line of (await readFile(join(rack.directory, ledger), 'utf8')).split('\n')) {
+          const [, life, seq] = /^(\S+) (\d+)$/.exec(line) ?? []
+          if (life !== undefined) lives.set(life, Number(seq))
+        }
+        for (const [life, last] of lives) found.push({ rack: rack.id, life, last })
+      }
+      return found
+    },
+    async close () {
+      client.disconnect()
+      for (const one of [...racks, ...regions]) { one.process.signal('SIGCONT'); await one.process.stop() }
+    }
+  }
+}
