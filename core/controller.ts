@@ -8,7 +8,7 @@ import type { Controller } from './plugin.ts'
 import type { Settings } from './settings.ts'
 
 /** Makes the data directory (mode 0711: the database's account passes through, nobody lists it) where missing. Throws START_FAILED when it cannot be written. */
-export async function identify (settings: Settings): Promise<Controller> {
+export async function identify (settings: Pick<Settings, 'dataDirectory' | 'roles' | 'hostname'>): Promise<Controller> {
   const { dataDirectory, roles } = settings
   try {
     await mkdir(dataDirectory, { recursive: true, mode: 0o711 })

@@ -28,6 +28,7 @@ import type { Parts } from './parts.ts'
 import type { Change, Controller, Plugin, Service } from './plugin.ts'
 import { Controllers, Self } from './plugin.ts'
 import { createReconciler } from './reconcile.ts'
+import { admitRegion } from './rpc/admission.ts'
 import type { RegionEnd } from './rpc/ends.ts'
 import { createSecrets, loadSecretKey } from './secrets.ts'
 import type { Secrets } from './secrets.ts'
@@ -100,8 +101,9 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     const regions: ActiveRegion[] = []
     const racks: ActiveRack[] = []
     const shared = { controller, log, clock, metrics, hooks }
-    const region = roles.includes('region') ? await steps.run('database', () => openRegion()) : undefined
     let apiPort = (): number | undefined => undefined
+    let removed = (reason: string): void => { log.error(reason) }
+    const region = roles.includes('region') ? await steps.run('database', () => openRegion()) : undefined
     const rack = roles.includes('rack')
       ? await parts.createRackEnd({ ...shared, halves: () => racks, regions: settings.regions, ...(region === undefined ? {} : { loopback: region.end.loopback() }), ...(settings.enrolmentToken === undefined ? {} : { token: settings.enrolmentToken }) })
       : undefined
@@ -113,8 +115,12 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       const sets = plugins.flatMap(({ manifest: { name, migrations } }) => migrations === undefined ? [] : [{ name, directory: migrations }])
       const migrate = (): Promise<Migrated> => db.migrate([coreMigrations, ...sets], controller)
       await steps.run('migrate', migrate)
-      const secrets = createSecrets(await loadSecretKey(join(controller.dataDirectory, 'secret.key')))
-      const end = await parts.createRegionEnd({ ...shared, db, secrets, halves: () => regions, listen: settings.rpc, api: { host: settings.http.host, port: () => apiPort() } })
+      const keyFile = join(controller.dataDirectory, 'secret.key')
+      const secretKey = await loadSecretKey(keyFile)
+      const secrets = createSecrets(secretKey)
+      await steps.run('admission', () => admitRegion({ db, secrets, controller: controller.id, keyFile }))
+      const installation = { secretKey: secretKey.toString('hex'), ...settings.database === undefined ? {} : { database: settings.database } }
+      const end = await parts.createRegionEnd({ ...shared, db, secrets, halves: () => regions, listen: settings.rpc, api: { host: settings.http.host, port: () => apiPort() }, installation, removed: reason => removed(reason) })
       return { db, migrate, server, secrets, end }
     }
 
@@ -162,10 +168,10 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
     })
     const status = createStatus({ controller, phase: () => phase, supervisor, region, rack, elector })
     const hosts = await steps.run('http', () => createHosts({ settings, log, clock, metrics, hooks, controller, status, regions, racks, region }))
+    apiPort = () => hosts.ports().api
     steps.undo('http', () => hosts.close(), stopTimeout)
 
     await steps.run('start', async () => {
-    apiPort = () => hosts.ports().api
       if (region !== undefined) await supervise('database server', core, region.server)
       if (region !== undefined) await supervise('feed', core, [region.db.feed.service])
       if (region !== undefined) steps.undo('changes', region.db.feed.subscribe(changes => tell(regions, changes, log), () => reconciler.kick()))
@@ -181,10 +187,10 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       if (rack !== undefined) await supervise('rack-link', core, rack.services)
       if (elector !== undefined && region !== undefined) await supervise('leader', core, [createHousekeeping({ clock, log }), createContraction({ clock, log, migrate: region.migrate }), elector])
       await supervise('http', core, hosts.services)
+      region?.end.refresh() // the API's port is taken now
     })
 
     steps.undo('reconcile', () => reconciler.stop(), stopTimeout)
-      region?.end.refresh() // the API's port is taken now
     for (const { role, manifest, running } of active) if (running.reconcile !== undefined) reconciler.add(halfName({ role, manifest }), signal => running.reconcile?.(signal) ?? Promise.resolve())
     signal.throwIfAborted()
     phase = 'ready'
@@ -207,6 +213,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       }
       return stopped
     }
+    removed = reason => { log.error(reason); void stop() }
     if (signal.aborted) void stop()
     else options.signal?.addEventListener('abort', () => void stop(), { once: true })
     return { controller, hooks, hosts, status, stop, stopped, ...(region === undefined ? {} : { region: region.end, db: region.db }) }

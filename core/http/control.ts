@@ -1,6 +1,7 @@
 /** The core's own routes: how the controllers are, and tokens to enrol more. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
+import { BedplateError } from '../errors.ts'
 import type { KnownController, RegionEnd } from '../rpc/ends.ts'
 import type { Status } from '../status.ts'
 
@@ -13,10 +14,11 @@ const Known = Type.Object({
   httpPort: Type.Union([Type.Integer(), Type.Null()], { description: 'of a region: where its API is' }),
   api: Type.Array(Type.String(), { description: 'of a region: URLs of its API' })
 })
+const ById = Type.Object({ id: Type.String({ maxLength: 128 }) })
 const shown = ({ seenAt, startedAt, roles, addresses, api, ...rest }: KnownController): Static<typeof Known> =>
   ({ ...rest, roles: [...roles], addresses: [...addresses], api: [...api], seenAt: seenAt.toISOString(), startedAt: startedAt?.toISOString() ?? null })
 
-/** GET /status, GET /controllers and POST /controllers/tokens, to be mounted at /api/v1. */
+/** /status and /controllers, to be mounted at /api/v1. */
 export const control = ({ end, status }: { end: RegionEnd, status: () => Status }): FastifyPluginAsyncTypebox => async app => {
   app.get('/status', { schema: { tags: ['core'], summary: 'This controller, its services, its links, and how far each rack is' } }, async () => {
     const { controller, ...rest } = status()
@@ -30,6 +32,21 @@ export const control = ({ end, status }: { end: RegionEnd, status: () => Status 
       response: { 200: Type.Object({ items: Type.Array(Known) }) }
     }
   }, async () => ({ items: (await end.controllers()).map(shown) }))
+  app.get('/controllers/:id', { schema: { tags: ['core'], summary: 'One region or rack', params: ById, response: { 200: Known } } }, async ({ params: { id } }) => {
+    const found = (await end.controllers()).find(one => one.id === id)
+    if (found === undefined) throw new BedplateError('NOT_FOUND', { what: 'controller', id })
+    return shown(found)
+  })
+  app.delete('/controllers/:id', {
+    config: { scope: 'admin' },
+    schema: {
+      tags: ['core'], summary: 'Remove a controller that is gone for good; one that is there leaves by itself: "bedplate leave" on its host', params: ById,
+      querystring: Type.Object({ force: Type.Boolean({ default: false, description: 'Also one that is alive: it stops, and what it has not delivered yet is lost' }) }), response: { 204: Type.Null() }
+    }
+  }, async ({ params: { id }, query: { force } }, reply) => {
+    await end.remove(id, force)
+    return reply.code(204).send(null)
+  })
   app.post('/controllers/tokens', {
     config: { scope: 'admin' },
     schema: {

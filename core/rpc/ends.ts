@@ -7,6 +7,7 @@ import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { CallOptions, Controller, Role, Service } from '../plugin.ts'
 import type { Secrets } from '../secrets.ts'
+import type { Installation } from './needs.ts'
 import type { Wire } from './wire.ts'
 
 /** The change feed as the publisher reads it. Positions are texts nobody looks into. */
@@ -32,8 +33,12 @@ export interface RegionEndOptions extends EndOptions {
   readonly listen: { readonly host: string, readonly port: number, readonly advertise: readonly string[] }
   /** Where the API is: the address it listens on, and its port once that is taken. Absent where there is none. */
   readonly api?: { readonly host: string, readonly port: () => number | undefined }
-  /** ms: between looks at the registry (5,000), and without a database until racks are sent to other regions (10,000). */
-  readonly timing?: { readonly tick?: number, readonly cutOff?: number }
+  /** What a region that joins is given. Without it none can. */
+  readonly installation?: Installation
+  /** Told once when this region has been removed: it must stop. */
+  readonly removed?: (reason: string) => void
+  /** ms: between looks at the registry (5,000), between looks at whether the database answers (1,000), and without an answer until racks are told to ask other regions (3,000). */
+  readonly timing?: { readonly tick?: number, readonly probe?: number, readonly cutOff?: number }
 }
 
 /** How far one rack is with one plugin's wanted state. */
@@ -62,6 +67,8 @@ export interface RegionEnd {
   /** A one-time token that lets one controller enrol with (some of) these roles. */
   createToken(roles: readonly Role[], ttlSeconds: number): Promise<string>
   rackStates(): Promise<readonly RackState[]>
+  /** Takes a controller that is gone off the list; one that is alive with `force` only. NOT_FOUND, CONFLICT. */
+  remove(controller: string, force: boolean): Promise<void>
   /** Every controller that was ever let in, oldest first. */
   controllers(): Promise<readonly KnownController[]>
   /** Looks at the registry now: what this region tells of itself has changed. */

@@ -1,15 +1,15 @@
-/** Rack side of enrolment: proves the region by the token's fingerprint first, and only then shows it the secret. */
+/** A controller's side of enrolment and of leaving: proves the region by the token's fingerprint first, and only then shows it the secret. */
 import { X509Certificate, createHash } from 'node:crypto'
 import { request } from 'node:https'
 import { connect } from 'node:tls'
 import { isIP } from 'node:net'
-import type { Static } from 'typebox'
+import type { Static, TSchema } from 'typebox'
 import { BedplateError, errorCodes, reasonOf, type ErrorCode } from '../errors.ts'
 import type { Role } from '../plugin.ts'
 import { check } from './check.ts'
 import { hasRole, makeRequest } from './certificate.ts'
-import { EnrolAnswer } from './enrol-schema.ts'
-import type { IdentityStore } from './identity.ts'
+import { EnrolAnswer, LeaveAnswer, type LeaveRequest } from './enrol-schema.ts'
+import type { Identity, IdentityStore } from './identity.ts'
 import { parseToken } from './token.ts'
 
 const patience = 10_000 // ms
@@ -39,32 +39,59 @@ export function fetchAuthority (host: string, port: number, sha256: string): Pro
   })
 }
 
-/** Enrols at one region and stores what it answers. Throws ENROLMENT_REFUSED when the token is no good; anything else may pass. */
-export async function enrol (o: { readonly url: string, readonly token: string, readonly controller: string, readonly hostname: string, readonly roles: readonly Role[], readonly store: IdentityStore }): Promise<Static<typeof EnrolAnswer>> {
+export interface Wish {
+  readonly url: string, readonly token: string, readonly controller: string, readonly hostname: string, readonly version?: string
+  /** Without: all that the token allows. */
+  readonly roles?: readonly Role[]
+  readonly databaseHosts?: readonly string[]
+  readonly store: IdentityStore
+}
+
+/** Enrols at one region; nothing but the key is stored yet. Throws ENROLMENT_REFUSED when the token is no good; anything else may pass. */
+export async function askEnrolment (o: Wish): Promise<EnrolAnswer> {
   const token = parseToken(o.token)
-  const { hostname: bracketed, port } = new URL(o.url)
-  const host = bracketed.replace(/^\[|\]$/g, '')
-  const authority = await fetchAuthority(host, Number(port), token.authoritySha256)
+  const [host, port] = hostPort(o.url)
+  const authority = await fetchAuthority(host, port, token.authoritySha256)
   const csr = await makeRequest(await o.store.key(), o.controller)
-  const { status, text } = await post(host, Number(port), authority, JSON.stringify({ token: { id: token.id, secret: token.secret }, csr, hostname: o.hostname, roles: o.roles }))
+  const body = { token: { id: token.id, secret: token.secret }, csr, hostname: o.hostname, roles: o.roles, version: o.version, databaseHosts: o.databaseHosts }
+  return await ask(o.url, '/enrol', authority, undefined, body, EnrolAnswer)
+}
+
+/** Enrols at one region and stores what it answers. Throws as `askEnrolment`. */
+export async function enrol (o: Wish): Promise<EnrolAnswer> {
+  const given = await askEnrolment(o)
+  await o.store.save(given.certificate, given.authority)
+  await o.store.saveRegions(given.regions)
+  return given
+}
+
+/** Tells a region that this controller goes, or asks whether it may. Throws the region's refusal (CONFLICT), or what kept it from being asked. */
+export const askLeave = (url: string, identity: Identity, request: Static<typeof LeaveRequest>): Promise<LeaveAnswer> => ask(url, '/leave', identity.authority, identity, request, LeaveAnswer)
+
+const hostPort = (url: string): [string, number] => {
+  const { hostname, port } = new URL(url)
+  return [hostname.replace(/^\[|\]$/g, ''), Number(port)]
+}
+
+/** One question over TLS to a region of that authority. Throws the region's own error, UNAVAILABLE, or LINK_DOWN. */
+async function ask<T extends TSchema> (url: string, path: string, authority: string, identity: Identity | undefined, question: object, schema: T): Promise<Static<T>> {
+  const { status, text } = await post(hostPort(url), path, authority, identity, JSON.stringify(question))
   let answer: unknown
   try { answer = JSON.parse(text) } catch { answer = undefined }
   if (status !== 200) {
     const { code, details, message } = (answer ?? {}) as { code?: string, details?: Record<string, unknown>, message?: string }
     throw new BedplateError(code !== undefined && Object.hasOwn(errorCodes, code) ? code as ErrorCode : 'UNAVAILABLE', details ?? { reason: message ?? `the region answered ${status}` })
   }
-  const fault = check(EnrolAnswer, answer)
+  const fault = check(schema, answer)
   if (fault !== undefined) throw new BedplateError('UNAVAILABLE', { reason: `the region's answer is not valid: ${fault}` })
-  const given = answer as Static<typeof EnrolAnswer>
-  await o.store.save(given.certificate, given.authority)
-  await o.store.saveRegions(given.regions)
-  return given
+  return answer as Static<T>
 }
 
-function post (host: string, port: number, ca: string, body: string): Promise<{ status: number, text: string }> {
+function post ([host, port]: readonly [string, number], path: string, ca: string, identity: Identity | undefined, body: string): Promise<{ status: number, text: string }> {
   return new Promise((resolve, reject) => {
     const call = request({
-      host, port, path: '/enrol', method: 'POST', ca, agent: false, ...serverName(host), timeout: patience,
+      host, port, path, method: 'POST', ca, agent: false, ...serverName(host), timeout: patience, minVersion: 'TLSv1.3',
+      ...identity === undefined ? {} : { key: identity.key, cert: identity.certificate },
       headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
       checkServerIdentity: (_host, certificate) => notRegion(certificate.raw === undefined ? undefined : new X509Certificate(certificate.raw))
     }, response => {

@@ -4,11 +4,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
+import type { Static } from 'typebox'
 import { WebSocketServer } from 'ws'
 import { BedplateError, reasonOf } from '../errors.ts'
 import { listenAt, nameOf, remedyFor } from '../listening.ts'
 import type { Logger } from '../log.ts'
 import { controllerOf, hasRole } from './certificate.ts'
+import { check } from './check.ts'
+import { LeaveRequest } from './enrol-schema.ts'
 import { frameLimit } from './frames.ts'
 import type { Identity } from './identity.ts'
 import { socketWire, type Wire } from './wire.ts'
@@ -20,6 +23,8 @@ export interface ListenerOptions {
   readonly refuse: (controller: string) => Promise<string | undefined>
   readonly accept: (wire: Wire, controller: string) => void
   readonly enrol: (body: unknown) => Promise<unknown>
+  /** A controller goes; its certificate says which. */
+  readonly leave: (controller: string, request: Static<typeof LeaveRequest>) => Promise<unknown>
 }
 
 export interface Listener {
@@ -41,7 +46,7 @@ export async function listen (o: ListenerOptions): Promise<Listener> {
   server.on('secureConnection', socket => { socket.on('error', () => {}) })
   server.on('tlsClientError', (error, socket) => { o.log.debug({ address: socket.remoteAddress, reason: error.message }, 'a TLS handshake failed') })
   server.on('clientError', (_error, socket) => { socket.destroy() })
-  server.on('request', (request, response) => { void answer(request, response, o.enrol, o.log) })
+  server.on('request', (request, response) => { void answer(request, response, o) })
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {})
     const turnAway = (status: string, reason: string) => { socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(reason)}\r\n\r\n${reason}`) }
@@ -85,18 +90,26 @@ const bodyOf = (request: IncomingMessage): Promise<string> => new Promise((resol
   request.on('close', () => { reject(new BedplateError('INVALID_REQUEST', { reason: 'the body ended early' })) })
 })
 
-async function answer (request: IncomingMessage, response: ServerResponse, enrol: ListenerOptions['enrol'], log: Logger): Promise<void> {
-  const address = request.socket.remoteAddress
-  const say = (status: number, body: unknown) => { if (!response.headersSent) response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body)) }
+async function answer (request: IncomingMessage, response: ServerResponse, { enrol, leave, log }: ListenerOptions): Promise<void> {
+  const socket = request.socket as TLSSocket
+  const address = socket.remoteAddress
+  const say = (status: number, body: unknown) => { if (!response.headersSent) response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store', connection: 'close' }).end(JSON.stringify(body)) }
+  const what = request.method === 'POST' ? request.url : undefined
   try {
-    if (request.url !== '/enrol' || request.method !== 'POST') { say(404, { code: 'NOT_FOUND', message: 'There is only POST /enrol here.', details: {} }); return }
+    if (what !== '/enrol' && what !== '/leave') { say(404, { code: 'NOT_FOUND', message: 'There are only POST /enrol and POST /leave here.', details: {} }); return }
+    const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
     const text = await bodyOf(request)
     let body: unknown
     try { body = JSON.parse(text) } catch { throw new BedplateError('INVALID_REQUEST', { reason: 'the body is not JSON' }) }
-    say(200, await enrol(body))
+    if (what === '/enrol') { say(200, await enrol(body)); return }
+    const controller = certificate === undefined ? undefined : controllerOf(certificate)
+    if (controller === undefined) throw new BedplateError('ENROLMENT_REFUSED', { reason: 'only a controller with a certificate of this installation can leave it' })
+    const fault = check(LeaveRequest, body)
+    if (fault !== undefined) throw new BedplateError('INVALID_REQUEST', { reason: fault })
+    say(200, await leave(controller, body as Static<typeof LeaveRequest>))
   } catch (thrown) {
     const error = thrown instanceof BedplateError ? thrown : new BedplateError('UNAVAILABLE', { reason: reasonOf(thrown) }, thrown)
-    log.warn({ address, code: error.code, reason: error.message }, 'an enrolment was refused')
+    log.warn({ address, code: error.code, reason: error.message }, what === '/leave' ? 'a controller may not leave' : 'an enrolment was refused')
     say(error.status, { code: error.code, message: error.message, details: error.details })
   }
 }

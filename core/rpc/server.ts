@@ -9,6 +9,8 @@ import { createFactStore } from '../state/facts.ts'
 import { createPublisher } from '../state/publisher.ts'
 import { controllerRoles, greetController, listControllers, liveRegions, registerRegion, seenControllers } from '../state/registry.ts'
 import { coreMethods } from './core-methods.ts'
+import { removedSentence } from './admission.ts'
+import { createDepartures } from './departure.ts'
 import { createRegistrar } from './enrolment.ts'
 import { halvesOf, type RegionEnd, type RegionEndOptions } from './ends.ts'
 import { fingerprint, hasRole, isOld, makeRequest, noSooner } from './certificate.ts'
@@ -29,6 +31,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   const plugins = () => halvesOf(o.halves)
   const { tick: tickEvery = 5000, cutOff: cutOffAfter = 10_000 } = o.timing ?? {}
   const registrar = createRegistrar(o)
+  const departures = createDepartures({ db, self: controller.id })
   const store = createIdentityStore(controller.dataDirectory)
   const publisher = createPublisher({ db, clock, log, halves: plugins })
   const facts = createFactStore({ db, clock, log, metrics: o.metrics, halves: plugins })
@@ -49,6 +52,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   let fault: string | undefined
   let databaseSeen = 0
   let wake = Promise.withResolvers<void>()
+  let removed = false
   const startedAt = new Date(clock.now())
 
   const addresses = () => o.listen.advertise.length > 0 ? o.listen.advertise : [anywhere(o.listen.host) ? controller.hostname : o.listen.host]
@@ -111,24 +115,31 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     return await store.save(renewed.certificate, renewed.authority)
   }
 
-  async function register (port: number | null): Promise<void> {
+  /** False when this region has been removed. */
+  async function register (port: number | null): Promise<boolean> {
     const certificate_sha256 = identity === undefined ? '' : fingerprint(identity.certificate)
     const apiPort = o.api?.port()
     const hosts = o.api === undefined || anywhere(o.api.host) ? addresses() : [o.api.host]
-    await registerRegion(db, {
+    return await registerRegion(db, {
       ...controller, addresses: addresses(), rpc_port: port, certificate_sha256, http_port: apiPort ?? null, api: apiPort === undefined ? [] : hosts.map(host => `http://${bracketed(host)}:${apiPort}`),
-      started_at: startedAt, holds_database: false
+      started_at: startedAt, holds_database: o.installation !== undefined && o.installation.database === undefined
     })
   }
 
   async function tick (): Promise<void> {
-    await register(listener?.port ?? null)
+    if (!await register(listener?.port ?? null)) {
+      for (const link of links.values()) link.close('this region was removed')
+      if (!removed) o.removed?.(`This region stops: ${removedSentence()}`)
+      removed = true
+      return
+    }
     if (identity !== undefined && isOld(new X509Certificate(identity.certificate), clock.now())) listener?.renewed(identity = await identify())
     const there = await seenControllers(db, [...links.keys()])
     for (const [id, link] of links) if (!there.has(id)) link.close('this controller was removed')
     const found = (await liveRegions(db, forgetRegionAfter)).map(row => ({ controller: row.id, urls: row.addresses.map(address => urlOf(address, row.rpc_port ?? 0)) }))
     if (JSON.stringify(found) !== JSON.stringify(regions)) {
       regions = found
+      if (!controller.roles.includes('rack')) await store.saveRegions(found).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') }) // a rack's end does it itself; read when this host leaves
       for (const link of links.values()) link.send({ t: 'regions', regions: [...regions] })
     }
     databaseSeen = clock.monotonic()
@@ -158,12 +169,13 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       if (stopping !== undefined) return
       const { signal } = stopping = new AbortController()
       try {
-        await register(null) // a certificate is given to known controllers only
+        if (!await register(null)) throw new BedplateError('START_FAILED', { what: 'This region', reason: removedSentence() }) // a certificate is given to known controllers only
         identity = await identify()
         listener = await listen({
           ...o.listen, log, identity, accept,
           refuse: async id => cutOff() ?? (await controllerRoles(db, id) === undefined ? `the controller ${id} was removed: enrol it again` : undefined),
-          enrol: async body => ({ ...await registrar.enrol(body), regions })
+          enrol: async body => ({ ...await registrar.enrol(body), regions }),
+          leave: async (id, { check, delivered = false }) => ({ left: await departures.leave(id, { check, delivered }), regions })
         })
         await tick()
         ticking = run(signal)
@@ -190,6 +202,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     racks: () => [...links.keys()],
     port: () => listener?.port,
     refresh: () => { wake.resolve() },
+    remove: (id, force) => departures.remove(id, force),
     createToken: (roles, ttlSeconds) => registrar.createToken(roles, ttlSeconds),
     async rackStates () {
       return (await publisher.states.list()).map(row => ({ rack: row.rack, plugin: row.plugin, position: row.position, acknowledgedAt: row.acknowledged_at, error: row.error, linked: links.has(row.rack) }))

@@ -1,6 +1,6 @@
 /** What the regions know of each other and of the racks: SQL of the tables core.controller, authority, enrolment_token and rack_state. */
 import type { Clock } from '../clock.ts'
-import type { Database, Query } from '../database/database.ts'
+import type { Database, Query, Tx } from '../database/database.ts'
 import { reasonOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Role } from '../plugin.ts'
@@ -10,7 +10,7 @@ export interface RegionRow extends ControllerRow { readonly certificate_sha256: 
 export interface ListedController extends ControllerRow { readonly http_port: number | null, readonly api: readonly string[], readonly started_at: Date | null, readonly last_seen_at: Date }
 export interface RackStateRow { readonly rack: string, readonly plugin: string, readonly position: string, readonly acknowledged_at: Date, readonly error: string | null }
 export interface AuthorityRow { readonly certificate: string, readonly sealed_key: string }
-export interface TokenRow { readonly id: string, readonly secret_sha256: string, readonly roles: readonly Role[], readonly expired: boolean, readonly used_at: Date | null, readonly used_by: string | null }
+export interface TokenRow { readonly id: string, readonly secret_sha256: string, readonly roles: readonly Role[], readonly expired: boolean, readonly used_at: Date | null, readonly used_by: string | null, readonly used_key_sha256: string | null }
 
 /** Names this database and no other, a restored copy included: positions in its change feed mean nothing elsewhere. */
 export async function databaseIdentity (db: Query): Promise<string> {
@@ -18,9 +18,11 @@ export async function databaseIdentity (db: Query): Promise<string> {
   return row?.id ?? ''
 }
 
+export const keptAuthority = async (db: Query): Promise<AuthorityRow | undefined> => (await db.query<AuthorityRow>('select certificate, sealed_key from core.authority where id = 1'))[0]
+
 /** The certificate authority of this installation; `mine` is stored only when there is none yet. Regions that start together agree on one. */
 export async function authorityRow (db: Database, mine: () => Promise<AuthorityRow>): Promise<AuthorityRow> {
-  const read = async () => (await db.query<AuthorityRow>('select certificate, sealed_key from core.authority where id = 1'))[0]
+  const read = () => keptAuthority(db)
   const found = await read()
   if (found !== undefined) return found
   const made = await mine()
@@ -28,14 +30,35 @@ export async function authorityRow (db: Database, mine: () => Promise<AuthorityR
   return await read() ?? made
 }
 
-/** Puts this region into the list of controllers, or refreshes it. */
-export async function registerRegion (db: Query, row: RegionRow): Promise<void> {
-  await db.query(`insert into core.controller (id, hostname, roles, version, addresses, rpc_port, certificate_sha256, http_port, api, started_at, holds_database, last_seen_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
+/** Puts this region into the list of controllers, or refreshes it; false when it has been removed. */
+export async function registerRegion (db: Query, row: RegionRow): Promise<boolean> {
+  const rows = await db.query(`insert into core.controller (id, hostname, roles, version, addresses, rpc_port, certificate_sha256, http_port, api, started_at, holds_database, last_seen_at)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() where not exists (select 1 from core.controller_removed where id = $1)
     on conflict (id) do update set hostname = excluded.hostname, roles = excluded.roles, version = excluded.version, addresses = excluded.addresses,
       rpc_port = excluded.rpc_port, certificate_sha256 = excluded.certificate_sha256, http_port = excluded.http_port, api = excluded.api, started_at = excluded.started_at,
-      holds_database = excluded.holds_database, last_seen_at = now()`,
+      holds_database = excluded.holds_database, last_seen_at = now() returning id`,
   [row.id, row.hostname, row.roles, row.version, JSON.stringify(row.addresses), row.rpc_port, row.certificate_sha256, row.http_port, JSON.stringify(row.api), row.started_at, row.holds_database])
+  return rows.length > 0
+}
+
+/** When this controller was removed; undefined when it was not. */
+export async function removedAt (db: Query, id: string): Promise<Date | undefined> {
+  return (await db.query<{ removed_at: Date }>('select removed_at from core.controller_removed where id = $1', [id]))[0]?.removed_at
+}
+
+export interface StandingRow { readonly id: string, readonly hostname: string, readonly roles: readonly Role[], readonly holds_database: boolean, readonly unseen: number }
+
+/** One controller and every region, locked, so that no two of them go at the same time; `unseen` in seconds. */
+export const standing = (tx: Query, id: string): Promise<StandingRow[]> =>
+  tx.query<StandingRow>("select id, hostname, roles, holds_database, extract(epoch from clock_timestamp() - last_seen_at)::float8 as unseen from core.controller where id = $1 or 'region' = any(roles) order by id for update", [id])
+
+/** Takes a controller off the list, with what is known of it. `facts`: all of its facts have arrived, so that how far they were is not needed again. */
+export async function removeController (tx: Tx, id: string, facts: boolean): Promise<void> {
+  await tx.query('insert into core.controller_removed (id, hostname) select id, hostname from core.controller where id = $1 on conflict (id) do update set removed_at = now()', [id])
+  await tx.query('delete from core.rack_state where rack = $1', [id])
+  if (facts) await tx.query('delete from core.fact_cursor where rack = $1', [id])
+  await tx.query('delete from core.controller where id = $1', [id])
+  await tx.changed('core.controller', id)
 }
 
 /** Every controller, oldest first. */
@@ -73,11 +96,11 @@ export async function storeToken (db: Query, token: { readonly id: string, reado
 
 /** Reads a token and locks it against a second use at the same time. */
 export async function lockToken (tx: Query, id: string): Promise<TokenRow | undefined> {
-  return (await tx.query<TokenRow>('select id, secret_sha256, roles, expires_at <= now() as expired, used_at, used_by from core.enrolment_token where id = $1 for update', [id]))[0]
+  return (await tx.query<TokenRow>('select id, secret_sha256, roles, expires_at <= now() as expired, used_at, used_by, used_key_sha256 from core.enrolment_token where id = $1 for update', [id]))[0]
 }
 
-export async function spendToken (tx: Query, id: string, controller: string): Promise<void> {
-  await tx.query('update core.enrolment_token set used_at = now(), used_by = $2 where id = $1', [id, controller])
+export async function spendToken (tx: Query, id: string, controller: string, keySha256: string): Promise<void> {
+  await tx.query('update core.enrolment_token set used_at = now(), used_by = $2, used_key_sha256 = $3 where id = $1', [id, controller, keySha256])
 }
 
 /** The certificate hash an enrolled controller has and whether it was ever linked (its version comes with its first hello); undefined when there is no such controller. */
@@ -88,6 +111,7 @@ export async function enrolledController (tx: Query, id: string): Promise<{ read
 export async function enrolController (tx: Query, row: { readonly id: string, readonly hostname: string, readonly roles: readonly Role[], readonly certificateSha256: string }): Promise<void> {
   await tx.query(`insert into core.controller (id, hostname, roles, version, addresses, certificate_sha256) values ($1, $2, $3, '', '[]', $4)
     on conflict (id) do update set hostname = excluded.hostname, roles = excluded.roles, certificate_sha256 = excluded.certificate_sha256`, [row.id, row.hostname, row.roles, row.certificateSha256])
+  await tx.query('delete from core.controller_removed where id = $1', [row.id])
 }
 
 export interface RackStates {

@@ -46,6 +46,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
       rackStates: async () => [],
       controllers: async () => [],
       port: () => undefined,
+      remove: async () => {},
       refresh: () => {}
     }),
     createRackEnd: () => ({ services: [traced('rack-link', trace)], call: async () => ({}), report: () => {}, links: () => [], restore: () => note('restore') }),

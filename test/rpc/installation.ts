@@ -238,6 +238,6 @@ export class Installation {
   /** Ends everything and forgets the controllers of this test. */
   async end (db?: Db): Promise<void> {
     for (const end of this.#ends.splice(0).reverse()) await end()
-    await db?.query('truncate core.controller, core.enrolment_token, core.rack_state, core.fact_cursor, core.fact_rejected, probe.entry, probe.fact restart identity')
+    await db?.query('truncate core.controller, core.enrolment_token, core.rack_state, core.fact_cursor, core.fact_rejected, core.controller_removed, probe.entry, probe.fact restart identity')
   }
 }

@@ -7,3 +7,10 @@ alter table core.controller
 
 -- A controller that was cut off between its enrolment and the answer repeats it with the same key.
 alter table core.enrolment_token add column used_key_sha256 text;
+
+-- Removed controllers, so that one that comes back is turned away; a row that a failover lost is no removal. Enrolling again ends it.
+create table core.controller_removed (
+  id         text primary key,
+  hostname   text not null,
+  removed_at timestamptz not null default now()
+);
