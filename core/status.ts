@@ -2,7 +2,7 @@
 import type { DatabaseHandle } from './database/pool.ts'
 import type { Elector } from './parts.ts'
 import type { Controller } from './plugin.ts'
-import type { LinkState, RackEnd, RegionEnd } from './rpc/ends.ts'
+import type { LinkState, RackEnd, RackLink, RegionEnd } from './rpc/ends.ts'
 import type { ServiceStatus, Supervisor } from './supervise.ts'
 
 export type Phase = 'starting' | 'ready' | 'stopping'
@@ -21,6 +21,7 @@ export interface Status {
   readonly leading?: { readonly term: string } // absent when another region leads
   readonly links?: readonly LinkState[] // a rack's links to its regions
   readonly linkedRacks?: readonly string[] // the racks this region holds a link to
+  readonly rackLinks?: readonly RackLink[] // the same, with since when and how they answer
 }
 
 export interface StatusSources {
@@ -55,6 +56,6 @@ export const createStatus = ({ controller, phase, supervisor, region, rack, elec
     services,
     ...(term === undefined ? {} : { leading: { term: String(term.number) } }),
     ...(rack === undefined ? {} : { links: rack.links() }),
-    ...(region === undefined ? {} : { linkedRacks: region.end.racks() })
+    ...(region === undefined ? {} : { linkedRacks: region.end.racks(), rackLinks: region.end.links() })
   }
 }

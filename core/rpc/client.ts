@@ -7,14 +7,15 @@ import { createOutbox } from '../state/outbox.ts'
 import { openRackStore, type RackStore } from '../state/store.ts'
 import { createWanted } from '../state/wanted.ts'
 import { isOld, makeRequest } from './certificate.ts'
+import { createCaller } from './calls.ts'
 import { coreMethods } from './core-methods.ts'
 import { halvesOf, type RackEnd, type RackEndOptions } from './ends.ts'
 import { protocol, type Hello } from './frames.ts'
 import { createIdentityStore, faultOf, type Identity, type KnownRegions } from './identity.ts'
 import { enrol } from './joining.ts'
 import { inTurn } from './in-turn.ts'
-import { createLink, type Carried, type Link } from './link.ts'
-import { answerCall, checkParams, checkResult, defaultTimeout, methodOf } from './methods.ts'
+import { createLink, quiet, type Carried, type Link } from './link.ts'
+import { answerCall, checkParams, methodOf } from './methods.ts'
 import { keepLink, notTried, openSocket, regionUrl, type Target } from './target.ts'
 import type { Wire } from './wire.ts'
 
@@ -26,9 +27,9 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
   const configured = [...new Set(o.regions.map(configuredUrl))]
   const halves = () => halvesOf(o.halves)
   const identities = createIdentityStore(controller.dataDirectory)
-  const calls = o.metrics.counter('calls_total', 'Calls this controller made', ['plugin', 'method', 'outcome'])
   const dropped = o.metrics.counter('frames_dropped_total', 'Frames that could not be understood')
   const upGauge = o.metrics.gauge('region_links', 'Links to regions that are up')
+  const answers = o.metrics.gauge('link_answer_seconds', 'Time the other end of a link takes to answer a ping, smoothed', ['controller'])
   const targets = new Set<Target>()
   let disk: RackStore | undefined
   let identity: Identity | undefined
@@ -47,12 +48,20 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
     const rank = (link: Link) => link === subscribed ? 0 : link.peer.controller === o.loopback?.controller ? 1 : 2
     return all.sort((a, b) => rank(a) - rank(b))
   }
-  const outbox = createOutbox({ store, halves, clock, log, metrics: o.metrics, links: up, ...(o.outboxLimit === undefined ? {} : { limit: o.outboxLimit }) })
+  const ask = createCaller({ clock, metrics: o.metrics, links: up, loopback: o.loopback?.controller })
+  /** Links to regions that can store: those that were heard just now first. */
+  const storing = (): Link[] => {
+    const able = up().filter(link => link.fault === undefined)
+    return [...able.filter(link => link.silence() <= quiet), ...able.filter(link => link.silence() > quiet)]
+  }
+  const outbox = createOutbox({ store, halves, clock, log, metrics: o.metrics, links: storing, ...(o.outboxLimit === undefined ? {} : { limit: o.outboxLimit }) })
 
-  /** Keeps the subscription on one link: loopback when there is one, else where it is, else any. */
+  /** Keeps the subscription on one link: loopback when there is one, else where it is, else any; a region without its database only when all are. */
   function subscribe (): void {
     const links = up()
-    const best = links.find(link => link.peer.controller === o.loopback?.controller) ?? links[0]
+    const able = links.filter(link => link.fault === undefined)
+    const from = able.length > 0 ? able : links
+    const best = from.find(link => link.peer.controller === o.loopback?.controller) ?? from[0]
     if (best === subscribed) return
     if (subscribed?.up === true) subscribed.send({ t: 'subscribe', positions: {} })
     wanted.forget()
@@ -79,6 +88,13 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
     refuse: hello => hello.roles.includes('region') ? refuse(hello) : `${hello.controller} is not a region`,
     answer: (call, from, signal) => answerCall(halves(), 'rack', call, { controller: from.peer.controller, signal }, controller.id),
     receive,
+    answered: made => { if (made.peer.controller !== controller.id) answers.set({ controller: made.peer.controller }, (made.answerTime ?? 0) / 1000) },
+    faulty (made) {
+      const region = made.peer.controller
+      if (made.fault === undefined) log.info({ region }, 'the region is well again')
+      else log.warn({ region, reason: made.fault }, 'the region is not well; others are asked')
+      changed()
+    },
     dropped (reason) { dropped.inc(); log.warn({ region: wire.name, reason }, 'a frame was dropped') }
   })
 
@@ -102,6 +118,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       down (_target, made, reason) {
         log.info({ region: made.peer.controller, reason }, 'link down')
         if (subscribed === made) subscribed = undefined
+        answers.remove({ controller: made.peer.controller })
         changed()
         announce(made.peer.controller, false)
       }
@@ -185,28 +202,9 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
   }
 
   async function call (plugin: string, name: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
-    const label = `${plugin}.${name}`
     const method = methodOf([{ manifest: coreMethods }, ...halves()], plugin, name, 'region')
-    checkParams(method, label, params)
-    const deadline = clock.monotonic() + (options.timeout ?? method.timeout ?? defaultTimeout)
-    const tried = new Set<Link>()
-    let last = new BedplateError('LINK_DOWN', { controller: 'any region' })
-    for (;;) {
-      const next = up().find(one => !tried.has(one))
-      if (next === undefined || (tried.size > 0 && clock.monotonic() >= deadline)) { calls.inc({ plugin, method: name, outcome: last.code }); throw last }
-      tried.add(next)
-      try {
-        const result = await next.call(plugin, name, params, { timeout: Math.max(1, Math.ceil(deadline - clock.monotonic())), signal: options.signal })
-        checkResult(method, label, next.peer.controller, result)
-        calls.inc({ plugin, method: name, outcome: 'ok' })
-        return result
-      } catch (error) {
-        last = error instanceof BedplateError ? error : new BedplateError('CALL_FAILED', { method: label, controller: next.peer.controller, reason: reasonOf(error) }, error)
-        if (method.idempotent === true && (last.code === 'LINK_DOWN' || last.code === 'DATABASE_UNREACHABLE')) continue
-        calls.inc({ plugin, method: name, outcome: last.code })
-        throw last
-      }
-    }
+    checkParams(method, `${plugin}.${name}`, params)
+    return await ask(plugin, name, method, params, options)
   }
 
   const service: Service = {
@@ -235,10 +233,16 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
     health () {
       if (stopping === undefined) return off('not started')
       for (const health of [enrolment, wanted.health(), outbox.health()]) if (health !== undefined && health.state !== 'running') return health
-      if (up().length > 0) return running
-      if (targets.size > 0 && [...targets].every(target => target.reason === notTried)) return off('connecting to the regions')
-      const why = [...targets].map(target => `${target.url}: ${target.reason ?? 'connecting'}`).join('; ')
-      return degraded(`no region is reachable (${why || 'none is configured: set regions, and enrolmentToken once'}); this rack goes on with the state it has`)
+      const linked = up()
+      const missing = [...targets].filter(target => target.link?.up !== true && target.reason !== notTried && !linked.some(link => link.peer.controller === target.controller))
+      const why = missing.map(target => `${target.controller ?? target.url}: ${target.reason ?? 'connecting'}`).join('; ')
+      if (linked.length === 0) {
+        if (targets.size > 0 && missing.length === 0) return off('connecting to the regions')
+        return degraded(`no region is reachable (${why || 'none is configured: set regions, and enrolmentToken once'}); this rack goes on with the state it has`)
+      }
+      const faults = linked.flatMap(link => link.fault === undefined ? [] : [`${link.peer.controller}: ${link.fault}`])
+      if (faults.length === linked.length) return degraded(`no region that is linked can work (${faults.join('; ')}); this rack goes on with the state it has`)
+      return why === '' ? running : degraded(`no link to ${missing.length} of ${linked.length + missing.length} regions (${why}); the others do their work`)
     }
   }
 
@@ -247,10 +251,16 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
     call,
     report: outbox.report,
     async restore () { wanted.restore() },
-    links: () => [...targets].map(target => ({ controller: target.controller ?? '', url: target.url, up: target.link?.up === true, ...(target.reason === undefined ? {} : { reason: target.reason }) }))
+    links: () => [...targets].map(({ controller: id = '', url, link, reason, since }) => ({
+      controller: id, url, up: link?.up === true, since: new Date(link?.since ?? since).toISOString(),
+      ...(link?.up === true ? { silence: Math.round(link.silence()), ...(link.answerTime === undefined ? {} : { answerTime: Math.round(link.answerTime * 10) / 10 }) } : {}),
+      ...reasonFor(link?.up === true ? link.fault : reason)
+    }))
   }
 }
 
 function configuredUrl (text: string, index: number): string {
   try { return regionUrl(text) } catch (cause) { throw new BedplateError('CONFIG_INVALID', { problems: `  $.regions[${index}]: "${text}" is not the address of a region: give host or host:port` }, cause) }
 }
+
+const reasonFor = (reason: string | undefined) => reason === undefined ? {} : { reason }

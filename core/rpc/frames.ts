@@ -34,7 +34,8 @@ const frames = {
     items: Type.Array(Type.Object({ seq: Count, plugin: Name, kind: Name, at: Type.String({ maxLength: 64 }), body: Type.Unknown() }), { maxItems: 10_000 })
   }),
   stored: Type.Object({ t: Type.Literal('stored'), epoch: Name, through: Count }),
-  ping: Type.Object({ t: Type.Literal('ping'), n: Count }),
+  /** `fault`: why the sender had better not be asked now. */
+  ping: Type.Object({ t: Type.Literal('ping'), n: Count, fault: Type.Optional(Type.String({ maxLength: 4096 })) }),
   pong: Type.Object({ t: Type.Literal('pong'), n: Count }),
   regions: Type.Object({ t: Type.Literal('regions'), regions: Type.Array(Type.Object({ controller: Name, urls: Type.Array(Type.String({ maxLength: 512 }), { maxItems: 64 }) }), { maxItems: 256 }) })
 }

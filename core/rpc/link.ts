@@ -21,6 +21,8 @@ export interface LinkOptions {
   readonly dropped?: (reason: string) => void
   /** Why this end had better not be asked now, or nothing: goes over with each ping. */
   readonly fault?: () => string | undefined
+  /** The peer has answered a ping. */
+  readonly answered?: (link: Link) => void
   /** The peer's fault has come, gone or changed. */
   readonly faulty?: (link: Link) => void
   readonly timing?: Partial<Timing>
@@ -162,7 +164,9 @@ export function createLink (options: LinkOptions): Link {
     switch (frame.t) {
       case 'ping': write({ t: 'pong', n: frame.n }); learn(frame.fault); return
       case 'pong':
-        if (frame.n === asked?.n) answerTime = smoothed(answerTime, last - asked.at)
+        if (frame.n !== asked?.n) return
+        answerTime = smoothed(answerTime, last - asked.at)
+        options.answered?.(link)
         return
       case 'call': void serve(frame); return
       case 'cancel': serving.get(frame.id)?.abort(); return

@@ -24,12 +24,14 @@ import { answerCall, checkParams, checkResult, defaultTimeout, methodOf, type An
 import type { Wire } from './wire.ts'
 
 const forgetRegionAfter = 90 // s
+const topic = 'core.controller' // in the change log: a region has come
+const atOnce = 3 // questions whether the database answers
 
 /** Makes the region end of this controller; nothing runs before its services start. */
 export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   const { controller, db, clock, log } = o
   const plugins = () => halvesOf(o.halves)
-  const { tick: tickEvery = 5000, cutOff: cutOffAfter = 10_000 } = o.timing ?? {}
+  const { tick: tickEvery = 5000, probe: probeEvery = 1000, cutOff: cutOffAfter = 3000 } = o.timing ?? {}
   const registrar = createRegistrar(o)
   const departures = createDepartures({ db, self: controller.id })
   const store = createIdentityStore(controller.dataDirectory)
@@ -38,6 +40,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   const calls = o.metrics.counter('calls_total', 'Calls this controller made', ['plugin', 'method', 'outcome'])
   const dropped = o.metrics.counter('frames_dropped_total', 'Frames that could not be understood')
   const up = o.metrics.gauge('links', 'Links to racks that are up')
+  const answers = o.metrics.gauge('link_answer_seconds', 'Time the other end of a link takes to answer a ping, smoothed', ['controller'])
   const core: Answering = {
     manifest: coreMethods,
     running: { rpc: { renew: (params: { csr: string }, caller: { controller: string }) => registrar.renew(caller.controller, params.csr, []) } }
@@ -51,6 +54,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   let ticking: Promise<void> | undefined
   let fault: string | undefined
   let databaseSeen = 0
+  let databaseFault: string | undefined
   let wake = Promise.withResolvers<void>()
   let removed = false
   const startedAt = new Date(clock.now())
@@ -58,7 +62,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   const addresses = () => o.listen.advertise.length > 0 ? o.listen.advertise : [anywhere(o.listen.host) ? controller.hostname : o.listen.host]
   const announce = (id: string, up: boolean) => { o.hooks.link.promise({ controller: id, up }).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'a link observer failed') }) }
   /** Why racks had better ask another region. */
-  const cutOff = () => fault !== undefined && clock.monotonic() - databaseSeen > cutOffAfter ? `this region cannot reach its database: ${fault}` : undefined
+  const cutOff = () => clock.monotonic() - databaseSeen > cutOffAfter ? `this region cannot reach its database: ${databaseFault ?? 'it does not answer'}` : undefined
 
   function receive (frame: Carried, link: Link): void {
     switch (frame.t) {
@@ -76,6 +80,8 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     const link = createLink({
       wire, clock, self: { t: 'hello', protocol, controller: controller.id, roles: [...controller.roles], version: controller.version },
       refuse: hello => hello.controller !== id ? `the certificate belongs to ${id}, not to ${hello.controller}` : undefined,
+      fault: cutOff,
+      answered: made => { answers.set({ controller: id }, (made.answerTime ?? 0) / 1000) },
       answer: (call, _link, signal) => answerCall([core, ...plugins()], 'region', call, { controller: id, signal }, controller.id),
       receive,
       dropped (reason) { dropped.inc(); log.warn({ controller: id, reason }, 'a frame was dropped') }
@@ -95,6 +101,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       opening.delete(link)
       if (links.get(id) !== link) return
       links.delete(id)
+      answers.remove({ controller: id })
       up.set(links.size)
       log.info({ controller: id, reason }, 'link down')
       announce(id, false)
@@ -142,7 +149,18 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       if (!controller.roles.includes('rack')) await store.saveRegions(found).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') }) // a rack's end does it itself; read when this host leaves
       for (const link of links.values()) link.send({ t: 'regions', regions: [...regions] })
     }
-    databaseSeen = clock.monotonic()
+  }
+
+  /** Asks the database whether it answers, once a second and several at a time: an answer over a dead connection may never come. */
+  async function probe (signal: AbortSignal): Promise<void> {
+    let waiting = 0
+    for (let before = clock.monotonic(); !signal.aborted; before = clock.monotonic()) {
+      await clock.sleep(probeEvery, signal)
+      if (clock.monotonic() - before > probeEvery + 1000) databaseSeen = clock.monotonic() // this process stood still: the database is not to blame
+      if (waiting >= atOnce) continue
+      waiting++
+      db.query('select').then(() => { databaseSeen = clock.monotonic(); databaseFault = undefined }, (error: unknown) => { databaseFault = reasonOf(error) }).finally(() => { waiting-- })
+    }
   }
 
   async function run (signal: AbortSignal): Promise<void> {
@@ -157,8 +175,6 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
         fault = undefined
       } catch (error) {
         fault = reasonOf(error)
-        const why = cutOff()
-        if (why !== undefined) for (const link of opening) link.close(why)
       }
     }
   }
@@ -177,8 +193,11 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
           enrol: async body => ({ ...await registrar.enrol(body), regions }),
           leave: async (id, { check, delivered = false }) => ({ left: await departures.leave(id, { check, delivered }), regions })
         })
+        databaseSeen = clock.monotonic()
         await tick()
-        ticking = run(signal)
+        await db.tx(tx => tx.changed(topic, controller.id)) // the other regions tell their racks of this one at once
+        const unsubscribe = db.feed.subscribe(changes => { if (changes.some(change => change.topic === topic)) wake.resolve() }, () => { wake.resolve() })
+        ticking = Promise.all([run(signal), probe(signal)]).then(unsubscribe)
       } catch (error) {
         await service.stop()
         throw error
@@ -200,6 +219,9 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   return {
     services: [inTurn(service), publisher.service],
     racks: () => [...links.keys()],
+    links: () => [...links].map(([rack, link]) => ({
+      rack, since: new Date(link.since).toISOString(), silence: Math.round(link.silence()), ...(link.answerTime === undefined ? {} : { answerTime: Math.round(link.answerTime * 10) / 10 })
+    })),
     port: () => listener?.port,
     refresh: () => { wake.resolve() },
     remove: (id, force) => departures.remove(id, force),
@@ -239,6 +261,10 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
           calls.inc({ plugin, method: name, outcome: 'ok' })
           return result
         } catch (error) {
+          if (method.idempotent !== true && hasCode(error, 'LINK_DOWN') && !link.up) {
+            calls.inc({ plugin, method: name, outcome: 'CALL_UNKNOWN' })
+            throw new BedplateError('CALL_UNKNOWN', { method: label, controller: rack, reason: reasonOf(error) }, error)
+          }
           if (method.idempotent === true && hasCode(error, 'LINK_DOWN') && clock.monotonic() < deadline) continue // over a newer link, if the rack is back already
           calls.inc({ plugin, method: name, outcome: error instanceof BedplateError ? error.code : 'INTERNAL' })
           throw error

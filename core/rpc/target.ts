@@ -10,8 +10,8 @@ import { notRegion } from './joining.ts'
 import type { Link } from './link.ts'
 import { socketWire, type Wire } from './wire.ts'
 
-/** ms before attempt `n` (0 = the first retry): 250 doubling to 5,000, of which between half and all is waited. `random` is in [0, 1). */
-export const pause = (n: number, random: number): number => Math.min(5000, 250 * 2 ** Math.min(n, 10)) * (0.5 + random / 2)
+/** ms before attempt `n` (0 = the first retry): 250 doubling to 2,500, of which between half and all is waited. `random` is in [0, 1). */
+export const pause = (n: number, random: number): number => Math.min(2500, 250 * 2 ** Math.min(n, 10)) * (0.5 + random / 2)
 
 /** `host`, `host:port`, `[v6]:port` or a URL, as a wss URL with its port. Throws INVALID_REQUEST. */
 export function regionUrl (text: string): string {
@@ -55,6 +55,7 @@ export interface Target {
   readonly configured: boolean
   link: Link | undefined
   reason: string | undefined // why there is no link
+  since: number // when it went, milliseconds since the epoch
   url: string // the one tried last
   readonly stop: AbortController
   done: Promise<void>
@@ -76,7 +77,7 @@ export const notTried = 'not tried yet'
 
 /** Starts keeping a link to one region. */
 export function keepLink (seed: { readonly controller?: string, readonly urls: readonly string[], readonly configured: boolean }, o: TargetOptions): Target {
-  const target: Target = { controller: seed.controller, urls: seed.urls, configured: seed.configured, link: undefined, reason: notTried, url: seed.urls[0] ?? '', stop: new AbortController(), done: Promise.resolve() }
+  const target: Target = { controller: seed.controller, urls: seed.urls, configured: seed.configured, link: undefined, reason: notTried, since: o.clock.now(), url: seed.urls[0] ?? '', stop: new AbortController(), done: Promise.resolve() }
   const { signal } = target.stop
 
   async function once (attempt: number): Promise<boolean> {
@@ -100,6 +101,7 @@ export function keepLink (seed: { readonly controller?: string, readonly urls: r
       const reason = await link.closed
       target.link = undefined
       target.reason = reason
+      target.since = o.clock.now()
       o.down(target, link, reason)
       return true
     } finally {

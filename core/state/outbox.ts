@@ -45,7 +45,11 @@ export function createOutbox (o: OutboxOptions): Outbox {
   let slow = false
   let wake = Promise.withResolvers<void>()
   let flight: { readonly link: Link, readonly through: number, readonly done: (stored: boolean) => void } | undefined
-  const nudge = () => { wake.resolve() }
+  /** Look again: links came or went, or the region that has the batch cannot store now. Another is given it then: what both store counts once. */
+  const nudge = () => {
+    if (flight !== undefined && !o.links().includes(flight.link)) flight.done(false)
+    wake.resolve()
+  }
 
   function faultOf (plugin: string, kind: string, body: unknown): string | undefined {
     const facts = o.halves().find(half => half.manifest.name === plugin)?.manifest.facts ?? {}
@@ -119,7 +123,7 @@ export function createOutbox (o: OutboxOptions): Outbox {
       }
       store.append(plugin, kind, new Date(o.clock.now()).toISOString(), JSON.stringify(body) ?? 'null')
       depth.set(store.depth())
-      nudge()
+      wake.resolve()
     },
     stored (link, frame) {
       const store = o.store()

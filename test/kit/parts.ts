@@ -41,6 +41,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
       services: [traced('region-link', trace)],
       call: async () => ({}),
       racks: () => [],
+      links: () => [],
       loopback: () => ({ controller: 'region', connect: () => { throw new BedplateError('LINK_DOWN', { controller: 'region' }) } }),
       createToken: async () => 'token',
       rackStates: async () => [],

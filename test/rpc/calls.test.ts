@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { testDatabase, type TestDatabase } from '../kit/database.ts'
 import { until } from '../kit/wait.ts'
-import { Installation, cuttable, schema, type Rack, type Region } from './installation.ts'
+import { Installation, cuttable, facts, putEntry, schema, type Rack, type Region } from './installation.ts'
 
 let db: TestDatabase
 const installation = new Installation()
@@ -85,7 +85,7 @@ describe.each(Object.keys(transports))('calls over %s', name => {
     const { region, rack, cut } = await pair()
     region.probe.onCall = () => new Promise(() => {})
     const call = rack.end.call('probe', 'once', { text: 'a' })
-    const refused = expect(call).rejects.toMatchObject({ code: 'LINK_DOWN' })
+    const refused = expect(call).rejects.toMatchObject({ code: 'CALL_UNKNOWN', message: `The link to ${region.id} broke while probe.once was under way there; it may or may not have been done. Look before you repeat it.` })
     await until(() => region.probe.once.length === 1)
     cut()
     await refused
@@ -119,19 +119,65 @@ describe('two regions', () => {
     await until(() => again.end.links().some(link => link.up && link.controller === b.id))
   })
 
-  test('a region that loses its database sends its racks away until it is back', async () => {
+  test('a region that loses its database keeps its links, and its racks ask another until it is back', async () => {
     let cut = false
     const query: TestDatabase['query'] = (text, values) => cut ? Promise.reject(new TypeError('no route to the database')) : db.query(text, values)
-    const a = await installation.region({ ...db, query }, { timing: { tick: 20, cutOff: 100 } })
+    const a = await installation.region({ ...db, query }, { timing: { tick: 20, probe: 20, cutOff: 100 } })
     const b = await installation.region(db)
     const rack = await installation.linked([a, b])
+    await putEntry(db, rack.id, 'one', { n: 1 })
+    await until(() => rack.probe.state.has('one'))
     cut = true
-    const gone = await until(() => rack.end.links().find(link => link.controller === a.id && !link.up && link.reason?.includes('cannot reach its database')))
-    expect(gone.reason).toContain('no route to the database')
+    const left = await until(() => rack.end.links().find(link => link.controller === a.id && link.reason !== undefined))
+    expect(left).toMatchObject({ up: true, reason: 'this region cannot reach its database: no route to the database' })
+    expect(a.end.racks()).toEqual([rack.id])
     expect(a.end.services[0]?.health()).toMatchObject({ state: 'degraded' })
-    expect(await rack.end.call('probe', 'echo', { text: 'x' })).toMatchObject({ region: b.id })
+    for (let n = 0; n < 5; n++) expect(await rack.end.call('probe', 'once', { text: 'x' })).toEqual({ region: b.id })
+    await putEntry(db, rack.id, 'two', { n: 2 })
+    await until(() => rack.probe.state.has('two'))
+    rack.end.report('probe', 'seen', { n: 7 })
+    await until(async () => (await facts(db)).length === 1)
+    expect([a.probe.batches, b.probe.batches]).toEqual([[], [1]])
     cut = false
-    await until(() => rack.end.links().every(link => link.up), { timeout: 10_000 })
+    await until(() => rack.end.links().every(link => link.up && link.reason === undefined), { timeout: 10_000 })
+  })
+
+  test('a region without its database is asked when there is no other', async () => {
+    let cut = false
+    const query: TestDatabase['query'] = (text, values) => cut ? Promise.reject(new TypeError('no route')) : db.query(text, values)
+    const region = await installation.region({ ...db, query }, { timing: { tick: 20, probe: 20, cutOff: 100 } })
+    const rack = await installation.linked([region])
+    cut = true
+    await until(() => rack.end.links().some(link => link.reason !== undefined))
+    expect(rack.end.services[0]?.health()).toMatchObject({ state: 'degraded', reason: expect.stringContaining('no region that is linked can work') as string })
+    expect(await rack.end.call('probe', 'echo', { text: 'x' })).toMatchObject({ region: region.id })
+  })
+
+  test('a new region is told to the racks of the others as it comes', async () => {
+    const a = await installation.region(db, { advertise: '127.0.0.1', timing: { tick: 60_000 } })
+    const rack = await installation.linked([a])
+    for (const service of [db.feed.service]) await service.start(AbortSignal.timeout(5000))
+    const b = await installation.region(db, { advertise: '127.0.0.1' })
+    await until(() => rack.end.links().some(link => link.up && link.controller === b.id), { timeout: 3000 })
+    await until(() => b.end.links().some(link => link.rack === rack.id))
+    await db.feed.service.stop()
+  })
+
+  test('links tell since when, and how they answer', async () => {
+    const began = Date.now()
+    const [a, b] = [await installation.region(db), await installation.region(db)]
+    const rack = await installation.linked([a, b])
+    const link = await until(() => rack.end.links().find(one => one.controller === a.id && one.answerTime !== undefined))
+    expect(Date.parse(link.since)).toBeGreaterThanOrEqual(began)
+    expect(link.silence).toBeLessThan(2000)
+    expect(await until(() => a.end.links().find(one => one.answerTime !== undefined))).toMatchObject({ rack: rack.id, since: expect.any(String) as string })
+    expect(rack.end.services[0]?.health()).toEqual({ state: 'running' })
+    b.proxy.live = false
+    b.proxy.cut()
+    const gone = await until(() => rack.end.links().find(one => one.controller === b.id && !one.up))
+    expect(Date.parse(gone.since)).toBeGreaterThanOrEqual(Date.parse(link.since))
+    await until(() => rack.end.services[0]?.health().state === 'degraded')
+    expect(rack.end.services[0]?.health()).toMatchObject({ reason: expect.stringMatching(`no link to 1 of 2 regions .${b.id}: `) as string })
   })
 
   test('a region reached by two addresses gets one link', async () => {
