@@ -63,6 +63,7 @@ export interface RegionEnd {
   /** Calls a rack this region holds a link to. LINK_DOWN, CALL_TIMEOUT, CALL_INVALID, CALL_FAILED, or the handler's own error. */
   call(rack: string, plugin: string, method: string, params: unknown, options?: CallOptions): Promise<unknown>
   racks(): readonly string[]
+  links(): readonly RackLink[]
   loopback(): RegionLoopback
   /** A one-time token that lets one controller enrol with (some of) these roles. */
   createToken(roles: readonly Role[], ttlSeconds: number): Promise<string>
@@ -85,11 +86,20 @@ export interface RackEndOptions extends EndOptions {
   readonly outboxLimit?: number // rows; default 1,000,000
 }
 
-export interface LinkState { readonly controller: string, readonly url: string, readonly up: boolean, readonly reason?: string }
+/** A rack's link to one region. */
+export interface LinkState {
+  readonly controller: string, readonly url: string, readonly up: boolean
+  readonly since: string // when it came up, or went: ISO 8601
+  readonly answerTime?: number // ms the region takes to answer a ping, smoothed
+  readonly silence?: number // ms since it was last heard
+  readonly reason?: string // why it is down; of one that is up, why the region had better not be asked (it says so itself)
+}
+/** A region's link to one rack. */
+export interface RackLink { readonly rack: string, readonly since: string, readonly answerTime?: number, readonly silence: number }
 
 export interface RackEnd {
   readonly services: readonly Service[]
-  /** Calls any region that answers; an idempotent method goes to the next one when a link breaks. */
+  /** Calls any region that answers; an idempotent method goes to the next one when a link breaks or is slow. */
   call(plugin: string, method: string, params: unknown, options?: CallOptions): Promise<unknown>
   /** Puts a fact on this rack's disk, synced, before it returns; throws only when the disk does. */
   report(plugin: string, kind: string, body: unknown): void
