@@ -94,8 +94,8 @@ try {
   const [first, second] = [await plug('pg-a', 31), await plug('pg-b', 32)]
   say('starting the database pair')
   servers = await createServers()
-  const primary = await servers.primary('pg-a', { namespace: first.namespace.name, address: '10.77.0.31' })
-  const standby = await servers.standby('pg-b', primary, { namespace: second.namespace.name, address: '10.77.0.32' })
+  const primary = await servers.primary('pg_a', { namespace: first.namespace.name, address: '10.77.0.31' })
+  const standby = await servers.standby('pg_b', primary, { namespace: second.namespace.name, address: '10.77.0.32' })
   await primary.synchronous(standby.name)
   cluster = await startCluster({ network, plug, directory, say, database: { hosts: [primary.at, standby.at], name: servers.database, user: servers.user, password: servers.password } })
   say('starting haproxy and keepalived beside each region')
