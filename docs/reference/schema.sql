@@ -80,6 +80,13 @@ create table core.controller (
   constraint controller_pkey PRIMARY KEY (id)
 );
 
+create table core.controller_removed (
+  id text not null,
+  hostname text not null,
+  removed_at timestamp with time zone not null default now(),
+  constraint controller_removed_pkey PRIMARY KEY (id)
+);
+
 create table core.enrolment_token (
   id text not null,
   secret_sha256 text not null,
