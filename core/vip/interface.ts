@@ -1,0 +1,48 @@
+/** The host's interfaces and their addresses: read, put on with a lifetime, taken off. Done in the kernel when a call returns, without a program in between. */
+import { constants } from 'node:os'
+import { BedplateError } from '../errors.ts'
+import type { Assigned, FloatingAddress, Link } from './address.ts'
+import { addressesMessage, linksMessage, numbered, putMessage, readAnswer, removeMessage } from './netlink.ts'
+import { fault, openRouting } from './socket.ts'
+
+/** The kernel's side. All but `open` return at once; they throw UNAVAILABLE or PRIVILEGE_MISSING. A seam, so that a test needs no interfaces. */
+export interface Interfaces {
+  links(): readonly Link[]
+  addresses(): readonly Assigned[]
+  /** Puts an address on a link, or sets its lifetime (s) anew. */
+  put(address: FloatingAddress, link: number, seconds: number): void
+  /** Takes it off; nothing happens when it is not there. */
+  remove(address: FloatingAddress, link: number): void
+  close(): void
+}
+
+const gone: readonly number[] = [constants.errno.EADDRNOTAVAIL, constants.errno.ENODEV]
+
+export async function openInterfaces (): Promise<Interfaces> {
+  const socket = await openRouting()
+  let sequence = 0
+  /** One question and its whole answer, which ends with a result. */
+  const ask = (message: Uint8Array): { links: Link[], addresses: Assigned[], result: number } => {
+    socket.send(numbered(message, ++sequence))
+    const all: { links: Link[], addresses: Assigned[] } = { links: [], addresses: [] }
+    for (;;) {
+      const data = socket.receive()
+      if (data === undefined) throw new BedplateError('UNAVAILABLE', { reason: 'the kernel does not answer about interfaces.', name: 'EAGAIN' })
+      const { links, addresses, result } = readAnswer(data, sequence)
+      all.links.push(...links)
+      all.addresses.push(...addresses)
+      if (result !== undefined) return { ...all, result }
+    }
+  }
+  const done = (what: string, message: Uint8Array, fine: readonly number[] = []): void => {
+    const { result } = ask(message)
+    if (result !== 0 && !fine.includes(result)) throw fault(what, result)
+  }
+  return {
+    links: () => ask(linksMessage()).links,
+    addresses: () => ask(addressesMessage()).addresses,
+    put: (address, link, seconds) => { done(`Putting ${address.text} on its interface`, putMessage(address, link, seconds)) },
+    remove: (address, link) => { done(`Taking ${address.text} off its interface`, removeMessage(address, link), gone) },
+    close: () => { socket.close() }
+  }
+}
