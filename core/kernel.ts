@@ -37,6 +37,7 @@ import type { Phase, Status } from './status.ts'
 import { createSteps } from './steps.ts'
 import { createSupervisor } from './supervise.ts'
 import type { Owner } from './supervise.ts'
+import { readFloating } from './vip/address.ts'
 
 export interface KernelOptions {
   readonly config: Config
@@ -93,6 +94,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
   try {
     const halves = await steps.run('load', () => loadHalves(plugins, roles))
     const ordered = await steps.run('check', () => checkGraph(plugins, halves, settings.without))
+    const addresses = settings.vip === undefined ? [] : readFloating(settings.vip, roles)
     const controller = await steps.run('identify', () => identify(settings))
     steps.undo('data directory', holdDirectory(controller.dataDirectory))
     const log = options.log.child({ controller: controller.hostname })
@@ -166,7 +168,10 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
         return supervisor.lose()
       }
     })
-    const status = createStatus({ controller, phase: () => phase, supervisor, region, rack, elector })
+    const floating = region === undefined || addresses.length === 0 ? undefined : parts.createFloatingAddress({
+      addresses, interface: settings.vip?.interface, holder: controller.id, db: region.db, clock, log, metrics, ready: () => status().ready, createElector: parts.createElector
+    })
+    const status = createStatus({ controller, phase: () => phase, supervisor, region, rack, elector, floating })
     const hosts = await steps.run('http', () => createHosts({ settings, log, clock, metrics, hooks, controller, status, regions, racks, region }))
     apiPort = () => hosts.ports().api
     steps.undo('http', () => hosts.close(), stopTimeout)
@@ -187,6 +192,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       if (rack !== undefined) await supervise('rack-link', core, rack.services)
       if (elector !== undefined && region !== undefined) await supervise('leader', core, [createHousekeeping({ clock, log }), createContraction({ clock, log, migrate: region.migrate }), elector])
       await supervise('http', core, hosts.services)
+      if (floating !== undefined) await supervise('floating address', core, [floating]) // last, so that it is given up before anything else ends
       region?.end.refresh() // the API's port is taken now
     })
 

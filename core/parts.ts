@@ -12,6 +12,8 @@ import { createRackEnd } from './rpc/client.ts'
 import type { RackEnd, RackEndOptions, RegionEnd, RegionEndOptions } from './rpc/ends.ts'
 import { createRegionEnd } from './rpc/server.ts'
 import type { Settings } from './settings.ts'
+import { createFloatingAddress } from './vip/service.ts'
+import type { FloatingAddressOptions, FloatingAddressService } from './vip/service.ts'
 
 export type { Elector }
 
@@ -19,6 +21,7 @@ export interface Parts {
   /** Starts the embedded server where none is configured, and connects. `stopServer` stops what was started; `services` keep it running until then. */
   openDatabase(settings: Settings, controller: Controller, log: Logger, clock: Clock): Promise<{ readonly db: DatabaseHandle, readonly services?: readonly Service[], stopServer(): Promise<void> }>
   createElector(options: ElectorOptions): Elector
+  createFloatingAddress(options: FloatingAddressOptions): FloatingAddressService
   createRegionEnd(options: RegionEndOptions): RegionEnd
   createRackEnd(options: RackEndOptions): RackEnd
 }
@@ -42,6 +45,7 @@ export const parts: Parts = {
     }
   },
   createElector,
+  createFloatingAddress,
   createRegionEnd,
   createRackEnd
 }

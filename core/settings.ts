@@ -28,6 +28,10 @@ export const settingsSchema = Type.Object({
   plugins: Type.Array(Type.String({ minLength: 1 }), { default: [], uniqueItems: true, description: 'Plugins from outside, in order: npm package names, or paths (absolute, or beginning with ./ or ../ and relative to the configuration file)' }),
   without: Type.Array(Type.String({ minLength: 1 }), { default: [], uniqueItems: true, description: 'Built-in plugins to leave out' }),
   enrolmentToken: Type.Optional(Type.String({ minLength: 1, description: 'One-time token this controller enrols with' })),
+  vip: Type.Optional(Type.Object({
+    addresses: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, uniqueItems: true, description: 'Floating addresses, each with its prefix length (10.0.0.10/24, fd00::10/64): on one ready region at a time, all together' }),
+    interface: Type.Optional(Type.String({ minLength: 1, description: 'Interface they are put on; the one that has an address in the same network when absent' }))
+  }, { description: 'An address that is always at a region that runs, without keepalived; the same on every region' })),
   database: Type.Optional(Type.Object({
     hosts: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, description: 'PostgreSQL servers (host or host:port); the one that accepts writes is found' }),
     name: Type.String({ minLength: 1, default: 'bedplate', description: 'Database name' }),

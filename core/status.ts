@@ -4,6 +4,7 @@ import type { Elector } from './parts.ts'
 import type { Controller } from './plugin.ts'
 import type { LinkState, RackEnd, RackLink, RegionEnd } from './rpc/ends.ts'
 import type { ServiceStatus, Supervisor } from './supervise.ts'
+import type { FloatingAddressService } from './vip/service.ts'
 
 export type Phase = 'starting' | 'ready' | 'stopping'
 export interface Trouble { readonly part: string, readonly state: string, readonly reason: string }
@@ -19,6 +20,7 @@ export interface Status {
   readonly degraded: readonly Trouble[]
   readonly services: readonly ServiceStatus[]
   readonly leading?: { readonly term: string } // absent when another region leads
+  readonly vip?: { readonly addresses: readonly string[], readonly holder: boolean } // absent without the setting; holder: they are here
   readonly links?: readonly LinkState[] // a rack's links to its regions
   readonly linkedRacks?: readonly string[] // the racks this region holds a link to
   readonly rackLinks?: readonly RackLink[] // the same, with since when and how they answer
@@ -31,10 +33,11 @@ export interface StatusSources {
   readonly region?: { readonly db: DatabaseHandle, readonly end: RegionEnd } | undefined
   readonly rack?: RackEnd | undefined
   readonly elector?: Elector | undefined
+  readonly floating?: FloatingAddressService | undefined
 }
 
 /** Reads the parts anew on each call; no I/O. */
-export const createStatus = ({ controller, phase, supervisor, region, rack, elector }: StatusSources) => (): Status => {
+export const createStatus = ({ controller, phase, supervisor, region, rack, elector, floating }: StatusSources) => (): Status => {
   const services = supervisor.list()
   const notReady: Trouble[] = []
   const degraded: Trouble[] = []
@@ -55,6 +58,7 @@ export const createStatus = ({ controller, phase, supervisor, region, rack, elec
     degraded,
     services,
     ...(term === undefined ? {} : { leading: { term: String(term.number) } }),
+    ...(floating === undefined ? {} : { vip: { addresses: floating.addresses, holder: floating.held() } }),
     ...(rack === undefined ? {} : { links: rack.links() }),
     ...(region === undefined ? {} : { linkedRacks: region.end.racks(), rackLinks: region.end.links() })
   }

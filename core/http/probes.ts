@@ -12,8 +12,8 @@ export const probes = ({ metrics, status }: { metrics: Metrics, status: () => St
   const schema = { tags: ['core'], security: [] }
   app.get('/livez', { config, schema: { ...schema, summary: 'Does the process answer?' } }, async () => ({ status: 'alive' }))
   app.get('/readyz', { config, schema: { ...schema, summary: 'Can this controller be sent requests?' } }, async (_request, reply) => {
-    const { ready, notReady, degraded } = status()
-    return reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({ status: ready ? 'ready' : 'not ready', notReady, degraded })
+    const { ready, notReady, degraded, vip } = status()
+    return reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({ status: ready ? 'ready' : 'not ready', notReady, degraded, vip })
   })
   app.get('/metrics', { config, schema: { ...schema, summary: 'Prometheus metrics' } }, async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()))

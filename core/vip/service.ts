@@ -41,6 +41,7 @@ export interface FloatingAddressOptions {
   readonly segment?: Segment
 }
 export interface FloatingAddressService extends Service {
+  readonly addresses: readonly string[]
   /** True while the addresses are on this host. */
   held(): boolean
 }
@@ -199,6 +200,7 @@ export function createFloatingAddress (options: FloatingAddressOptions): Floatin
       const state = elector.health()
       return state.state === 'degraded' || state.state === 'dead' ? degraded(state.reason) : running
     },
+    addresses: addresses.map(({ text, prefix }) => `${text}/${prefix}`),
     held: () => holding
   }
 }

@@ -37,6 +37,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
   return {
     openDatabase: async () => { trace.push('open database'); return { db, stopServer: () => note('stop server') } },
     createElector: () => ({ ...traced('leader', trace), current: () => undefined }),
+    createFloatingAddress: ({ addresses }) => ({ ...traced('floating-address', trace), addresses: addresses.map(({ text }) => text), held: () => false }),
     createRegionEnd: () => ({
       services: [traced('region-link', trace)],
       call: async () => ({}),
