@@ -32,7 +32,7 @@ export const parts: Parts = {
     const shared = { log, clock, version, applicationName: `bedplate ${hostname}` }
     if (database !== undefined) {
       const { hosts, name, user, password } = database
-      return { db: await openDatabase({ ...shared, hosts: hosts.map(hostOf), database: name, user, ...(password === '' ? {} : { password }) }), stopServer: async () => {} }
+      return { db: await openDatabase({ ...shared, hosts: hosts.map(hostOf), every: 1000, database: name, user, ...(password === '' ? {} : { password }) }), stopServer: async () => {} }
     }
     const start = () => startEmbedded({ dataDirectory, log })
     const server = await start()

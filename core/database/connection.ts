@@ -3,9 +3,14 @@ import { Client, types } from 'pg'
 import type { ClientConfig } from 'pg'
 import { BedplateError } from '../errors.ts'
 import type { Query } from './database.ts'
+import { nameOf } from './host.ts'
+import type { Host } from './host.ts'
+import { cutShort, heedWarnings, unreplicated } from './replicated.ts'
+import { accepts, standingQuery } from './standing.ts'
+import type { Standing } from './standing.ts'
 
-/** A server: a name or address, or the folder of its Unix socket. */
-export interface Host { readonly host: string, readonly port: number }
+export { nameOf }
+export type { Host }
 export interface Access { readonly database: string, readonly user: string, readonly password?: string, readonly applicationName: string }
 
 /** A connection of one's own. Ends when the server or the network does: `ended` aborts, and whoever holds it asks for another. */
@@ -17,10 +22,8 @@ export interface Session extends Query {
 }
 
 // A holder that vanishes without a word keeps its locks for over a minute with the kernel's defaults; 2.9 s with these.
-const settings = { tcp_keepalives_idle: '1', tcp_keepalives_interval: '1', tcp_keepalives_count: '2', tcp_user_timeout: '5s', idle_in_transaction_session_timeout: '60s', lock_timeout: '10s', statement_timeout: '30s', timezone: 'UTC' }
+const settings = { tcp_keepalives_idle: '1', tcp_keepalives_interval: '1', tcp_keepalives_count: '2', tcp_user_timeout: '5s', idle_in_transaction_session_timeout: '60s', lock_timeout: '10s', statement_timeout: '30s', client_min_messages: 'warning', timezone: 'UTC' } // the warnings: see replicated.ts
 const parsers: Readonly<Record<number, (text: string) => unknown>> = { 1082: text => text } // a date is a date: no midnight of some time zone
-
-export const nameOf = ({ host, port }: Host): string => host.startsWith('/') ? host : `${host}:${port}`
 
 /** `local` settings replace the sessions' usual ones, e.g. a migration's longer timeouts. */
 export const optionsFor = ({ host, port }: Host, { database, user, password, applicationName }: Access, local: Partial<typeof settings> = {}): ClientConfig => ({
@@ -38,26 +41,24 @@ export const optionsFor = ({ host, port }: Host, { database, user, password, app
   types: { getTypeParser: (oid: number, format?: 'text' | 'binary') => parsers[oid] ?? types.getTypeParser(oid, format as 'text') }
 })
 
-/** What a server says of itself. `timeline` grows by one with each promotion, so of two that claim to be primary the higher is right. */
-export interface Standing { readonly writable: boolean, readonly timeline: string }
-export const standingQuery = `
-  select not pg_is_in_recovery() and current_setting('default_transaction_read_only') = 'off' as writable,
-         case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline`
-
 /**
- * Connects a session of its own to `host`.
+ * Connects a session of its own to `host`. It is cut when `gone` aborts: another server is the primary then.
  * @throws BedplateError DATABASE_UNREACHABLE when that host is read-only; the client library's error when it cannot be reached
  */
-export async function openSession (host: Host, access: Access, statementTimeout = '30s'): Promise<Session> {
+export async function openSession (host: Host, access: Access, statementTimeout = '30s', gone?: AbortSignal): Promise<Session> {
   const client = new Client({ ...optionsFor(host, access, { statement_timeout: statementTimeout }), ...(statementTimeout === '0' ? { query_timeout: 0 } : {}) })
   const end = new AbortController()
   const ended = (): void => { end.abort() }
   client.on('error', ended)
   client.on('end', ended)
+  heedWarnings(client)
+  const cut = (): void => { void client.end().catch(() => {}) }
+  gone?.addEventListener('abort', cut, { once: true })
+  end.signal.addEventListener('abort', () => { gone?.removeEventListener('abort', cut) }, { once: true })
   try {
     await client.connect()
-    const { rows } = await client.query<{ writable: boolean }>(standingQuery)
-    if (rows[0]?.writable !== true) throw new BedplateError('DATABASE_UNREACHABLE', { hosts: nameOf(host), reason: 'it is read-only' })
+    const { rows: [standing] } = await client.query<Standing>(standingQuery)
+    if (!standing || !accepts(standing) || gone?.aborted) throw new BedplateError('DATABASE_UNREACHABLE', { hosts: nameOf(host), reason: 'it is read-only' })
   } catch (error) {
     await client.end().catch(() => {})
     throw error
@@ -68,6 +69,7 @@ export async function openSession (host: Host, access: Access, statementTimeout 
     onNotification (listener) { client.on('notification', ({ channel, payload }) => { listener(channel, payload ?? '') }) },
     async query<Row> (text: string, values?: readonly unknown[]) {
       const result = await client.query(text, values === undefined ? undefined : [...values])
+      if (unreplicated(client)) throw new BedplateError('TRANSACTION_UNKNOWN', { reason: cutShort })
       return result.rows as Row[]
     },
     async close () { await client.end().catch(() => {}) }

@@ -4,7 +4,7 @@ import { systemClock } from '../clock.ts'
 import type { Clock } from '../clock.ts'
 import { BedplateError, reasonOf } from '../errors.ts'
 import type { Health } from '../health.ts'
-import { dead, running } from '../health.ts'
+import { dead, degraded, running } from '../health.ts'
 import type { Logger } from '../log.ts'
 import { openSession } from './connection.ts'
 import type { Host, Session } from './connection.ts'
@@ -17,7 +17,8 @@ import { migrate } from './migrate.ts'
 import type { MigrationSet, Migrated } from './migrate.ts'
 import type { Migrator } from './regions.ts'
 import { Primary } from './primary.ts'
-import { isDoubtful, isLost, isRepeatable } from './sqlstate.ts'
+import { cutShort, unreplicated } from './replicated.ts'
+import { isDoubtful, isEnded, isLost, isRepeatable, isUnsent } from './sqlstate.ts'
 import { transact } from './transaction.ts'
 
 export interface DatabaseOptions {
@@ -30,6 +31,7 @@ export interface DatabaseOptions {
   readonly applicationName?: string // shown in pg_stat_activity
   readonly size?: number // connections, default 10; listeners and electors have theirs besides
   readonly patience?: number // ms to look for a server that accepts writes before giving up, default 10,000
+  readonly every?: number // ms between questions to each server where it stands, default 1,000; 0 for never, the default for a single host
   readonly version?: string // of Bedplate, noted beside each migration
 }
 
@@ -54,12 +56,12 @@ const attempts = 6 // the first and five more
  * Opens the database and waits until one of the hosts accepts writes.
  * @throws BedplateError DATABASE_UNREACHABLE
  */
-export async function openDatabase ({ hosts, database, user, password, log, clock = systemClock, applicationName = 'bedplate', size = 10, patience = 10_000, version = '' }: DatabaseOptions): Promise<DatabaseHandle> {
+export async function openDatabase ({ hosts, database, user, password, log, clock = systemClock, applicationName = 'bedplate', size = 10, patience = 10_000, every = hosts.length > 1 ? 1000 : 0, version = '' }: DatabaseOptions): Promise<DatabaseHandle> {
   const access = { database, user, applicationName, ...(password === undefined ? {} : { password }) }
-  const primary = new Primary({ hosts, access, size, log, clock, patience })
-  const session = async (): Promise<Session> => {
-    const host = await primary.host()
-    return await openSession(host, access).catch((error: unknown) => { primary.lost(host, error); throw told(error) })
+  const primary = new Primary({ hosts, access, size, log, clock, patience, every })
+  const session = async (statementTimeout?: string): Promise<Session> => {
+    const { host, gone } = await primary.tenure()
+    return await openSession(host, access, statementTimeout, gone).catch((error: unknown) => { primary.lost(host, error); throw told(error) })
   }
   /** A broken connection in our own words, so that it is a 503 with a code wherever it ends up. */
   const told = (error: unknown): unknown => isLost(error) ? new BedplateError('DATABASE_UNREACHABLE', { hosts: primary.names, reason: reasonOf(error) }, error) : error
@@ -96,22 +98,31 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
   }
 
   /** Repeats what was certainly not kept. `safe` says which errors are certain. */
-  async function retrying<T> (safe: (error: unknown) => boolean, work: () => Promise<T>): Promise<T> {
+  async function retrying<T> (safe: (error: unknown) => boolean | Promise<boolean>, work: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await work()
       } catch (error) {
-        if (attempt === attempts || !safe(error)) throw told(error)
+        if (attempt === attempts || !await safe(error)) throw told(error)
         log.debug({ attempt, reason: reasonOf(error) }, 'repeating a database transaction')
         await clock.sleep(2 ** attempt * 5 * (0.5 + Math.random())) // jitter, so that two that collided do not meet again
       }
     }
   }
 
+  /** One statement commits by itself, so of a broken connection nobody knows what it kept: unless it was never sent, or only reads. */
   const query: Database['query'] = async <Row> (text: string, values?: readonly unknown[]) => {
-    // One statement commits by itself: only what the server refused to begin with is known not to have happened.
-    const { rows } = await retrying(error => isRepeatable(error) || (error as { code?: unknown }).code === '25006', () => using(client => client.query(text, values === undefined ? undefined : [...values])))
-    return rows as Row[]
+    const reads = /^\s*(select|table|values|show)\b/i.test(text) || (/^\s*with\b/i.test(text) && !/\b(insert|update|delete|merge)\b/i.test(text))
+    const safe = async (error: unknown): Promise<boolean> => isRepeatable(error) || isUnsent(error) ||
+      (reads && isLost(error) && !(isEnded(error) && await primary.stands())) // a statement that somebody ended stays ended; a server that stops ends all
+    return await retrying(safe, () => using(async client => {
+      const { rows } = await client.query(text, values === undefined ? undefined : [...values]).catch((error: unknown) => {
+        if (reads || !isLost(error) || isUnsent(error)) throw error
+        throw new BedplateError('TRANSACTION_UNKNOWN', { reason: `the connection to the database broke before it was answered (${reasonOf(error)})` }, error)
+      })
+      if (unreplicated(client)) throw new BedplateError('TRANSACTION_UNKNOWN', { reason: cutShort })
+      return rows as Row[]
+    }))
   }
 
   const handle: DatabaseHandle = {
@@ -123,9 +134,9 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     },
     feed: createFeed({ query, listen: listener.listen, clock, log }),
     listen: listener.listen,
-    session,
-    migrate: (sets, self) => migrate({ sets, version, log, clock, self, open: async () => await openSession(await primary.host(), access, '0') }),
-    health: () => primary.trouble === undefined ? running : dead(`no database server accepts writes: ${primary.trouble}`),
+    session: () => session(),
+    migrate: (sets, self) => migrate({ sets, version, log, clock, self, open: () => session('0') }),
+    health: () => primary.trouble === undefined ? primary.warning === undefined ? running : degraded(primary.warning) : dead(`no database server accepts writes: ${primary.trouble}`),
     hurry: () => { primary.hurry() },
     async close () {
       await listener.close()
@@ -133,6 +144,6 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
       await primary.close()
     }
   }
-  await primary.host().catch(async (error: unknown) => { await primary.close(); throw error })
+  await primary.tenure().catch(async (error: unknown) => { await primary.close(); throw error })
   return handle
 }

@@ -46,4 +46,10 @@ export function isLost (thrown: unknown): boolean {
 export const isDoubtful = (thrown: unknown): boolean => isLost(thrown) && !own.has(codeOf(thrown)) && !(thrown instanceof Error && /^Connection terminated/.test(thrown.message))
 
 /** True when the server itself answered, so that the outcome of the statement is known: it was not kept. */
-export const isRefusal = (thrown: unknown): boolean => /^[0-9A-Z]{5}$/.test(codeOf(thrown)) && !codeOf(thrown).startsWith('57P') && !codeOf(thrown).startsWith('08')
+export const isRefusal = (thrown: unknown): boolean => (thrown as { severity?: unknown } | null)?.severity !== 'PANIC' && /^[0-9A-Z]{5}$/.test(codeOf(thrown)) && !codeOf(thrown).startsWith('57P') && !codeOf(thrown).startsWith('08')
+
+/** True when the statement never left this process, or the server refused to begin with it: it certainly did not happen. */
+export const isUnsent = (thrown: unknown): boolean => codeOf(thrown) === '25006' || (thrown instanceof Error && /not queryable$/.test(thrown.message))
+
+/** True when an administrator ended the session; a server that shuts down does that to all of them. */
+export const isEnded = (thrown: unknown): boolean => codeOf(thrown) === '57P01'

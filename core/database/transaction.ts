@@ -1,7 +1,8 @@
 /** One transaction: begin, the work, its change-log rows, commit. */
 import type { PoolClient } from 'pg'
-import { BedplateError } from '../errors.ts'
+import { BedplateError, reasonOf } from '../errors.ts'
 import type { Tx } from './database.ts'
+import { cutShort, unreplicated } from './replicated.ts'
 import { isRefusal } from './sqlstate.ts'
 
 export interface Done<T> { readonly value: T, readonly changed: boolean }
@@ -9,7 +10,7 @@ export interface Done<T> { readonly value: T, readonly changed: boolean }
 /**
  * Runs `work` in a transaction on `client`. Rejects with what `work` or PostgreSQL threw; nothing was kept then.
  * `damaged` is called when the client is not to be used again.
- * @throws BedplateError TRANSACTION_UNKNOWN when the connection broke while committing; TRANSACTION_ABORTED when `work` swallowed the error of a statement
+ * @throws BedplateError TRANSACTION_UNKNOWN when the connection broke while committing, or the wait for the synchronous standby was cut short; TRANSACTION_ABORTED when `work` swallowed the error of a statement
  */
 export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise<T>, damaged: () => void): Promise<Done<T>> {
   const changes = new Map<string, readonly [topic: string, id: string]>()
@@ -39,8 +40,9 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
   const { command } = await client.query('commit').catch((error: unknown) => {
     if (isRefusal(error)) throw error // a deferred constraint, a serialization failure: PostgreSQL said no
     damaged()
-    throw new BedplateError('TRANSACTION_UNKNOWN', {}, error)
+    throw new BedplateError('TRANSACTION_UNKNOWN', { reason: `the connection to the database broke while it was committed (${reasonOf(error)})` }, error)
   })
+  if (unreplicated(client)) throw new BedplateError('TRANSACTION_UNKNOWN', { reason: cutShort })
   if (command === 'ROLLBACK') throw new BedplateError('TRANSACTION_ABORTED', { reason: 'one of its statements had failed, and the code went on regardless' })
   return { value, changed: changes.size > 0 }
 }
