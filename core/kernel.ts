@@ -116,7 +116,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       steps.undo('database', () => db.close(), stopTimeout)
       const sets = plugins.flatMap(({ manifest: { name, migrations } }) => migrations === undefined ? [] : [{ name, directory: migrations }])
       const migrate = (): Promise<Migrated> => db.migrate([coreMigrations, ...sets], controller)
-      await steps.run('migrate', migrate)
+      for (const reason of (await steps.run('migrate', migrate)).waiting) log.info({ reason }, 'a migration is put off')
       const keyFile = join(controller.dataDirectory, 'secret.key')
       const secretKey = await loadSecretKey(keyFile)
       const secrets = createSecrets(secretKey)

@@ -66,7 +66,8 @@ export async function migrate (options: MigrateOptions): Promise<Migrated> {
   try {
     pending(migrations, await readApplied(session), version) // before anything is locked or made in a database that is not ours to change
     for (let next = await applyNext(work); next !== undefined; next = await applyNext(work)) applied.push(...next)
-    return { applied, waiting: await settle(work), failed: [...work.failed.values()] }
+    const waiting = await settle(work)
+    return { applied, waiting, failed: [...work.failed.values()] }
   } catch (error) {
     throw error instanceof BedplateError ? error : new BedplateError('MIGRATION_FAILED', { migration: 'core', reason: reasonOf(error) }, error)
   } finally {

@@ -44,6 +44,7 @@ export const waitsFor = ({ set, number }: Migration, others: readonly OtherRegio
 /** Says which version this region runs and which migrations it has. In the transaction that checked that it may start: from its commit on, contracts wait for this region. */
 export async function announce (tx: Query, self: Migrator, migrations: readonly Migration[]): Promise<void> {
   if (!await hasTable(tx, 'controller')) return
+  if (await hasTable(tx, 'controller_removed') && (await tx.query('select from core.controller_removed where id = $1', [self.id])).length > 0) return // it is turned away next
   const known = Object.fromEntries(migrations.map(({ set, number }) => [set, number])) // in order: the last of each set stays
   await tx.query(`insert into core.controller (id, hostname, roles, version) values ($1, $2, $3, $4)
     on conflict (id) do update set version = excluded.version, last_seen_at = clock_timestamp()`, [self.id, self.hostname, self.roles, self.version])
