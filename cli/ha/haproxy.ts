@@ -66,8 +66,8 @@ defaults
     timeout client 5m
     timeout server 5m
 
-    # A region that hangs is out after 2.7 s at most (1 s + 0.7 s + 0.3 s + 0.7 s), one that is gone at the first refused connection.
-    default-server inter 1s fastinter 300ms downinter 1s fall 2 rise 1 on-marked-down shutdown-sessions init-addr last,libc,none
+    # A region that hangs is out after 2.2 s at most (0.5 s + 0.7 s + 0.3 s + 0.7 s), one that is gone at the first refused connection.
+    default-server inter 500ms fastinter 300ms downinter 1s fall 2 rise 1 on-marked-down shutdown-sessions init-addr last,libc,none
 
     http-error status 502 content-type application/problem+json string '${problem(502, 'Bad Gateway', 'The region broke off while it answered. What was asked may have been done: read again before repeating it.')}'
     http-error status 503 content-type application/problem+json string '${problem(503, 'Service Unavailable', 'No region can be reached from here at the moment.')}' hdr Retry-After 1

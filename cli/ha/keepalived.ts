@@ -53,8 +53,9 @@ export function renderKeepalived (cluster: Cluster, { vip, node, interface: devi
 ${left.map(({ region }) => `# LEFT OUT: region ${comment(region.hostname)} (${comment(region.id)}): no IPv${isIP(vip.address)} address of it is known; set rpc.advertise there.\n`).join('')}
 global_defs {
     router_id ${node.name}
-    # checks run as nobody, and only if nobody but root can change what they run
-    script_user nobody
+    # Only what nobody but root can change is run, and it becomes nobody (65534) before it asks anything. Said by setpriv and not by script_user,
+    # over which the checker of keepalived 2.2.7 (Debian 12) ends itself.
+    script_user root
     enable_script_security
     # advertisements go out in time even while this node is busy: the others wait for three of them
     vrrp_priority -20
@@ -98,12 +99,12 @@ ${[...direct ? [] : ['bedplate_haproxy'], 'bedplate_region', ...dns ? ['bedplate
 const loopback = (vip: Vip): string => isIP(vip.address) === 6 ? '::1' : '127.0.0.1'
 
 const script = (name: string, url: string, why: string, weight = 0): string =>
-  check(name, `/usr/bin/curl --fail --silent --output /dev/null --max-time 1 --globoff ${url}`, why, weight)
+  check(name, `/usr/bin/curl --disable --fail --silent --output /dev/null --max-time 1 --globoff ${url}`, why, weight)
 
 /** Two failures in a row, a second apart, count; so do two successes. */
 const check = (name: string, command: string, why: string, weight: number): string => `# ${why}
 vrrp_script bedplate_${name} {
-    script "${command}"
+    script "/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs ${command}"
     interval 1
     timeout 2
     fall 2

@@ -1,0 +1,217 @@
+/** The printed configuration with the real HAProxy and keepalived: three regions on one database, a front door beside each, and one after the other dies. */
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { plugins } from '../../core/plugins.ts'
+import { server, testDatabase } from '../kit/database.ts'
+import type { TestDatabase } from '../kit/database.ts'
+import { holds, print, requireFrontDoor, startHaproxy, startKeepalived } from '../kit/frontdoor.ts'
+import type { Haproxy, Program } from '../kit/frontdoor.ts'
+import { createNetwork } from '../kit/network.ts'
+import type { Namespace, TestNetwork } from '../kit/network.ts'
+import { until } from '../kit/wait.ts'
+import { createController } from '../lab/controller.ts'
+import type { ControllerProcess } from '../lab/controller.ts'
+import type { Read } from './reader.ts'
+
+const vip = '10.78.0.10'
+interface Node { readonly name: string, readonly namespace: Namespace, readonly folder: string, readonly daemon: ControllerProcess, haproxy: Haproxy, keepalived: Program }
+
+let network: TestNetwork
+let middle: Namespace // the switch, and the client on it
+let db: TestDatabase
+let folder: string
+let token: string
+const nodes: Node[] = []
+const wait = { timeout: 30_000, interval: 50 }
+
+/** Runs in a namespace, as the client there does. */
+const get = async (path: string, args: readonly string[] = []) => await middle.exec(['curl', '-s', '-m', '3', '-H', `Authorization: Bearer ${token}`, ...args, `http://${vip}${path}`])
+const holders = async (): Promise<Node[]> => {
+  const held = await Promise.all(nodes.map(({ namespace }) => holds(namespace, vip)))
+  return nodes.filter((_, index) => held[index])
+}
+const oneHolder = () => until(async () => { const [one, another] = await holders(); return another === undefined ? one : undefined }, { ...wait, what: 'one node to hold the address' })
+const printed = async (node: Node, line: readonly string[]) => await print(node.namespace, ['ha', ...line], { url: 'http://127.0.0.1:5240', token })
+const startDoor = async (node: Node) => { node.haproxy = await startHaproxy(node.namespace, node.folder, await printed(node, ['haproxy', '--vip', `${vip}/24`, '--run-directory', node.folder])) }
+const startVrrp = async (node: Node) => { node.keepalived = await startKeepalived(node.namespace, node.folder, await printed(node, ['keepalived', '--vip', `${vip}/24`, '--node', node.name, '--interface', 'eth0'])) }
+const allUp = () => until(async () => (await Promise.all(nodes.map(({ haproxy }) => haproxy.servers()))).every(servers => Object.values(servers).every(state => state === 'UP')), { ...wait, what: 'every front door to see every region ready' })
+
+/** What readers at the front door see while `work` goes on, until its promise and three more answers from whoever is to answer then. */
+async function reading (work: () => Promise<unknown>): Promise<{ readonly reads: readonly Read[], readonly failing: number, readonly slowest: number, readonly why: readonly string[] }> {
+  const reads: Read[] = []
+  const reader = middle.node(join(import.meta.dirname, 'reader.ts'), [`http://${vip}/api/v1/status`, token])
+  reader.on('message', read => { reads.push(read as Read) })
+  try {
+    await until(() => reads.filter(({ ok }) => ok).length >= 5, { ...wait, what: 'the reader to read' })
+    await work()
+    const from = Date.now()
+    await until(() => reads.filter(({ ok, began }) => ok && began > from).length >= 20, { ...wait, what: 'reads to succeed again' })
+  } finally { reader.disconnect() }
+  const failed = reads.filter(({ ok }) => !ok)
+  const times = failed.map(({ began }) => began)
+  return { reads, failing: failed.length === 0 ? 0 : (Math.max(...times) - Math.min(...times)) / 1000, slowest: Math.max(...reads.map(({ began, ended }) => ended - began)), why: [...new Set(failed.map(({ why }) => why))] }
+}
+const say = (what: string, { reads, failing, slowest, why }: Awaited<ReturnType<typeof reading>>) =>
+  console.log(`${what}: ${reads.filter(({ ok }) => !ok).length} of ${reads.length} reads failed, within ${failing.toFixed(2)} s; the slowest took ${slowest} ms. ${why.join(' | ')}`)
+
+beforeAll(async () => {
+  requireFrontDoor()
+  network = await createNetwork()
+  folder = await mkdtemp(join(tmpdir(), 'bedplate-door-'))
+  await chmod(folder, 0o755)
+  db = await testDatabase({ migrations: plugins.filter(({ manifest }) => manifest.name === 'access').map(({ manifest }) => manifest) })
+  middle = await network.namespace()
+  await network.bridge(middle, 'br0', ['10.78.0.1/24'])
+  for (const number of [1, 2, 3]) {
+    const name = `region-${number}`
+    const namespace = await network.namespace()
+    await network.cable({ namespace, name: 'eth0', addresses: [`10.78.0.1${number}/24`] }, { namespace: middle, name: name, bridge: 'br0' })
+    const dataDirectory = join(folder, `${name}.data`)
+    const daemon = await createController({
+      name, namespace: namespace.name, directory: folder, died: (name, code) => console.log(`${name} ended with ${code}`),
+      config: {
+        roles: ['region'], hostname: name, dataDirectory, rpc: { advertise: [`10.78.0.1${number}`] }, without: plugins.map(({ manifest }) => manifest.name).filter(name => name !== 'access'),
+        database: { hosts: [server().host], name: db.options.database, user: db.options.user }
+      }
+    })
+    const [first] = nodes
+    if (first !== undefined) {
+      await mkdir(dataDirectory, { recursive: true })
+      await copyFile(join(folder, `${first.name}.data`, 'secret.key'), join(dataDirectory, 'secret.key'))
+    }
+    daemon.start()
+    await until(async () => (await namespace.exec(['curl', '-sf', '-m', '1', 'http://127.0.0.1:5240/readyz'])).code === 0, { ...wait, timeout: 60_000, what: `${name} to be ready` })
+    if (first === undefined) token = (await readFile(join(dataDirectory, 'admin.token'), 'utf8')).trim()
+    nodes.push({ name, namespace, folder: join(folder, name), daemon } as Node)
+  }
+  const [first] = nodes
+  if (first === undefined) return
+  await until(async () => (JSON.parse(await print(first.namespace, ['controller', 'list', '-o', 'json'], { url: 'http://127.0.0.1:5240', token })) as { httpPort: number | null }[]).filter(({ httpPort }) => httpPort === 5240).length === 3, { ...wait, what: 'the regions to have told where they are' })
+  for (const node of nodes) {
+    await startDoor(node)
+    await startVrrp(node)
+  }
+  await oneHolder()
+  await allUp()
+}, 180_000)
+
+afterAll(async () => {
+  for (const node of nodes) {
+    node.daemon.signal('SIGCONT')
+    await node.keepalived?.stop()
+    await node.haproxy?.stop()
+    await node.daemon.stop()
+  }
+  await network.destroy()
+  await db.drop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('the front door', () => {
+  test('every node prints the same file for HAProxy but for its own folder, and a priority of its own for keepalived', async () => {
+    const files = await Promise.all(nodes.map(node => printed(node, ['haproxy', '--vip', `${vip}/24`])))
+    expect(new Set(files).size).toBe(1)
+    const priorities = await Promise.all(nodes.map(async node => /priority (\d+)/.exec(await printed(node, ['keepalived', '--vip', `${vip}/24`, '--node', node.name, '--interface', 'eth0']))?.[1]))
+    expect(priorities).toEqual(['150', '149', '148'])
+  })
+
+  test('sends requests to every region in turn', async () => {
+    const counts = new Map<string, number>()
+    for (let time = 0; time < 30; time++) {
+      const { stdout } = await get('/api/v1/status')
+      const { hostname } = (JSON.parse(stdout) as { controller: { hostname: string } }).controller
+      counts.set(hostname, (counts.get(hostname) ?? 0) + 1)
+    }
+    expect([...counts].sort()).toEqual([['region-1', 10], ['region-2', 10], ['region-3', 10]])
+  })
+
+  test('a region that is killed fails no read, and gets requests again when it is back', async () => {
+    const [, victim] = nodes
+    if (victim === undefined) return
+    const seen = await reading(async () => {
+      await victim.daemon.kill()
+      await until(async () => (await nodes[0]?.haproxy.servers())?.[victim.name] === 'DOWN', wait)
+    })
+    say('a region killed', seen)
+    expect(seen.failing).toBeLessThan(3)
+    victim.daemon.start()
+    await allUp()
+    const after = await reading(() => Promise.resolve())
+    expect(new Set(after.reads.map(({ region }) => region)).size).toBe(3)
+  })
+
+  test('a region that hangs is taken out, and what waited there is asked of another', async () => {
+    const [, victim] = nodes
+    if (victim === undefined) return
+    let out = 0
+    const seen = await reading(async () => {
+      const began = performance.now()
+      victim.daemon.signal('SIGSTOP')
+      const holder = await oneHolder()
+      await until(async () => (await holder.haproxy.servers())[victim.name] === 'DOWN', wait)
+      out = (performance.now() - began) / 1000
+    })
+    victim.daemon.signal('SIGCONT')
+    say(`a region stopped, out after ${out.toFixed(2)} s`, seen)
+    expect(out).toBeLessThan(3)
+    expect(seen.failing).toBeLessThan(3)
+    await allUp()
+  })
+
+  test('the node with the address loses its cable: another has the address within 3 s', async () => {
+    const victim = await oneHolder()
+    const seen = await reading(async () => {
+      await middle.exec(['ip', 'link', 'set', victim.name, 'down'])
+      await until(async () => (await holders()).some(node => node !== victim), wait)
+    })
+    say('the cable of the address cut', seen)
+    expect(seen.failing).toBeLessThan(3)
+    await middle.exec(['ip', 'link', 'set', victim.name, 'up'])
+    expect(await oneHolder()).not.toBe(victim) // it does not take the address back
+    await allUp()
+  })
+
+  test('HAProxy dies beside the address: the address goes where one lives', async () => {
+    const victim = await oneHolder()
+    const seen = await reading(async () => {
+      await victim.haproxy.kill('SIGKILL')
+      await until(async () => { const [one] = await holders(); return one !== undefined && one !== victim }, wait)
+    })
+    say('HAProxy killed', seen)
+    expect(seen.failing).toBeLessThan(3)
+    await startDoor(victim)
+    await allUp()
+  })
+
+  test('a whole node dies: region, HAProxy and keepalived at once', async () => {
+    const victim = await oneHolder()
+    const seen = await reading(async () => {
+      await middle.exec(['ip', 'link', 'set', victim.name, 'down'])
+      await Promise.all([victim.haproxy.kill('SIGKILL'), victim.keepalived.kill('SIGKILL'), victim.daemon.kill()])
+      await until(async () => (await holders()).some(node => node !== victim), wait)
+    })
+    say('a node killed', seen)
+    expect(seen.failing).toBeLessThan(3)
+    await middle.exec(['ip', 'link', 'set', victim.name, 'up'])
+    victim.daemon.start()
+    await until(async () => (await victim.namespace.exec(['curl', '-sf', '-m', '1', 'http://127.0.0.1:5240/readyz'])).code === 0, wait)
+    await startDoor(victim)
+    await startVrrp(victim)
+    expect(await oneHolder()).not.toBe(victim)
+    await allUp()
+  })
+
+  test('keepalived stopped in order hands the address over at once', async () => {
+    const victim = await oneHolder()
+    const seen = await reading(async () => {
+      await victim.keepalived.stop()
+      await until(async () => { const [one] = await holders(); return one !== undefined && one !== victim }, wait)
+    })
+    say('keepalived stopped', seen)
+    expect(seen.failing).toBeLessThan(1.5)
+    await startVrrp(victim)
+    await oneHolder()
+  })
+})
