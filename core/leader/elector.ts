@@ -76,18 +76,40 @@ export function createElector ({ name, holder, db, lease = sqlLease, clock, log:
     try { onKept?.(mine.term, trustedUntil(mine.attempt, pace)) } catch (error) { log.error({ err: error }, 'onKept threw') }
   }
 
-  /** One bid: gives how long to wait before the next, or the term that was won. */
-  async function bid (): Promise<Leading | number> {
-    const seen = await lease.look(db, name)
+  /** The answer, or undefined when it is not there after `ms`, or within `after` ms of a stop. */
+  async function answered<T> (asked: Promise<T>, ms: number, stop: AbortSignal, after: number): Promise<T | undefined> {
+    const there = new AbortController()
+    const over = new AbortController()
+    const end = (): void => { over.abort() }
+    stop.addEventListener('abort', end, { once: true })
+    asked.finally(() => { there.abort(); end() }).catch(() => {})
+    const patience = async (): Promise<undefined> => {
+      if (!stop.aborted) await clock.sleep(ms, over.signal)
+      if (stop.aborted && after > 0) await clock.sleep(after, there.signal)
+    }
+    try { return await Promise.race([asked, patience()]) } finally { stop.removeEventListener('abort', end) }
+  }
+
+  /** One bid: gives how long to wait before the next, or the term that was won. Neither a stop nor a database that does not answer holds it up. */
+  async function bid (stop: AbortSignal): Promise<Leading | number> {
+    const none = (): BedplateError => new BedplateError('UNAVAILABLE', { reason: 'the database does not answer' })
+    const seen = await answered(lease.look(db, name), pace.renew * 2 / 3, stop, 0)
+    if (seen === undefined) throw none()
     if (seen.timeline !== met.timeline) met = { timeline: seen.timeline, at: clock.monotonic() }
     if (seen.remaining > 0) return Math.min(seen.remaining + random() * busy, pace.renew) // by then it may have been given up without our hearing of it
     const attempt = clock.monotonic()
     const unsure = failoverWait(attempt, met.at, seen.timeline, seen.term, pace)
-    if (unsure > 0) return Math.min(unsure, pace.renew)
-    const number = await lease.take(db, { name, holder }, pace.ttl, seen.timeline)
-    if (number === undefined) return busy
-    if (clock.monotonic() < trustedUntil(attempt, pace)) return lead(number, attempt)
-    await lease.resign(db, { name, holder, term: number }) // the answer took too long to be worth anything
+    if (unsure > 0 || stop.aborted) return Math.min(unsure, pace.renew)
+    const giveBack = async (term: bigint | undefined): Promise<void> => { if (term !== undefined) await lease.resign(db, { name, holder, term }) }
+    const taking = lease.take(db, { name, holder }, pace.ttl, seen.timeline)
+    const taken = await answered(taking.then(term => ({ term })), pace.ttl - pace.margin, stop, grace)
+    if (taken === undefined) {
+      taking.then(giveBack).catch(() => {}) // what it wins too late
+      throw none()
+    }
+    if (taken.term === undefined) return busy
+    if (clock.monotonic() < trustedUntil(attempt, pace)) return lead(taken.term, attempt)
+    await answered(giveBack(taken.term), grace, stop, 0)
     return busy
   }
 
@@ -96,7 +118,9 @@ export function createElector ({ name, holder, db, lease = sqlLease, clock, log:
     let asking = 0
     let notBefore = 0
     let news = new AbortController()
-    const gone = AbortSignal.any([signal, mine.lost.signal])
+    const wake = (): void => { news.abort() }
+    signal.addEventListener('abort', wake, { once: true })
+    mine.lost.signal.addEventListener('abort', wake, { once: true })
     /** An answer counts from when it was asked for, and only while the term is still trusted. */
     const ask = async (asked: number): Promise<void> => {
       asking++
@@ -115,21 +139,25 @@ export function createElector ({ name, holder, db, lease = sqlLease, clock, log:
         notBefore = clock.monotonic() + Math.min(500, pace.renew)
       } finally {
         asking--
-        news.abort()
+        wake()
       }
     }
-    for (;;) {
-      if (signal.aborted) return 'stopped'
-      if (mine.lost.signal.aborted) return 'another region may have it by now'
-      if (ready?.() === false) return 'not ready'
-      const now = clock.monotonic()
-      const next = nextStep(now, mine.attempt, pace)
-      if (next.step === 'lost') return 'it could not be renewed in time'
-      if (next.step === 'renew' && asking < most && now >= notBefore) { void ask(now); continue }
-      const rest = trustedUntil(mine.attempt, pace) - now
-      const due = next.step === 'wait' ? next.for : asking < most ? notBefore - now : rest
-      news = new AbortController()
-      await clock.sleep(Math.min(due, rest, ready ? busy : rest), AbortSignal.any([gone, news.signal]))
+    try {
+      for (;;) {
+        if (signal.aborted) return 'stopped'
+        if (mine.lost.signal.aborted) return 'another region may have it by now'
+        if (ready?.() === false) return 'not ready'
+        const now = clock.monotonic()
+        const next = nextStep(now, mine.attempt, pace)
+        if (next.step === 'lost') return 'it could not be renewed in time'
+        if (next.step === 'renew' && asking < most && now >= notBefore) { void ask(now); continue }
+        const rest = trustedUntil(mine.attempt, pace) - now
+        const due = next.step === 'wait' ? next.for : asking < most ? notBefore - now : rest
+        news = new AbortController()
+        await clock.sleep(Math.min(due, rest, ready ? busy : rest), news.signal)
+      }
+    } finally {
+      signal.removeEventListener('abort', wake)
     }
   }
 
@@ -149,32 +177,15 @@ export function createElector ({ name, holder, db, lease = sqlLease, clock, log:
     over.abort()
   }
 
-  /** A bid that neither a stop nor a database that does not answer holds up: undefined then, and what it wins too late is given up. */
-  async function bidUntil (signal: AbortSignal): Promise<Leading | number | undefined> {
-    const answered = new AbortController()
-    const bidding = bid()
-    bidding.finally(() => { answered.abort() }).catch(() => {})
-    const patience = async (): Promise<undefined> => {
-      await clock.sleep(pace.ttl - pace.margin, AbortSignal.any([signal, answered.signal]))
-      if (signal.aborted) await clock.sleep(grace, answered.signal)
-    }
-    const result = await Promise.race([bidding, patience()])
-    if (result === undefined) bidding.then(late => typeof late === 'number' ? undefined : lease.resign(db, { name, holder, term: late.term.number })).catch(() => {})
-    return result
-  }
-
   async function run (signal: AbortSignal): Promise<void> {
     let wake = new AbortController()
+    signal.addEventListener('abort', () => { wake.abort() }, { once: true })
     const unlisten = db.listen?.(channel, payload => { if (payload === name) wake.abort() })
     while (!signal.aborted) {
       let wait: number
       wake = new AbortController()
       try {
-        const result = ready?.() === false ? busy : await bidUntil(signal)
-        if (result === undefined) {
-          if (signal.aborted) break
-          throw new BedplateError('UNAVAILABLE', { reason: 'the database does not answer' })
-        }
+        const result = ready?.() === false ? busy : await bid(signal)
         health = running
         wait = typeof result === 'number' ? result : busy
         if (typeof result !== 'number') {
@@ -186,9 +197,9 @@ export function createElector ({ name, holder, db, lease = sqlLease, clock, log:
         }
       } catch (error) {
         health = degraded(`no bid for leadership is possible: ${reasonOf(error)}`)
-        wait = Math.min(1000, pace.renew)
+        wait = Math.min(500, pace.renew)
       }
-      if (!signal.aborted) await clock.sleep(wait, AbortSignal.any([signal, wake.signal]))
+      if (!signal.aborted) await clock.sleep(wait, wake.signal)
     }
     await unlisten?.()
   }

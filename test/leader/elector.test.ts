@@ -203,8 +203,18 @@ describe('an elector', () => {
 
   test('that is stopped while it bids gives up what it wins later', async () => {
     const slow = Promise.withResolvers<void>()
-    const a = elector('a', { db: { tx: work => db.tx(work), query: async (text, values) => { await slow.promise; return await db.query(text, values) } } })
+    let bidding = false
+    const a = elector('a', {
+      db: {
+        tx: work => db.tx(work),
+        async query (text, values) {
+          if (text.includes('skip locked')) { bidding = true; await slow.promise }
+          return await db.query(text, values)
+        }
+      }
+    })
     await a.start(signal)
+    await until(() => bidding)
     await a.stop()
     slow.resolve()
     await until(async () => (await db.query('select from core.leader where name = $1 and expires_at <= clock_timestamp()', [name])).length === 1)
