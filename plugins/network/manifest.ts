@@ -33,6 +33,12 @@ export interface Address { readonly address: string, readonly subnetId: string, 
 /** A rack's interface with an address in a subnet of that VLAN. */
 export interface Attachment { readonly rack: string, readonly vlanId: string, readonly subnetId: string, readonly interface: string, readonly mac: string, readonly address: string }
 
+/** What a rack sees of itself: each interface, and each of its addresses with the subnet and VLAN that hold it. */
+export interface SeenInterface {
+  readonly rack: string, readonly name: string, readonly mac: string, readonly up: boolean
+  readonly addresses: readonly { readonly address: string, readonly subnetId: string | null, readonly vlanId: string | null }[]
+}
+
 /**
  * Given to region halves. Change-log topics: `network.vlan`, `network.subnet` (also for its ranges), `network.address` (id = the address),
  * `network.attachment` (id = the rack).
@@ -43,6 +49,8 @@ export interface NetworkService {
   /** The subnet an address lies in, the longest prefix first. */
   subnetOf(q: Query, address: string): Promise<Subnet | undefined>
   attachments(q: Query, filter?: { readonly rack?: string, readonly vlanId?: string }): Promise<readonly Attachment[]>
+  /** Every interface of every rack, or of one, whether it lies in a subnet or not. */
+  interfaces(q: Query, rack?: string): Promise<readonly SeenInterface[]>
   addresses(q: Query, filter: { readonly subnetIds?: readonly string[], readonly macs?: readonly string[], readonly owner?: string, readonly addresses?: readonly string[] }): Promise<readonly Address[]>
   /** Gives a free address outside every range (or `address`, if asked for by name) to `mac`; repeated for the same owner, mac, kind and subnet it gives the same one. ADDRESS_EXHAUSTED, NETWORK_INVALID, CONFLICT. */
   allocate(tx: Tx, wish: { readonly subnetId: string, readonly kind: Address['kind'], readonly mac?: string, readonly owner?: string, readonly hostname?: string, readonly address?: string }): Promise<Address>

@@ -4,7 +4,7 @@ import { routes } from './api.ts'
 import { allocate, release } from './allocation.ts'
 import { normaliseIp, normaliseMac } from './address.ts'
 import { manifest, Network } from './manifest.ts'
-import { listAddresses, listAttachments, listSubnets, listVlans, replaceInterfaces, subnetHolding } from './store.ts'
+import { listAddresses, listAttachments, listInterfaces, listSubnets, listVlans, replaceInterfaces, subnetHolding } from './store.ts'
 
 export default defineRegion(manifest, {
   requires: {},
@@ -17,6 +17,7 @@ export default defineRegion(manifest, {
           subnets: (q, filter = {}) => listSubnets(q, filter),
           subnetOf: (q, address) => subnetHolding(q, normaliseIp(address)),
           attachments: (q, filter = {}) => listAttachments(q, filter),
+          interfaces: listInterfaces,
           addresses: (q, filter) => listAddresses(q, { ...filter, macs: filter.macs?.map(normaliseMac), addresses: filter.addresses?.map(normaliseIp) }),
           allocate,
           release

@@ -1,6 +1,6 @@
 /** All SQL of the network: the plan (fabrics, VLANs, subnets, ranges), the addresses given out, and what racks see of themselves. */
 import type { Query, Tx } from '../../core/plugin.ts'
-import type { Address, Attachment, RackInterface, Range, Subnet, Vlan } from './manifest.ts'
+import type { Address, Attachment, RackInterface, Range, SeenInterface, Subnet, Vlan } from './manifest.ts'
 import type { Taken } from './plan.ts'
 
 export interface Fabric { readonly id: string, readonly name: string }
@@ -147,6 +147,11 @@ export const listAttachments = (q: Query, filter: { readonly rack?: string | und
     from network.rack_address a join network.rack_interface i on i.rack = a.rack and i.name = a.interface join network.subnet s on s.cidr >>= a.address
     where i.up and ($1::text is null or a.rack = $1) and ($2::bigint is null or s.vlan_id = $2) order by a.rack, a.interface, a.address`,
   [filter.rack ?? null, idOrNone(filter.vlanId)])
+export const listInterfaces = (q: Query, rack?: string): Promise<SeenInterface[]> =>
+  q.query<SeenInterface>(`select i.rack, i.name, i.mac, i.up,
+      coalesce((select jsonb_agg(jsonb_build_object('address', host(a.address) || '/' || a.length, 'subnetId', s.id::text, 'vlanId', s.vlan_id::text) order by a.address)
+        from network.rack_address a left join network.subnet s on s.cidr >>= a.address where a.rack = i.rack and a.interface = i.name), '[]') as addresses
+    from network.rack_interface i where $1::text is null or i.rack = $1 order by i.rack, i.name`, [rack ?? null])
 export interface Unattached { readonly rack: string, readonly interface: string, readonly mac: string, readonly address: string, readonly cidr: string }
 /** Racks' addresses that lie in no subnet. */
 export const listUnattached = (q: Query): Promise<Unattached[]> =>
