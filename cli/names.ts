@@ -39,7 +39,7 @@ export async function vlanOrOnly (client: Client, given: string | undefined): Pr
 /** By id, name or prefix. */
 export const findSubnet = async (client: Client, given: string): Promise<Subnet> => choose('subnet', given, await client.list<Subnet>('/network/subnets'), ({ name, cidr }) => [name, cidr])
 
-export interface Controller { readonly id: string, readonly hostname: string, readonly roles: readonly string[], readonly version: string, readonly seenAt: string, readonly linked: boolean }
+export interface Controller { readonly id: string, readonly hostname: string, readonly roles: readonly string[], readonly version: string, readonly seenAt: string, readonly linked: boolean, readonly startedAt: string | null, readonly addresses: readonly string[], readonly rpcPort: number | null, readonly httpPort: number | null, readonly api: readonly string[] }
 
 /** Gives a controller's hostname for its id; the id where two have the same name, or it is not known. */
 export async function controllerNames (client: Client): Promise<(id: string) => string> {

@@ -6,6 +6,8 @@ import { eventCommands } from './commands/events.ts'
 import { fabricCommands } from './commands/fabric.ts'
 import { haCommands } from './commands/ha.ts'
 import { imageCommands } from './commands/image.ts'
+import { joinCommands } from './commands/join.ts'
+import { leaveCommands } from './commands/leave.ts'
 import { lifecycleCommands } from './commands/lifecycle.ts'
 import { machineCommands } from './commands/machine.ts'
 import { powerCommands } from './commands/power.ts'
@@ -19,7 +21,7 @@ import { formats } from './output.ts'
 import { defaultUrl, openSession } from './session.ts'
 import type { Environment, GlobalOptions, Io, Noun, On, Work } from './session.ts'
 
-const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, controllerCommands, haCommands, tokenCommands, eventCommands]
+const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, joinCommands, leaveCommands, controllerCommands, haCommands, tokenCommands, eventCommands]
 
 /** What an accepted command is to do: `work`, with its arguments and options. */
 export type Perform = (command: Command, work: Work<unknown>) => Promise<void>
@@ -29,7 +31,7 @@ export function createProgram (io: Pick<Io, 'stdout' | 'stderr'>, perform: Perfo
   const program = new Command('bedplate')
     .description('Bare machines, ordered through an API.\n"bedplate run" runs the daemon; everything else talks to one.')
     .option('--url <url>', `where the region's API is (BEDPLATE_URL; ${defaultUrl})`)
-    .option('--token <token>', 'API token (BEDPLATE_TOKEN; on the region itself, its admin.token)')
+    .option('--token <token>', 'API token (BEDPLATE_TOKEN; on the region itself, its admin.token); of join, the one-time token')
     .addOption(new Option('-o, --output <format>', 'how results are printed').choices(formats).default('table'))
   const settle = (command: Command) => {
     command.exitOverride()

@@ -10,9 +10,9 @@ import { createOutput } from './output.ts'
 import type { Format, Output } from './output.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
-/** `signal` ends what waits or follows; `pollMs` is how often --wait looks (1,000); `build` makes images. */
-export interface Io { readonly stdout: Writable, readonly stderr: Writable, readonly signal?: AbortSignal | undefined, readonly pollMs?: number | undefined, readonly build?: Build | undefined }
-export interface Session { readonly client: Client, readonly output: Output, readonly env: Environment, readonly io: Io }
+/** `signal` ends what waits or follows; `pollMs` is how often --wait looks (1,000); `build` makes images; `start` becomes the daemon. */
+export interface Io { readonly stdout: Writable, readonly stderr: Writable, readonly signal?: AbortSignal | undefined, readonly pollMs?: number | undefined, readonly build?: Build | undefined, readonly start?: ((args: readonly string[]) => Promise<unknown>) | undefined }
+export interface Session { readonly client: Client, readonly output: Output, readonly env: Environment, readonly io: Io, readonly options: GlobalOptions }
 /** Adds a noun's commands. `on` says what a command does: its arguments and options, and an open session. */
 export type Noun = (program: Command, on: On) => void
 export type Work<O> = (session: Session, args: string[], options: O) => Promise<void>
@@ -26,7 +26,7 @@ export interface GlobalOptions { readonly url?: string, readonly token?: string,
 export async function openSession (options: GlobalOptions, env: Environment, io: Io): Promise<Session> {
   const url = options.url ?? (env.BEDPLATE_URL || defaultUrl)
   const token = options.token ?? (env.BEDPLATE_TOKEN || undefined) ?? (isLocal(url) ? await keptToken(env, url) : undefined)
-  return { client: createClient({ url, token, signal: io.signal }), output: createOutput(options.output, io.stdout, io.stderr), env, io }
+  return { client: createClient({ url, token, signal: io.signal }), output: createOutput(options.output, io.stdout, io.stderr), env, io, options }
 }
 
 /** Only this host is shown the token found on it. */

@@ -1,5 +1,6 @@
 /** One daemon for a data directory: two would share an identity, a database server and an outbox. */
 import { chmodSync } from 'node:fs'
+import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { BedplateError, reasonOf } from './errors.ts'
@@ -21,4 +22,20 @@ export function holdDirectory (directory: string): () => void {
     throw new BedplateError('START_FAILED', { what: `The data directory ${directory}`, reason }, cause)
   }
   return () => { lock.close() }
+}
+
+/** The process that holds the directory, as the kernel tells it: only the holder of the lock is named, whatever became of those before. Undefined when none does, or it is not to be seen from here. */
+export async function holderOf (directory: string): Promise<number | undefined> {
+  try {
+    const path = await realpath(join(directory, 'lock.db'))
+    const { ino } = await stat(path)
+    // proc(5), /proc/locks: "1: POSIX  ADVISORY  WRITE 4711 08:01:131 0 EOF"
+    const pids = [...(await readFile('/proc/locks', 'utf8')).matchAll(/^\d+: POSIX\s+\S+\s+WRITE (\d+) \S+:(\d+) /gm)].filter(([, , inode]) => Number(inode) === ino).map(([, pid]) => Number(pid))
+    for (const pid of new Set(pids)) {
+      if (pid === process.pid) continue
+      const open = await Promise.all((await readdir(`/proc/${pid}/fd`)).map(file => readlink(`/proc/${pid}/fd/${file}`).catch(() => '')))
+      if (open.includes(path)) return pid // inode numbers of two file systems may be the same
+    }
+  } catch { /* no lock, no /proc, or another user's */ }
+  return undefined
 }

@@ -1,0 +1,80 @@
+/** This host, for the commands that work on it and not through the API: its configuration, its identity, and what is put where. */
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { systemClock } from '../core/clock.ts'
+import { readConfig, readSelection } from '../core/config.ts'
+import type { Config } from '../core/config.ts'
+import { BedplateError, reasonOf } from '../core/errors.ts'
+import { holdDirectory } from '../core/exclusive.ts'
+import { selectPlugins } from '../core/outside.ts'
+import { plugins as builtIn } from '../core/plugins.ts'
+import { Failure } from './failure.ts'
+import type { Environment } from './session.ts'
+
+export const systemFile = '/etc/bedplate/bedplate.yaml'
+const mark = '# Written by "bedplate join" for controller '
+
+/** A command that works on the host fails with the sentence of what the core says. */
+export async function told<T> (work: () => Promise<T>): Promise<T> {
+  try { return await work() } catch (error) {
+    if (error instanceof BedplateError) throw new Failure(error.message.trimEnd(), { code: error.code })
+    if (error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code))) throw new Failure(`${reasonOf(error)}${error.code === 'EACCES' || error.code === 'EPERM' ? '. Run this as the user Bedplate runs as (root: sudo)' : ''}`)
+    throw error
+  }
+}
+
+/** The configuration the daemon on this host runs with; `extra` are flags. Plugins from outside are read like the daemon reads them. */
+export async function hostConfig (file: string | undefined, env: Environment, flags: Readonly<Record<string, string>> = {}): Promise<Config> {
+  const sources = { file, env, flags }
+  const from = [file === undefined ? resolve() : dirname(resolve(file)), join(import.meta.dirname, '..')] as const
+  const plugins = await selectPlugins(builtIn, await readSelection(sources), { from, clock: systemClock })
+  return await readConfig(plugins.map(({ manifest }) => manifest), sources)
+}
+
+/** The configuration file of this host: as given, else where the daemon and `join` look. Undefined when there is none. */
+export function foundFile (given: string | undefined, env: Environment, dataDirectory: string): string | undefined {
+  const named = given ?? env.BEDPLATE_CONFIG
+  if (named !== undefined) return named
+  return [systemFile, join(dataDirectory, 'bedplate.yaml')].find(file => existsSync(file))
+}
+
+/** The controller a file was written for by `join`; undefined for a file of somebody else, null for none. */
+export async function writtenFor (file: string): Promise<string | undefined | null> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => { if (error.code === 'ENOENT') return null; throw error })
+  return text === null ? null : text.startsWith(mark) ? text.slice(mark.length, text.indexOf('\n')).trim() : undefined
+}
+
+/** Writes a file whole or not at all, readable by its owner only. */
+export async function writePrivate (file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true })
+  const part = `${file}.part`
+  const handle = await open(part, 'w', 0o600)
+  try { await handle.chmod(0o600); await handle.writeFile(text); await handle.sync() } finally { await handle.close() }
+  await rename(part, file)
+}
+
+export const configText = (controller: string, yaml: string): string => `${mark}${controller}\n${yaml}`
+
+/** Holds the data directory; undefined when a daemon does. */
+export function hold (dataDirectory: string): (() => void) | undefined {
+  try { return holdDirectory(dataDirectory) } catch (error) {
+    if (error instanceof BedplateError && /another Bedplate/.test(error.message)) return undefined
+    throw error
+  }
+}
+
+/** What makes a host a controller: in the data directory, put aside as a whole when it leaves. */
+const belongings = ['identity', 'controller.id', 'secret.key', 'admin.token', 'rack.db', 'rack.db-wal', 'rack.db-shm']
+
+/** Moves what made this host a controller into a folder beside it. Gives the folder. */
+export async function putAside (dataDirectory: string, file: string | undefined): Promise<string> {
+  const stamp = new Date(systemClock.now()).toISOString().replace(/[:.]/g, '-')
+  const folder = join(dataDirectory, `left-${stamp}`)
+  await mkdir(folder, { mode: 0o700 })
+  await chmod(folder, 0o700)
+  const move = (from: string, to: string) => rename(from, to).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error })
+  if (file !== undefined) await move(file, `${file}.left-${stamp}`)
+  for (const name of belongings.toReversed()) await move(join(dataDirectory, name), join(folder, name)) // the identity last: until then a repeated leave goes on
+  return folder
+}
