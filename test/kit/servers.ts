@@ -151,7 +151,8 @@ export async function createServers ({ folder: given, database = 'bedplate', pas
       async start () {
         if (child) return
         // on the command line: the files in the data folder are copied along with it, to a server that listens elsewhere
-        const set = { listen_addresses: host, port: String(port), unix_socket_directories: socket, cluster_name: name, primary_slot_name: name, ...shared, ...place.settings }
+        const set = { listen_addresses: host, port: String(port), unix_socket_directories: socket, cluster_name: name, primary_slot_name: name, dynamic_shared_memory_type: 'mmap', // a killed one leaves nothing in /dev/shm
+          ...shared, ...place.settings }
         const [program, ...args] = argumentsOf(fill(commands.serve, values), identity, place.namespace)
         const last = args.pop() ?? ''
         const log = await open(join(folder, `${name}.log`), 'a')
@@ -176,6 +177,9 @@ export async function createServers ({ folder: given, database = 'bedplate', pas
         if (!was) return
         signal('SIGKILL')
         await ended(was)
+        const written = await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')
+        const memory = /^ *\d+ +(\d+) *$/m.exec(written.split('\n').slice(6).join('\n'))?.[1]
+        if (memory !== undefined) await run('ipcrm', ['-m', memory]).catch(() => {}) // a few bytes that the kernel would keep
         await rm(join(data, 'postmaster.pid'), { force: true }) // its number may be another process's by the time of a start
       },
       async pause () { signal('SIGSTOP') },
