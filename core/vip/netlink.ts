@@ -66,7 +66,7 @@ export function readAnswer (data: Uint8Array, sequence: number): Answer {
     const length = view.getUint32(at, little)
     const type = view.getUint16(at + 4, little)
     if (length < 16 || at + length > data.length) break
-    if (view.getUint32(at + 8, little) !== sequence) { /* late, to a question given up */ } else if (type === types.error && length >= 20) result = -view.getInt32(at + 16, little)
+    if (view.getUint32(at + 8, little) !== sequence) { /* late, to a question given up */ } else if (type === types.error && length >= 20) result = Math.abs(view.getInt32(at + 16, little))
     else if (type === types.done) result = 0
     else if (type === types.newLink && length >= 32) links.push(linkOf(view, at + 16, at + length))
     else if (type === types.newAddress && length >= 24) addresses.push(...addressOf(view, at + 16, at + length))
