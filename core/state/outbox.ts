@@ -10,10 +10,14 @@ import type { Frames } from '../rpc/frames.ts'
 import type { Link } from '../rpc/link.ts'
 import type { RackStore } from './store.ts'
 
+/** What the outbox needs of the rack's disk, and of a link. */
+export type Disk = Pick<RackStore, 'epoch' | 'append' | 'oldest' | 'settle' | 'depth' | 'dropOldest'>
+export type Way = Pick<Link, 'closed' | 'send'>
+
 export interface Outbox {
   /** Durable once it returns: one synced commit per fact. A fact that does not fit its schema is a fault of the plugin: logged, counted, dropped. Throws only when the disk does. */
   report(plugin: string, kind: string, body: unknown): void
-  stored(link: Link, frame: Frames['stored']): void
+  stored(link: Way, frame: Frames['stored']): void
   /** Sends until the signal aborts. */
   run(signal: AbortSignal): Promise<void>
   /** Links came or went: look again. */
@@ -22,10 +26,12 @@ export interface Outbox {
 }
 
 export interface OutboxOptions {
-  readonly store: () => RackStore, readonly halves: () => readonly ActiveRack[], readonly clock: Clock, readonly log: Logger, readonly metrics: Metrics
+  readonly store: () => Disk, readonly halves: () => readonly ActiveRack[], readonly clock: Clock, readonly log: Logger, readonly metrics: Metrics
   /** The links to regions that are up, the preferred first. */
-  readonly links: () => readonly Link[]
-  readonly limit?: number // rows
+  readonly links: () => readonly Way[]
+  /** Rows; default 1,000,000. When they are reached, the oldest tenth (at most 1,000) is dropped to make room: what is new says more of how things stand. */
+  readonly limit?: number
+  readonly atOnce?: number // facts in one frame, at most
   readonly patience?: number // ms without `stored` before another region is asked
 }
 
@@ -36,15 +42,16 @@ const dropAtOnce = 1000
 export function createOutbox (o: OutboxOptions): Outbox {
   const limit = o.limit ?? 1_000_000
   const patience = o.patience ?? 10_000
-  const dropped = o.metrics.counter('outbox_dropped_total', 'Facts dropped because the outbox was full')
+  const atOnce = o.atOnce ?? batch.count
+  const dropped = o.metrics.counter('outbox_dropped_total', 'Facts dropped, the oldest first, because the outbox held as many as it may (a region may have stored some of them already)')
   const invalid = o.metrics.counter('facts_invalid_total', 'Facts of this controller\'s own plugins that did not fit their schema', ['plugin'])
-  const depth = o.metrics.gauge('outbox_facts', 'Facts on this rack that no region has stored yet')
+  const depth = o.metrics.gauge('outbox_facts', 'Facts on this rack that no region has said it stored; at its limit (1,000,000) the oldest are dropped')
   let lost = 0
   let sent = 0 // the last sequence number any region was given
   let full = false
   let slow = false
   let wake = Promise.withResolvers<void>()
-  let flight: { readonly link: Link, readonly through: number, readonly done: (stored: boolean) => void } | undefined
+  let flight: { readonly link: Way, readonly through: number, readonly done: (stored: boolean) => void } | undefined
   /** Look again: links came or went, or the region that has the batch cannot store now. Another is given it then: what both store counts once. */
   const nudge = () => {
     if (flight !== undefined && !o.links().includes(flight.link)) flight.done(false)
@@ -58,7 +65,7 @@ export function createOutbox (o: OutboxOptions): Outbox {
   }
 
   /** Sends one batch over the link; true when the region stored it. */
-  async function deliver (link: Link, frame: Frames['facts'], through: number, signal: AbortSignal): Promise<boolean> {
+  async function deliver (link: Way, frame: Frames['facts'], through: number, signal: AbortSignal): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const done = new AbortController()
     flight = { link, through, done: resolve }
@@ -86,7 +93,7 @@ export function createOutbox (o: OutboxOptions): Outbox {
       const link = links[turn % Math.max(1, links.length)]
       try {
         const store = o.store()
-        const items = link === undefined ? [] : store.oldest(batch.count, batch.size)
+        const items = link === undefined ? [] : store.oldest(atOnce, batch.size)
         const [first] = items
         const last = items.at(-1)
         if (link === undefined || first === undefined || last === undefined) { await seen.promise; continue }
