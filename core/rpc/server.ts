@@ -128,7 +128,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     const apiPort = o.api?.port()
     const hosts = o.api === undefined || anywhere(o.api.host) ? addresses() : [o.api.host]
     return await registerRegion(db, {
-      ...controller, addresses: addresses(), rpc_port: port, certificate_sha256, http_port: apiPort ?? null, api: apiPort === undefined ? [] : hosts.map(host => `http://${bracketed(host)}:${apiPort}`),
+      ...controller, addresses: addresses(), rpc_port: port, certificate_sha256, http_port: apiPort ?? null, api: apiPort === undefined ? [] : hosts.map(host => `http://${bracketed(host.replace(withPort, '$1'))}:${apiPort}`),
       started_at: startedAt, holds_database: o.installation !== undefined && o.installation.database === undefined
     })
   }
@@ -275,6 +275,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
 }
 
 /** The address of a region's port as a URL; IPv6 addresses are bracketed. */
-export const urlOf = (address: string, port: number): string => `wss://${bracketed(address)}:${port}`
-const bracketed = (address: string): string => address.includes(':') ? `[${address}]` : address
+export const urlOf = (address: string, port: number): string => `wss://${withPort.test(address) ? address : `${bracketed(address)}:${port}`}`
+const withPort = /^(\[[^\]]+\]|[^:]+):\d+$/
+const bracketed = (address: string): string => address.includes(':') && !address.startsWith('[') ? `[${address}]` : address
 const anywhere = (host: string): boolean => ['0.0.0.0', '::', ''].includes(host)

@@ -104,7 +104,7 @@ describe('tokens and controllers', () => {
   it('a controller enrols with a token, printed alone', async () => {
     const { code, out, err } = await bench.bedplate('controller token --expires 2h')
     expect([code, out.trim().split('\n').length]).toEqual([0, 1])
-    expect(err).toMatch(/^It works once, until \S+Z\. On the new controller: bedplate run --roles rack --regions <this host> --enrolment-token <token>\n$/)
+    expect(err).toMatch(/^It works once, until \S+Z\. On the new host, as root: bedplate join <this host> --token <token>\n$/)
     expect(await bench.json('controller token --role region rack')).toEqual({ token: expect.any(String), expiresAt: expect.any(String) })
     const [heading, region] = (await ok('controller list')).split('\n')
     expect(heading).toMatch(/^ID +HOSTNAME +ROLES +VERSION +LINK +SEEN +PROBLEMS$/)

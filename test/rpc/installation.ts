@@ -13,6 +13,7 @@ import { createMetrics, type Metrics } from '../../core/metrics.ts'
 import { defineManifest, method, type Caller, type Change, type Entry, type Key, type Role, type WantedChange } from '../../core/plugin.ts'
 import { createSecrets } from '../../core/secrets.ts'
 import { createRackEnd } from '../../core/rpc/client.ts'
+import type { Installation as RegionShares } from '../../core/rpc/needs.ts'
 import type { FedDatabase, RackEnd, RegionEnd, RegionLoopback } from '../../core/rpc/ends.ts'
 import { createRegionEnd } from '../../core/rpc/server.ts'
 import type { Wire } from '../../core/rpc/wire.ts'
@@ -176,7 +177,7 @@ export function cuttable (inner: RegionLoopback): RegionLoopback & { cut(): void
 const log = createLogger('silent')
 export const newId = (what: string): string => `${what}-${randomBytes(4).toString('hex')}`
 
-export interface Region { readonly id: string, readonly end: RegionEnd, readonly probe: RegionProbe, readonly db: Db, readonly metrics: Metrics, readonly proxy: Proxy, stop(): Promise<void> }
+export interface Region { readonly id: string, readonly dataDirectory: string, readonly end: RegionEnd, readonly probe: RegionProbe, readonly db: Db, readonly metrics: Metrics, readonly proxy: Proxy, stop(): Promise<void> }
 export interface Rack { readonly id: string, readonly end: RackEnd, readonly probe: RackProbe, readonly metrics: Metrics, readonly directory: string, start(): Promise<void>, stop(): Promise<void> }
 export interface RackOptions { readonly id?: string, readonly directory?: string, readonly token?: string, readonly regions?: readonly string[], readonly loopback?: RegionLoopback, readonly probe?: RackProbe, readonly outboxLimit?: number, readonly roles?: readonly Role[] }
 
@@ -192,11 +193,13 @@ export class Installation {
   }
 
   /** `advertise`: by default an address nobody listens at, so that racks keep to the proxies. */
-  async region (db: Db, { id = newId('region'), roles = ['region'] as readonly Role[], start = true, advertise = '127.0.0.2', timing = {} } = {}): Promise<Region> {
+  async region (db: Db, { id = newId('region'), roles = ['region'] as readonly Role[], start = true, advertise = '127.0.0.2', timing = {}, shares = undefined as RegionShares | undefined, removed = undefined as ((reason: string) => void) | undefined, version = '1.0.0' } = {}): Promise<Region> {
     const metrics = createMetrics()
     const probe = regionProbe(db, id)
+    const dataDirectory = await this.directory()
     const end = createRegionEnd({
-      controller: { id, hostname: 'localhost', roles, version: '1.0.0', dataDirectory: await this.directory() },
+      controller: { id, hostname: 'localhost', roles, version, dataDirectory },
+      ...shares === undefined ? {} : { installation: shares }, ...removed === undefined ? {} : { removed },
       db, secrets: this.secrets, halves: [probe.half], log, clock: systemClock, metrics, hooks: createHooks(), listen: { host: '127.0.0.1', port: 0, advertise: [advertise] }, timing
     })
     const stop = async () => { for (const service of [...end.services].reverse()) await service.stop() }
@@ -204,7 +207,7 @@ export class Installation {
     if (start) for (const service of end.services) await service.start(AbortSignal.timeout(10_000))
     const front = await proxy(end.port() ?? 1)
     this.#ends.push(() => front.close())
-    return { id, end, probe, db, metrics, proxy: front, stop }
+    return { id, dataDirectory, end, probe, db, metrics, proxy: front, stop }
   }
 
   async rack (o: RackOptions = {}): Promise<Rack> {
