@@ -21,10 +21,11 @@ import type { Hooks } from './hooks.ts'
 import { createHousekeeping } from './housekeeping.ts'
 import { createHosts } from './http/hosts.ts'
 import type { Hosts } from './http/hosts.ts'
+import { createHandover } from './leader/handover.ts'
 import { loadHalves } from './load.ts'
 import type { Logger } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import type { Parts } from './parts.ts'
+import type { Elector, Parts } from './parts.ts'
 import type { Change, Controller, Plugin, Service } from './plugin.ts'
 import { Controllers, Self } from './plugin.ts'
 import { createReconciler } from './reconcile.ts'
@@ -156,8 +157,9 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       await steps.run(`${name} services`, () => supervisor.start(owner, services))
       signal.throwIfAborted()
     }
-    const elector = region === undefined ? undefined : parts.createElector({
+    const elector: Elector | undefined = region === undefined ? undefined : parts.createElector({
       name: 'region', holder: controller.id, db: region.db, clock, log,
+      ready: createHandover({ clock, log, leading: () => elector?.current() !== undefined, missed: () => region.end.missed() }),
       onGain (term) {
         supervisor.gain(term)
         reconciler.kick()

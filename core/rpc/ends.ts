@@ -64,6 +64,8 @@ export interface RegionEnd {
   call(rack: string, plugin: string, method: string, params: unknown, options?: CallOptions): Promise<unknown>
   racks(): readonly string[]
   links(): readonly RackLink[]
+  /** Racks another region is linked with and this one has not been for three looks at the registry (15 s): their work is not done through here. */
+  missed(): readonly string[]
   loopback(): RegionLoopback
   /** A one-time token that lets one controller enrol with (some of) these roles. */
   createToken(roles: readonly Role[], ttlSeconds: number): Promise<string>

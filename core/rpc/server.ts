@@ -7,7 +7,7 @@ import { degraded, off, running } from '../health.ts'
 import type { Service } from '../plugin.ts'
 import { createFactStore } from '../state/facts.ts'
 import { createPublisher } from '../state/publisher.ts'
-import { controllerRoles, greetController, listControllers, liveRegions, registerRegion, seenControllers } from '../state/registry.ts'
+import { controllerRoles, greetController, listControllers, liveRegions, registerRegion, seenControllers, seenRacks } from '../state/registry.ts'
 import { coreMethods } from './core-methods.ts'
 import { removedSentence } from './admission.ts'
 import { createDepartures } from './departure.ts'
@@ -47,6 +47,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   }
   const links = new Map<string, Link>()
   const opening = new Set<Link>()
+  const absent = new Map<string, number>() // racks that others are linked with → since when they are missed here
   let regions: KnownRegions = []
   let listener: Listener | undefined
   let identity: Identity | undefined
@@ -143,6 +144,9 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     if (identity !== undefined && isOld(new X509Certificate(identity.certificate), clock.now())) listener?.renewed(identity = await identify())
     const there = await seenControllers(db, [...links.keys()])
     for (const [id, link] of links) if (!there.has(id)) link.close('this controller was removed')
+    const alive = new Set(await seenRacks(db, tickEvery / 1000 + 2)) // each region marks its racks once a look
+    for (const id of absent.keys()) if (!alive.has(id) || links.has(id)) absent.delete(id)
+    for (const id of alive) if (id !== controller.id && !links.has(id) && !absent.has(id)) absent.set(id, clock.monotonic())
     const found = (await liveRegions(db, forgetRegionAfter)).map(row => ({ controller: row.id, urls: row.addresses.map(address => urlOf(address, row.rpc_port ?? 0)) }))
     if (JSON.stringify(found) !== JSON.stringify(regions)) {
       regions = found
@@ -150,6 +154,8 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       for (const link of links.values()) link.send({ t: 'regions', regions: [...regions] })
     }
   }
+
+  const missed = () => [...absent].filter(([id, since]) => !links.has(id) && clock.monotonic() - since >= 3 * tickEvery).map(([id]) => id)
 
   /** Asks the database whether it answers, once a second and several at a time: an answer over a dead connection may never come. */
   async function probe (signal: AbortSignal): Promise<void> {
@@ -213,7 +219,12 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       ticking = undefined
       stopping = undefined
     },
-    health: () => listener === undefined ? off('not started') : fault === undefined ? running : degraded(`the registry of controllers cannot be kept: ${fault}`)
+    health () {
+      if (listener === undefined) return off('not started')
+      if (fault !== undefined) return degraded(`the registry of controllers cannot be kept: ${fault}`)
+      const racks = missed()
+      return racks.length === 0 ? running : degraded(`no link to ${racks.join(', ')}, which other regions are linked with: look at the network between here and there, and at "bedplate status" on that rack`)
+    }
   }
 
   return {
@@ -222,6 +233,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     links: () => [...links].map(([rack, link]) => ({
       rack, since: new Date(link.since).toISOString(), silence: Math.round(link.silence()), ...(link.answerTime === undefined ? {} : { answerTime: Math.round(link.answerTime * 10) / 10 })
     })),
+    missed,
     port: () => listener?.port,
     refresh: () => { wake.resolve() },
     remove: (id, force) => departures.remove(id, force),

@@ -69,6 +69,10 @@ export const listControllers = (db: Query): Promise<ListedController[]> =>
 export const liveRegions = (db: Query, seconds: number): Promise<ControllerRow[]> =>
   db.query<ControllerRow>("select id, hostname, roles, version, addresses, rpc_port from core.controller where 'region' = any(roles) and rpc_port is not null and last_seen_at > now() - make_interval(secs => $1) order by created_at, id", [seconds])
 
+/** Racks that some region was linked with within `seconds`. */
+export const seenRacks = async (db: Query, seconds: number): Promise<string[]> =>
+  (await db.query<{ id: string }>("select id from core.controller where 'rack' = any(roles) and last_seen_at > now() - make_interval(secs => $1) order by id", [seconds])).map(row => row.id)
+
 /** Marks linked controllers as seen; gives the ids that still are controllers. */
 export async function seenControllers (db: Query, ids: readonly string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set()

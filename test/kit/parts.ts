@@ -43,6 +43,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
       call: async () => ({}),
       racks: () => [],
       links: () => [],
+      missed: () => [],
       loopback: () => ({ controller: 'region', connect: () => { throw new BedplateError('LINK_DOWN', { controller: 'region' }) } }),
       createToken: async () => 'token',
       rackStates: async () => [],

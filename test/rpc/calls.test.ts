@@ -163,6 +163,25 @@ describe('two regions', () => {
     await db.feed.service.stop()
   })
 
+  test('a region that misses a rack others are linked with knows which, and is degraded; a rack nobody hears of is missed by nobody', async () => {
+    const [a, b] = [await installation.region(db, { timing: { tick: 50 } }), await installation.region(db, { timing: { tick: 50 } })]
+    const rack = await installation.linked([a, b])
+    expect([a.end.missed(), b.end.missed()]).toEqual([[], []])
+    b.proxy.live = false
+    b.proxy.cut()
+    await until(() => b.end.missed().length > 0)
+    expect(b.end.missed()).toEqual([rack.id])
+    expect(b.end.services[0]?.health()).toMatchObject({ state: 'degraded', reason: expect.stringContaining(`no link to ${rack.id}, which other regions are linked with`) as string })
+    expect(a.end.missed()).toEqual([])
+    b.proxy.live = true
+    await until(() => b.end.services[0]?.health().state === 'running')
+    b.proxy.live = false
+    b.proxy.cut()
+    await until(() => b.end.missed().length > 0)
+    await rack.stop()
+    await until(() => b.end.missed().length === 0)
+  })
+
   test('links tell since when, and how they answer', async () => {
     const began = Date.now()
     const [a, b] = [await installation.region(db), await installation.region(db)]
