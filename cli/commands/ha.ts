@@ -47,7 +47,7 @@ export const haCommands: Noun = (program, on) => {
     const node = nodeOf(cluster, name)
     const taken = cluster.regions.find(({ address }) => address !== undefined && isSame(address, flags.vip.address))
     if (taken !== undefined) throw new Failure(`${flags.vip.address} is the address of region ${taken.hostname}. The floating address must be one that no host has.`, { exitCode: 2 })
-    const options = { ...flags, node, interface: device ?? interfaceFor(flags.vip, name) }
+    const options = { ...flags, node, interface: device ?? interfaceFor(flags.vip, node, name !== undefined) }
     output.text(renderKeepalived(cluster, options), { ...described(cluster), ...options, node: node.name, priority: priorityOf(cluster, node) })
     if (flags.unicast === true) complain(peersOf(cluster, flags.vip).flatMap(({ region, address }) => address === undefined ? [region] : []))
   })
@@ -66,19 +66,26 @@ function complain (left: readonly Region[]): void {
   throw new Failure(`Left out, for no address is known that other hosts reach: ${left.map(({ hostname }) => hostname).join(', ')}. Set rpc.advertise (or http.host) there and print this again.`)
 }
 
+/** The region named; else the one that is this host, by its name or its address. */
 function nodeOf ({ regions }: Cluster, given: string | undefined): Region {
   const name = given ?? systemName()
-  const found = regions.filter(({ id, hostname, name: short }) => id === name || hostname === name || short === name || (given === undefined && hostname.split('.')[0] === name.split('.')[0]))
+  const named = regions.filter(({ id, hostname, name: short }) => id === name || hostname === name || short === name)
+  const found = named.length === 0 && given === undefined ? regions.filter(isHere) : named
   if (found.length === 1 && found[0] !== undefined) return found[0]
   const among = regions.map(({ hostname, id }) => `${hostname} (${id})`).join(', ')
   throw new Failure(found.length > 1 ? `"${name}" names ${found.length} regions: say which by its id with --node: ${among}.` : `${given === undefined ? `This host, ${name},` : name} is no region. Say with --node which one it is for: ${among}.`, { exitCode: 2 })
 }
 
-/** The interface of this host that is in the address's network. */
-function interfaceFor (vip: Vip, node: string | undefined): string {
-  const found = node === undefined ? Object.entries(networkInterfaces()).filter(([, list = []]) => list.some(({ address, internal }) => !internal && within(address, vip))).map(([name]) => name) : []
+/** This host's interfaces that have an address that `fits`. */
+const interfacesWith = (fits: (address: string) => boolean): string[] => Object.entries(networkInterfaces()).filter(([, list = []]) => list.some(({ address, internal }) => !internal && fits(address))).map(([name]) => name)
+const isHere = ({ address }: Region): boolean => address !== undefined && interfacesWith(one => isSame(one, address)).length > 0
+
+/** The node's interface that is in the floating address's network, if the node is this host. */
+function interfaceFor (vip: Vip, node: Region, given: boolean): string {
+  if (given && !isHere(node)) throw new Failure('Say with --interface which interface of that node gets the address.', { exitCode: 2 })
+  const found = interfacesWith(address => within(address, vip))
   if (found.length === 1 && found[0] !== undefined) return found[0]
-  throw new Failure(node === undefined ? `${found.length === 0 ? 'No interface' : 'More than one interface'} of this host is in the network of ${vip.address}/${vip.prefix}: say which with --interface.` : 'Say with --interface which interface of that node gets the address.', { exitCode: 2 })
+  throw new Failure(`${found.length === 0 ? 'No interface' : 'More than one interface'} of this host is in the network of ${vip.address}/${vip.prefix}: say which with --interface.`, { exitCode: 2 })
 }
 
 const described = (cluster: Cluster) => ({ vip: cluster.vip, regions: cluster.regions.map(region => ({ ...region, priority: priorityOf(cluster, region) })) })

@@ -23,8 +23,7 @@ export function renderHaproxy ({ regions, vip }: Cluster, { certificate, port = 
   const ssl = certificate === undefined ? '' : ` ssl crt ${certificate} alpn h2,http/1.1`
   // "transparent" lets it take an address that stands on another node for the time being
   const bind = onVip && vip !== undefined ? `${endpoint(vip.address, port)} transparent` : dual ? `[::]:${port} v4v6` : `*:${port}`
-  const width = Math.max(0, ...usable.map(({ name }) => name.length))
-  const servers = usable.map(({ name, address, port }) => `    server ${name.padEnd(width)} ${endpoint(address, port)} check`)
+  const servers = usable.map(({ name, address, port }) => `    server ${name} ${endpoint(address, port)} check`)
   return `# Bedplate: the front door of ${usable.length} region${usable.length === 1 ? '' : 's'}. Printed by "bedplate ha haproxy", the same for every node; print it again after a region joined or left.
 #   put it in   /etc/haproxy/haproxy.cfg     (Debian, Ubuntu: apt-get install haproxy)
 #   check it    haproxy -c -f /etc/haproxy/haproxy.cfg
@@ -70,7 +69,7 @@ defaults
     default-server inter 500ms fastinter 300ms downinter 1s fall 2 rise 1 on-marked-down shutdown-sessions init-addr last,libc,none
 
     http-error status 502 content-type application/problem+json string '${problem(502, 'Bad Gateway', 'The region broke off while it answered. What was asked may have been done: read again before repeating it.')}'
-    http-error status 503 content-type application/problem+json string '${problem(503, 'Service Unavailable', 'No region can be reached from here at the moment.')}' hdr Retry-After 1
+    http-error status 503 content-type application/problem+json string '${problem(503, 'Service Unavailable', 'No region answered. What was asked may have been done: read again before repeating it.')}' hdr Retry-After 1
     http-error status 504 content-type application/problem+json string '${problem(504, 'Gateway Timeout', 'The region did not answer in time. What was asked may have been done: read again before repeating it.')}'
 
 frontend bedplate

@@ -1,14 +1,18 @@
 /** The printed configuration with the real HAProxy and keepalived: three regions on one database, a front door beside each, and one after the other dies. */
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { clusterOf, vipOf } from '../../cli/ha/cluster.ts'
+import { renderHaproxy } from '../../cli/ha/haproxy.ts'
+import { renderKeepalived } from '../../cli/ha/keepalived.ts'
+import { openSession } from '../../core/database/connection.ts'
 import { plugins } from '../../core/plugins.ts'
 import { server, testDatabase } from '../kit/database.ts'
 import type { TestDatabase } from '../kit/database.ts'
-import { holds, print, requireFrontDoor, startHaproxy, startKeepalived } from '../kit/frontdoor.ts'
+import { checkHaproxy, checkKeepalived, holds, print, requireFrontDoor, startHaproxy, startKeepalived } from '../kit/frontdoor.ts'
 import type { Haproxy, Program } from '../kit/frontdoor.ts'
-import { createNetwork } from '../kit/network.ts'
+import { createNetwork, requirePrograms } from '../kit/network.ts'
 import type { Namespace, TestNetwork } from '../kit/network.ts'
 import { until } from '../kit/wait.ts'
 import { createController } from '../lab/controller.ts'
@@ -16,7 +20,7 @@ import type { ControllerProcess } from '../lab/controller.ts'
 import type { Read } from './reader.ts'
 
 const vip = '10.78.0.10'
-interface Node { readonly name: string, readonly namespace: Namespace, readonly folder: string, readonly daemon: ControllerProcess, haproxy: Haproxy, keepalived: Program }
+interface Node { readonly name: string, readonly namespace: Namespace, readonly folder: string, readonly daemon: ControllerProcess, door: string, vrrp: string, haproxy: Haproxy, keepalived: Program }
 
 let network: TestNetwork
 let middle: Namespace // the switch, and the client on it
@@ -34,8 +38,8 @@ const holders = async (): Promise<Node[]> => {
 }
 const oneHolder = () => until(async () => { const [one, another] = await holders(); return another === undefined ? one : undefined }, { ...wait, what: 'one node to hold the address' })
 const printed = async (node: Node, line: readonly string[]) => await print(node.namespace, ['ha', ...line], { url: 'http://127.0.0.1:5240', token })
-const startDoor = async (node: Node) => { node.haproxy = await startHaproxy(node.namespace, node.folder, await printed(node, ['haproxy', '--vip', `${vip}/24`, '--run-directory', node.folder])) }
-const startVrrp = async (node: Node) => { node.keepalived = await startKeepalived(node.namespace, node.folder, await printed(node, ['keepalived', '--vip', `${vip}/24`, '--node', node.name, '--interface', 'eth0'])) }
+const startDoor = async (node: Node) => { node.haproxy = await startHaproxy(node.namespace, node.folder, node.door) }
+const startVrrp = async (node: Node) => { node.keepalived = await startKeepalived(node.namespace, node.folder, node.vrrp) }
 const allUp = () => until(async () => (await Promise.all(nodes.map(({ haproxy }) => haproxy.servers()))).every(servers => Object.values(servers).every(state => state === 'UP')), { ...wait, what: 'every front door to see every region ready' })
 
 /** What readers at the front door see while `work` goes on, until its promise and three more answers from whoever is to answer then. */
@@ -58,6 +62,7 @@ const say = (what: string, { reads, failing, slowest, why }: Awaited<ReturnType<
 
 beforeAll(async () => {
   requireFrontDoor()
+  requirePrograms({ openssl: 'openssl' })
   network = await createNetwork()
   folder = await mkdtemp(join(tmpdir(), 'bedplate-door-'))
   await chmod(folder, 0o755)
@@ -90,6 +95,8 @@ beforeAll(async () => {
   if (first === undefined) return
   await until(async () => (JSON.parse(await print(first.namespace, ['controller', 'list', '-o', 'json'], { url: 'http://127.0.0.1:5240', token })) as { httpPort: number | null }[]).filter(({ httpPort }) => httpPort === 5240).length === 3, { ...wait, what: 'the regions to have told where they are' })
   for (const node of nodes) {
+    node.door = await printed(node, ['haproxy', '--vip', `${vip}/24`, '--run-directory', node.folder])
+    node.vrrp = await printed(node, ['keepalived', '--vip', `${vip}/24`, '--node', node.name]) // the interface is found: it is the node itself
     await startDoor(node)
     await startVrrp(node)
   }
@@ -110,11 +117,33 @@ afterAll(async () => {
 })
 
 describe('the front door', () => {
-  test('every node prints the same file for HAProxy but for its own folder, and a priority of its own for keepalived', async () => {
-    const files = await Promise.all(nodes.map(node => printed(node, ['haproxy', '--vip', `${vip}/24`])))
-    expect(new Set(files).size).toBe(1)
-    const priorities = await Promise.all(nodes.map(async node => /priority (\d+)/.exec(await printed(node, ['keepalived', '--vip', `${vip}/24`, '--node', node.name, '--interface', 'eth0']))?.[1]))
-    expect(priorities).toEqual(['150', '149', '148'])
+  test('every node prints the same file for HAProxy but for the folder it was given, and a priority of its own for keepalived', () => {
+    expect(new Set(nodes.map(({ door, folder }) => door.replaceAll(folder, '/run'))).size).toBe(1)
+    expect(nodes.map(({ vrrp }) => /priority (\d+)/.exec(vrrp)?.[1])).toEqual(['150', '149', '148'])
+    expect(nodes.map(({ vrrp }) => /interface (\S+)/.exec(vrrp)?.[1])).toEqual(['eth0', 'eth0', 'eth0'])
+  })
+
+  test('both checkers accept every kind of file', async () => {
+    const [node] = nodes
+    if (node === undefined) return
+    const cluster = (address: (number: number) => string, vip: string) => clusterOf([1, 2, 3].map(number => ({ id: `id-${number}`, hostname: number === 2 ? 'a # "b"\n}' : `region-${number}`, roles: ['region'], addresses: [address(number)] })), vipOf(vip))
+    const certificate = join(node.folder, 'bedplate.pem')
+    expect((await node.namespace.exec(['sh', '-c', `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=door -days 1 -keyout ${certificate} -out ${certificate}.crt && cat ${certificate}.crt >> ${certificate}`])).code).toBe(0)
+    const file = join(node.folder, 'checked')
+    for (const each of [cluster(number => `10.78.0.1${number}`, `${vip}/24`), cluster(number => `2001:db8::${number}`, '2001:db8::10/64'), cluster(number => `region-${number}.example`, vip)]) {
+      const at = each.vip ?? { address: vip, prefix: 24 }
+      for (const options of [{}, { onVip: true, port: 8080 }, { certificate }, { certificate, onVip: true }]) {
+        await writeFile(file, renderHaproxy(each, options))
+        const { code, stderr } = await checkHaproxy(node.namespace, file)
+        expect([code, stderr.replaceAll(/^.*could not resolve address.*$\n/gm, '')], JSON.stringify(options)).toEqual([0, expect.not.stringMatching(/WARNING|ALERT/)])
+      }
+      for (const options of [{}, { unicast: true }, { dns: true }, { direct: true }, { direct: true, dns: true, unicast: true, routerId: 255 }, ...at.address.includes(':') ? [] : [{ password: 's3c=ret%' }]]) {
+        for (const member of each.regions) {
+          await writeFile(file, renderKeepalived(each, { vip: at, node: member, interface: 'eth0', ...options }))
+          expect(await checkKeepalived(node.namespace, file), JSON.stringify(options)).toEqual({ code: 0, stdout: '', stderr: '' })
+        }
+      }
+    }
   })
 
   test('sends requests to every region in turn', async () => {
@@ -157,6 +186,72 @@ describe('the front door', () => {
     say(`a region stopped, out after ${out.toFixed(2)} s`, seen)
     expect(out).toBeLessThan(3)
     expect(seen.failing).toBeLessThan(3)
+    await allUp()
+  })
+
+  test('a patient read that waits at a region that hangs is answered by another; a change is not done twice but ends with a sentence', async () => {
+    const [, victim] = nodes
+    if (victim === undefined) return
+    victim.daemon.signal('SIGSTOP')
+    const patient = ['-m', '20', '-w', '\\n%{http_code} %{content_type}']
+    const [reads, changes] = await Promise.all([
+      Promise.all(Array.from({ length: 3 }, () => get('/api/v1/status', patient))),
+      Promise.all(Array.from({ length: 3 }, () => get('/api/v1/controllers/tokens', [...patient, '-H', 'Content-Type: application/json', '-d', '{}'])))
+    ])
+    victim.daemon.signal('SIGCONT')
+    expect(reads.map(({ stdout }) => stdout.split('\n').at(-1))).toEqual(Array(3).fill('200 application/json; charset=utf-8'))
+    const answers = changes.map(({ stdout }) => stdout.split('\n').at(-1) ?? '')
+    expect(answers.filter(answer => answer.startsWith('201 ')).length).toBeGreaterThan(0)
+    const failed = changes.filter(({ stdout }) => !/\n201 .*$/.test(stdout))
+    expect(failed.length).toBeGreaterThan(0)
+    for (const { stdout } of failed) {
+      expect(stdout).toMatch(/\n50[23] application\/problem\+json$/)
+      expect(stdout).toContain('may have been')
+    }
+    await allUp()
+  })
+
+  test('an event stream passes, ends with its region, and comes back from another', async () => {
+    const follow = () => {
+      const child = middle.spawn(['curl', '-sN', '-H', `Authorization: Bearer ${token}`, `http://${vip}/api/v1/events`], { stdio: ['ignore', 'pipe', 'ignore'] })
+      const stream = { text: '', over: false, stop: () => child.kill('SIGKILL') }
+      child.stdout?.on('data', part => { stream.text += String(part) })
+      child.once('exit', () => { stream.over = true })
+      return stream
+    }
+    const streams = Array.from({ length: 3 }, follow) // one at each region
+    await until(() => streams.every(({ text }) => text.includes('id: ')), wait)
+    const [, victim] = nodes
+    victim?.daemon.signal('SIGSTOP')
+    await until(() => streams.filter(({ over }) => over).length === 1, { ...wait, what: 'the stream at the region that hangs to end' })
+    const again = follow()
+    await until(() => again.text.includes('id: '), wait)
+    expect(streams.filter(({ over }) => !over).length).toBe(2)
+    victim?.daemon.signal('SIGCONT')
+    for (const stream of [...streams, again]) stream.stop()
+    await allUp()
+  })
+
+  test('with no region ready, those that live are asked: what they say comes through, and what can wait is done when the database is back', async () => {
+    const name = db.options.database
+    const access = async (allowed: boolean) => {
+      const session = await openSession(server(), { database: 'postgres', user: server().user, applicationName: 'test' }, '0')
+      try {
+        await session.query(`alter database "${name}" allow_connections ${allowed}`)
+        if (!allowed) await session.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+      } finally { await session.close() }
+    }
+    const holder = await oneHolder()
+    await access(false)
+    try {
+      await until(async () => Object.values(await holder.haproxy.servers()).every(state => state !== 'UP'), { ...wait, what: 'no region to be ready' })
+      expect(Object.values(await holder.haproxy.servers()).some(state => state === 'DOWN')).toBe(false)
+      const { stdout } = await get('/readyz')
+      expect(JSON.parse(stdout)).toMatchObject({ status: 'not ready', notReady: [expect.objectContaining({ part: 'database' })] })
+      const waiting = get('/api/v1/controllers', ['-m', '20', '-w', '%{http_code}'])
+      await access(true)
+      expect((await waiting).stdout.slice(-3)).toBe('200')
+    } finally { await access(true) }
     await allUp()
   })
 
