@@ -13,7 +13,7 @@ export const packages = {
   machines: ['qemu-system-x86', 'qemu-utils', 'ovmf', 'ipxe', 'ipxe-qemu', 'openssh-client'],
   clients: ['busybox-static', 'isc-dhcp-client', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux'],
   database: ['postgresql', 'postgresql-contrib', 'patroni', 'etcd-server', 'etcd-client', 'util-linux'],
-  frontdoor: ['haproxy', 'keepalived', 'curl']
+  frontdoor: ['haproxy', 'keepalived', 'curl', 'openssl']
 } as const
 
 async function installed (name: string): Promise<boolean> {
