@@ -13,7 +13,7 @@ export function ranked ({ racks }: Pick<ServedVlan, 'racks'>, attachments: reado
 
 interface Served { readonly vlan: Vlan, readonly rank: number, readonly attachment: Attachment, readonly subnets: readonly Subnet[] }
 
-/** The VLANs a rack serves. Its address on each is the lowest by interface and address, so that it stays the same. */
+/** The VLANs a rack serves. Its address on each is the first by interface and address, none that floats, so that it stays the same. */
 async function servedBy (db: Database, network: NetworkService, rack: string): Promise<Served[]> {
   const enabled = (await listVlans(db)).filter(({ enabled }) => enabled)
   if (enabled.length === 0) return []
@@ -24,7 +24,7 @@ async function servedBy (db: Database, network: NetworkService, rack: string): P
     const here = attachments.filter(({ vlanId, subnetId }) => vlanId === settings.id && v4.some(({ id }) => id === subnetId))
     const rank = ranked(settings, here).indexOf(rack)
     const vlan = vlans.find(({ id }) => id === settings.id)
-    const [attachment] = here.filter(attachment => attachment.rack === rack).sort((a, b) => a.interface.localeCompare(b.interface) || a.address.localeCompare(b.address))
+    const [attachment] = here.filter(attachment => attachment.rack === rack)
     if (rank !== -1 && vlan !== undefined && attachment !== undefined) served.push({ vlan, rank, attachment, subnets: v4.filter(({ vlanId }) => vlanId === settings.id) })
   }
   return served

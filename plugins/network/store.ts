@@ -142,10 +142,11 @@ export const replaceInterfaces = async (tx: Tx, rack: string, interfaces: readon
   await tx.query(`insert into network.rack_address (rack, interface, address, length)
     select $1, i->>'name', host(a::inet)::inet, masklen(a::inet) from jsonb_array_elements($2::jsonb) i, jsonb_array_elements_text(i->'addresses') a on conflict do nothing`, [rack, JSON.stringify(interfaces)])
 }
+/** A host address of its own (/32, /128) comes last: it floats, and is somebody else's in a moment. */
 export const listAttachments = (q: Query, filter: { readonly rack?: string | undefined, readonly vlanId?: string | undefined } = {}): Promise<Attachment[]> =>
   q.query<Attachment>(`select a.rack, s.vlan_id::text as "vlanId", s.id::text as "subnetId", a.interface, i.mac, host(a.address) as address
     from network.rack_address a join network.rack_interface i on i.rack = a.rack and i.name = a.interface join network.subnet s on s.cidr >>= a.address
-    where i.up and ($1::text is null or a.rack = $1) and ($2::bigint is null or s.vlan_id = $2) order by a.rack, a.interface, a.address`,
+    where i.up and ($1::text is null or a.rack = $1) and ($2::bigint is null or s.vlan_id = $2) order by a.rack, a.interface, a.length = case family(a.address) when 4 then 32 else 128 end, a.address`,
   [filter.rack ?? null, idOrNone(filter.vlanId)])
 export const listInterfaces = (q: Query, rack?: string): Promise<SeenInterface[]> =>
   q.query<SeenInterface>(`select i.rack, i.name, i.mac, i.up,

@@ -43,6 +43,12 @@ describe('a VLAN is served', () => {
     expect((await vlan({ enabled: true, racks: ['rack-b', 'rack-a'] })).body).toMatchObject({ racks: ['rack-b', 'rack-a'], serving: ['rack-b', 'rack-a'] })
     expect(await region.changes()).toContainEqual(expect.objectContaining({ topic: 'dhcp.vlan', id: '1' }))
   })
+  it('with the rack\'s own address, never one that floats', async () => {
+    await region.attach('rack-a', { eth1: ['10.0.0.10/24', '10.0.0.1/32', '10.0.0.2/24', '10.0.0.3/32'] })
+    expect((await region.wanted('rack-a')).find(({ kind }) => kind === 'segment')?.value).toMatchObject({ interface: 'eth1', address: '10.0.0.2' })
+    await region.attach('rack-a', { eth1: ['10.0.0.2/24'] })
+    await region.changes()
+  })
 })
 
 describe('wanted state', () => {
