@@ -9,6 +9,7 @@ export const errorCodes = {
   INVALID_REQUEST: { status: 400, message: 'The request is not valid: {reason}' },
   NOT_FOUND: { status: 404, message: 'There is no {what} {id}.' },
   CONFLICT: { status: 409, message: '{reason}' },
+  ALREADY_DONE: { status: 409, message: 'The request with Idempotency-Key {key} was carried out, but its answer was lost. Read what it made or changed; a new request needs a new key.' },
   METHOD_NOT_ALLOWED: { status: 405, message: '{method} is not possible here; {allowed} is.' },
   BODY_TOO_LARGE: { status: 413, message: 'The body is larger than this route takes.' },
   MEDIA_TYPE_UNSUPPORTED: { status: 415, message: 'The body must be JSON: send "Content-Type: application/json".' },

@@ -1,7 +1,8 @@
 /** One transaction: begin, the work, its change-log rows, commit. */
 import type { PoolClient } from 'pg'
 import { BedplateError, reasonOf } from '../errors.ts'
-import type { Tx } from './database.ts'
+import type { Query, Tx } from './database.ts'
+import { mark } from './claim.ts'
 import { cutShort, unreplicated } from './replicated.ts'
 import { isRefusal } from './sqlstate.ts'
 
@@ -15,11 +16,16 @@ export interface Done<T> { readonly value: T, readonly changed: boolean }
 export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise<T>, damaged: () => void): Promise<Done<T>> {
   const changes = new Map<string, readonly [topic: string, id: string]>()
   let open = true
+  const own: Query = {
+    async query<Row> (text: string, values?: readonly unknown[]) {
+      const { rows } = await client.query(text, values === undefined ? undefined : [...values])
+      return rows as Row[]
+    }
+  }
   const tx: Tx = {
     async query<Row> (text: string, values?: readonly unknown[]) {
       if (!open) throw new BedplateError('TRANSACTION_ABORTED', { reason: 'a statement came after its end; something was not awaited' })
-      const { rows } = await client.query(text, values === undefined ? undefined : [...values])
-      return rows as Row[]
+      return await own.query<Row>(text, values)
     },
     async changed (topic, id) {
       if (!open) throw new BedplateError('TRANSACTION_ABORTED', { reason: 'a change was reported after its end; something was not awaited' })
@@ -31,7 +37,8 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
   try {
     value = await work(tx)
     open = false
-    if (changes.size > 0) await append(client, [...changes.values()])
+    if (changes.size > 0) await append(own, [...changes.values()])
+    await mark(own)
   } catch (error) {
     open = false
     await client.query('rollback').catch(damaged)
@@ -48,5 +55,5 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
 }
 
 /** One statement, just before the commit: the earlier a transaction id is in the log, the longer the feed's readers have to keep it in mind. */
-const append = (client: PoolClient, changes: readonly (readonly [topic: string, id: string])[]): Promise<unknown> => client.query(
+const append = (client: Query, changes: readonly (readonly [topic: string, id: string])[]): Promise<unknown> => client.query(
   'insert into core.change (topic, id) select * from unnest($1::text[], $2::text[])', [changes.map(([topic]) => topic), changes.map(([, id]) => id)])

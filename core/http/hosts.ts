@@ -86,7 +86,7 @@ async function apiApp ({ log: parent, clock, metrics, hooks, controller, status,
   await app.register(probes({ metrics, status }))
   const events = region === undefined ? undefined : createEvents({ feed: region.db.feed, clock, log })
   if (region !== undefined && events !== undefined) {
-    idempotency(app, region.db, region.secrets)
+    idempotency(app, region.db, region.secrets, clock)
     await app.register(control({ end: region.end, status }), { prefix: '/api/v1' })
     await app.register(events.routes, { prefix: '/api/v1' })
   }

@@ -28,7 +28,18 @@ export function things (made: { count: number }): Plugin {
             return reply.etag(8).send(request.body)
           })
           app.post('/', { schema: { body: Thing, response: { 201: Thing } } }, async (request, reply) => { made.count++; return reply.code(201).header('location', `/api/v1/things/one/${request.body.name}`).send(request.body) })
-          app.post('/slow', { schema: { body: Thing } }, async () => { made.count++; await new Promise(resolve => { setTimeout(resolve, 300) }); return { done: true } })
+          app.post('/slow', { schema: { body: Thing } }, async ({ body }) => { made.count++; await new Promise(resolve => { setTimeout(resolve, body.size ?? 300) }); return { done: true } })
+          app.post('/unknown/:how', { schema: { params: Type.Object({ how: Type.String() }) } }, async ({ params: { how } }) => {
+            made.count++
+            await db.tx(async tx => {
+              await tx.changed(`things.${how}`, 'a')
+              if (how === 'slow') await new Promise(resolve => { setTimeout(resolve, 300) })
+              if (how === 'lost') throw new BedplateError('TRANSACTION_UNKNOWN', { reason: 'a test says so' })
+            })
+            if (how === 'kept') throw new BedplateError('TRANSACTION_UNKNOWN', { reason: 'a test says so' })
+            if (how === 'fault') throw new RangeError('a fault')
+            return {}
+          })
           app.post('/change/:id', { schema: { params: Type.Object({ id: Type.String() }) } }, async ({ params }) => { await db.tx(tx => tx.changed('things.thing', params.id)); return {} })
           app.post('/crash', async () => { made.count++; throw new RangeError('the password is hunter2') })
           app.post('/admin', { config: { scope: 'admin' } }, async () => ({}))
