@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { BedplateError, reasonOf } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import type { CallOptions, Method } from '../plugin.ts'
-import { quiet, type Link } from './link.ts'
+import { quiet, smoothed, type Link } from './link.ts'
 import { checkResult, defaultTimeout } from './methods.ts'
 
 export interface CallerOptions {
@@ -14,8 +14,10 @@ export interface CallerOptions {
   readonly loopback?: string | undefined
 }
 
-/** ms until an idempotent call goes over a second link as well. */
+/** ms until an idempotent call goes over a second link as well, when the first has fallen silent. */
 export const hedgeAfter = (timeout: number): number => Math.min(1500, timeout / 3)
+/** The same when the first link lives: what usually takes long (`usual` ms: a large answer over a thin cable) is not asked for twice for that. */
+export const patienceWith = (timeout: number, usual: number | undefined): number => Math.max(hedgeAfter(timeout), Math.min(3 * (usual ?? 0), timeout / 3))
 
 /** The links in the order to ask them: those that can answer, the one in this process, those with little to do, those that answer fast. */
 export function inOrder (links: readonly Link[], loopback: string | undefined): Link[] {
@@ -39,11 +41,15 @@ export function createCaller ({ clock, metrics, links, loopback }: CallerOptions
   const calls = metrics.counter('calls_total', 'Calls this controller made', ['plugin', 'method', 'outcome'])
   const hedged = metrics.counter('calls_hedged_total', 'Calls that went over a second link because the first had not answered', ['plugin', 'method'])
 
+  const usual = new Map<string, number>() // ms a method takes, smoothed
+
   async function ask (link: Link, plugin: string, name: string, method: Method, params: unknown, timeout: number, signal: AbortSignal): Promise<Outcome> {
     const label = `${plugin}.${name}`
     const { controller } = link.peer
+    const began = clock.monotonic()
     try {
       const result = await link.call(plugin, name, params, { timeout, signal })
+      usual.set(label, smoothed(usual.get(label), clock.monotonic() - began))
       checkResult(method, label, controller, result)
       return { link, result }
     } catch (thrown) {
@@ -55,17 +61,20 @@ export function createCaller ({ clock, metrics, links, loopback }: CallerOptions
 
   async function carry (plugin: string, name: string, method: Method, params: unknown, timeout: number, signal: AbortSignal): Promise<unknown> {
     const deadline = clock.monotonic() + timeout
+    const patience = patienceWith(timeout, usual.get(`${plugin}.${name}`))
     const tried = new Set<Link>()
     const asked = new Map<Link, Promise<Outcome>>()
     let last = new BedplateError('LINK_DOWN', { controller: 'any region' })
-    for (;;) {
+    let started = -Infinity
+    for (let hurry = true; ;) {
       const next = inOrder(links(), loopback).find(link => !tried.has(link))
       // At most two regions that are alive work on one call: when all are slow, asking more makes them slower.
       const waiting = [...asked.keys()].filter(link => link.silence() <= quiet).length
       const left = deadline - clock.monotonic()
-      if (next !== undefined && waiting < 2 && (tried.size === 0 || left > 0)) {
+      if ((hurry || waiting === 0 || clock.monotonic() - started >= patience - 20) && next !== undefined && waiting < 2 && (tried.size === 0 || left > 0)) {
         if (asked.size > 0) hedged.inc({ plugin, method: name })
         tried.add(next)
+        started = clock.monotonic()
         asked.set(next, ask(next, plugin, name, method, params, Math.max(1, Math.ceil(left)), signal))
       }
       if (asked.size === 0) throw last
@@ -74,6 +83,7 @@ export function createCaller ({ clock, metrics, links, loopback }: CallerOptions
         ...asked.values(),
         ...(method.idempotent === true ? [clock.sleep(hedgeAfter(timeout), answered.signal).then(() => undefined)] : [])
       ]).finally(() => { answered.abort() })
+      hurry = outcome !== undefined
       if (outcome === undefined) continue
       asked.delete(outcome.link)
       if (outcome.error === undefined) return outcome.result

@@ -254,4 +254,5 @@ export function createLink (options: LinkOptions): Link {
   return link
 }
 
-const smoothed = (before: number | undefined, now: number): number => before === undefined ? now : before * 0.75 + now * 0.25
+/** A running mean in which the newest counts a quarter. */
+export const smoothed = (before: number | undefined, now: number): number => before === undefined ? now : before * 0.75 + now * 0.25

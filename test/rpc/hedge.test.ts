@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { BedplateError, type ErrorCode } from '../../core/errors.ts'
 import { createMetrics } from '../../core/metrics.ts'
 import { method } from '../../core/plugin.ts'
-import { createCaller, hedgeAfter, inOrder } from '../../core/rpc/calls.ts'
+import { createCaller, hedgeAfter, inOrder, patienceWith } from '../../core/rpc/calls.ts'
 import type { Link } from '../../core/rpc/link.ts'
 import { manualClock } from '../kit/clock.ts'
 
@@ -85,6 +85,24 @@ describe('an idempotent call', () => {
     a.calls[0]?.answer({ from: 'a' })
     expect(await result).toEqual({ from: 'a' })
     expect(b.calls[0]?.cancelled).toBe(true)
+  })
+
+  test('that usually takes long is not asked for twice, unless the link falls silent', async () => {
+    const [a, b] = [peer('a', { answerTime: 1 }), peer('b', { answerTime: 2 })]
+    const { clock, call } = setup(a, b)
+    const first = call(idempotent)
+    await clock.advance(1000)
+    a.calls[0]?.answer({})
+    await first
+    const second = call(idempotent)
+    await clock.advance(2900)
+    expect(b.calls).toEqual([])
+    a.silence = 1001
+    await clock.advance(100)
+    expect(b.calls).toHaveLength(1)
+    b.calls[0]?.answer({})
+    await second
+    expect([patienceWith(9000, undefined), patienceWith(9000, 10), patienceWith(9000, 800), patienceWith(9000, 60_000)]).toEqual([1500, 1500, 2400, 3000])
   })
 
   test('waits a third of a short timeout', () => { expect([hedgeAfter(300), hedgeAfter(3000), hedgeAfter(60_000)]).toEqual([100, 1000, 1500]) })
