@@ -24,6 +24,7 @@ export class FactTable {
   readonly rejected = new Set<number>()
   readonly poison = new Set<number>()
   private readonly cursors = new Map<string, number>()
+  private readonly last = new Map<string, number>() // order is promised within one life of the outbox: what a region still held of a disk that is gone may come late
   private readonly world: World
   private readonly dice: Dice
   private locked = false
@@ -38,9 +39,10 @@ export class FactTable {
     if (cursor !== undefined) this.cursors.set(epoch, cursor)
     if (facts.length + rejected.length > 0) this.world.tell(`${by}: stores ${facts.join(' ')}${rejected.length > 0 ? `, sets aside ${rejected.join(' ')}` : ''}`)
     for (const n of facts) {
-      const last = this.stored.at(-1) ?? -1
+      const last = this.last.get(epoch) ?? -1
       if (this.known.has(n)) this.world.violated(`fact ${n} is stored twice`)
       else if (n < last) this.world.violated(`fact ${n} is stored after fact ${last}`)
+      this.last.set(epoch, n)
       this.known.add(n)
       this.stored.push(n)
     }
