@@ -12,6 +12,7 @@ import { lifecycleCommands } from './commands/lifecycle.ts'
 import { machineCommands } from './commands/machine.ts'
 import { powerCommands } from './commands/power.ts'
 import { rangeCommands } from './commands/range.ts'
+import { serviceCommands } from './commands/service.ts'
 import { statusCommands } from './commands/status.ts'
 import { subnetCommands } from './commands/subnet.ts'
 import { tokenCommands } from './commands/token.ts'
@@ -21,7 +22,7 @@ import { formats } from './output.ts'
 import { defaultUrl, openSession } from './session.ts'
 import type { Environment, GlobalOptions, Io, Noun, On, Work } from './session.ts'
 
-const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, joinCommands, leaveCommands, controllerCommands, haCommands, tokenCommands, eventCommands]
+const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, joinCommands, leaveCommands, controllerCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
 
 /** What an accepted command is to do: `work`, with its arguments and options. */
 export type Perform = (command: Command, work: Work<unknown>) => Promise<void>

@@ -15,6 +15,7 @@ import { Machines } from '../../plugins/machines/manifest.ts'
 import type { MachineEvent, MachineService } from '../../plugins/machines/manifest.ts'
 import network from '../../plugins/network/index.ts'
 import power from '../../plugins/power/index.ts'
+import tracking from '../../plugins/tracking/index.ts'
 import { startDaemon } from '../kit/daemon.ts'
 import type { Daemon } from '../kit/daemon.ts'
 
@@ -51,7 +52,7 @@ export async function openBench (): Promise<Bench> {
   let service: MachineService | undefined
   const manifest = defineManifest({ name: 'stage', config: Type.Object({}), rpc: {}, wanted: {}, facts: {} })
   const stage = definePlugin({ manifest, region: async () => defineRegion(manifest, { requires: { machines: Machines }, provides: {}, setup (ctx) { service = ctx.deps.machines; return { provides: {}, rpc: {}, services: [] } } }) })
-  const daemon = await startDaemon({ plugins: [access, network, power, images, machines, dhcp, stage], roles: ['region'], config: { hostname: 'region-1' } })
+  const daemon = await startDaemon({ plugins: [access, network, tracking, power, images, machines, dhcp, stage], roles: ['region'], config: { hostname: 'region-1' } })
   const token = (await readFile(join(daemon.dataDirectory, 'admin.token'), 'utf8')).trim()
   const env = { BEDPLATE_URL: daemon.url, BEDPLATE_DATA_DIRECTORY: daemon.dataDirectory }
   return {

@@ -106,9 +106,25 @@ describe('tokens and controllers', () => {
     expect([code, out.trim().split('\n').length]).toEqual([0, 1])
     expect(err).toMatch(/^It works once, until \S+Z\. On the new host, as root: bedplate join <this host> --token <token>\n$/)
     expect(await bench.json('controller token --role region rack')).toEqual({ token: expect.any(String), expiresAt: expect.any(String) })
-    const [heading, region] = (await ok('controller list')).split('\n')
-    expect(heading).toMatch(/^ID +HOSTNAME +ROLES +VERSION +LINK +SEEN +PROBLEMS$/)
-    expect(region).toMatch(/ region-1 +region +0\.1\.0 +up +\d+ s ago +-$/)
+    const region = await until(async () => (await ok('controller list')).split('\n').find(line => / running /.test(line)), { what: 'the region to run in the list' })
+    expect((await ok('controller list')).split('\n')[0]).toMatch(/^ID +HOSTNAME +ROLES +VERSION +STATE +LINK +SEEN +WHY$/)
+    expect(region).toMatch(/ region-1 +region +0\.1\.0 +running +up +\d+ s ago +-$/)
+    expect(await ok('controller show region-1')).toMatch(/^ID: +\S+\nHostname: +region-1\n[^]*\nState: +running\nWhy: +-\n[^]*\nServices \(more: bedplate service list --controller region-1\)\n {2}running {2}\d+\n/)
+  })
+
+  it('the services are listed with why, what is wrong first, and what became of them', async () => {
+    const [heading, ...rows] = (await ok('service list --controller region-1')).trim().split('\n')
+    expect(heading).toMatch(/^CONTROLLER +SERVICE +ROLE +STATE +SINCE +RESTARTS +WHY$/)
+    expect(rows.find(row => row.includes('machines/deadlines'))).toMatch(/^region-1 +machines\/deadlines +region +running +\d+ s ago +0 +-$/)
+    expect(await bench.json('service list --plugin tracking --state running')).toHaveLength(3)
+    expect((await bench.bedplate('service list --state dead')).err).toBe('No such services.\n')
+    expect(await fails('service list --controller nobody')).toBe('bedplate: There is no controller nobody. [NOT_FOUND]')
+    expect((await bench.bedplate('service list --state broken')).code).toBe(2)
+    expect((await bench.bedplate('service history --limit 0')).code).toBe(2)
+    const history = (await ok('service history --service machines/deadlines')).trim().split('\n')
+    expect(history[0]).toMatch(/^AT +CONTROLLER +SERVICE +STATE +WHY$/)
+    expect(history[1]).toMatch(/^\S+Z +region-1 +machines\/deadlines +running +-$/)
+    expect(await bench.json('service history --limit 1')).toHaveLength(1)
   })
 
   it('the status tells how the region is', async () => {
