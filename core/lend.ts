@@ -3,7 +3,7 @@ import { registerHooks } from 'node:module'
 
 const tree = new URL('../', import.meta.url)
 // What a plugin inside the tree may import, and no more.
-const lent = /^bedplate\/(core\/(plugin|errors|health|socket)\.ts|plugins\/[a-z0-9-]+\/manifest\.ts)$/
+const lent = /^bedplate\/(core\/(plugin|errors|health|program|socket)\.ts|plugins\/[a-z0-9-]+\/manifest\.ts)$/
 
 let done = false
 /** From now on, for the whole process; it has to last, because halves are imported later. Repeating it does nothing. */
@@ -13,7 +13,7 @@ export function lendContract (): void {
   registerHooks({
     resolve (specifier, context, next) {
       if (specifier.startsWith('bedplate/')) {
-        if (!lent.test(specifier)) throw new TypeError(`"${specifier}" is not for plugins: they may import bedplate/core/plugin.ts, errors.ts, health.ts and socket.ts, and bedplate/plugins/<name>/manifest.ts`)
+        if (!lent.test(specifier)) throw new TypeError(`"${specifier}" is not for plugins: they may import bedplate/core/plugin.ts, errors.ts, health.ts, program.ts and socket.ts, and bedplate/plugins/<name>/manifest.ts`)
         return next(new URL(specifier.slice('bedplate/'.length), tree).href, context)
       }
       try {
