@@ -22,6 +22,7 @@ export function commands (markdown: string): string[][] {
     const [list, rest] = [[] as string[][], words(line)]
     for (let part: string[] = []; ;) {
       const word = rest.shift()
+      if (word === '>') { rest.shift(); continue } // into a file
       if (word !== undefined && !['&&', '|', ';'].includes(word)) { part.push(word); continue }
       while (/^(\$|sudo|[A-Z_]+=.*)$/.test(part[0] ?? '')) part.shift()
       if (/^(bin\/|\.\/bin\/)?bedplate$/.test(part[0] ?? '')) list.push(part.slice(1))

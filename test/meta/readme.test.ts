@@ -118,6 +118,6 @@ describe('reading commands out of a document', () => {
     expect(words('# only a comment')).toEqual([])
   })
   it('finds them behind prompts, sudo, variables and others', () => {
-    expect(commands('```\n$ sudo bedplate a && X=1 bin/bedplate b | cat\n  c bedplate d\nbedplate e \\\n  f\n```\nbedplate g\n```json\nbedplate h\n```')).toEqual([['a'], ['b'], ['e', 'f']])
+    expect(commands('```\n$ sudo bedplate a && X=1 bin/bedplate b > /etc/b | cat\n  c bedplate d\nbedplate e \\\n  f\n```\nbedplate g\n```json\nbedplate h\n```')).toEqual([['a'], ['b'], ['e', 'f']])
   })
 })
