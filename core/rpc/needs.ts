@@ -19,7 +19,7 @@ export function needsOf (installation: Installation | undefined, hostname: strin
   const refuse = (reason: string) => new BedplateError('ENROLMENT_REFUSED', { reason })
   if (installation === undefined) throw refuse('this region cannot let others in')
   const { database, secretKey } = installation
-  if (database === undefined) throw refuse(`the database of this installation is the one embedded in ${hostname}, which only that host reaches. Move it to a PostgreSQL server of your own and set database.hosts there (docs/guides/database-ha.md, "From the embedded database"), then join with the same token`)
+  if (database === undefined) throw refuse(`the database of this installation is the one embedded in ${hostname}, which only that host reaches. Move it to a PostgreSQL server of your own and set database.hosts there (docs/guides/database-ha.md), then join with the same token`)
   const told = hosts ?? database.hosts
   const useless = told.filter(onlyHere)
   if (hosts === undefined && useless.length > 0) throw refuse(`database.hosts of ${hostname} names ${useless.join(', ')}, which on another host is another server or none. Give an address that every region reaches: in database.hosts there, or here with --database-host. The token is still good`)
