@@ -146,7 +146,15 @@ create table core.migration (
   checksum text not null,
   applied_at timestamp with time zone not null default now(),
   version text not null,
+  phase text not null default 'expand'::text,
   constraint migration_pkey PRIMARY KEY (set, number)
+);
+
+create table core.migrator (
+  controller text not null,
+  version text not null,
+  known jsonb not null,
+  constraint migrator_pkey PRIMARY KEY (controller)
 );
 
 create table core.rack_state (
@@ -416,4 +424,60 @@ create table provision.session (
   constraint session_pkey PRIMARY KEY (machine),
   constraint session_purpose_check CHECK ((purpose = ANY (ARRAY['commission'::text, 'deploy'::text, 'release'::text]))),
   constraint session_token_key UNIQUE (token)
+);
+
+create table tracking.controller (
+  id text not null,
+  make text,
+  state text not null default 'unknown'::text,
+  reason text,
+  since timestamp with time zone not null default now(),
+  constraint controller_pkey PRIMARY KEY (id)
+);
+
+create table tracking.history (
+  id bigint not null,
+  at timestamp with time zone not null,
+  controller text not null,
+  role text,
+  plugin text,
+  service text,
+  state text not null,
+  reason text,
+  constraint history_pkey PRIMARY KEY (id)
+);
+CREATE INDEX history_at_idx ON tracking.history USING btree (at);
+CREATE INDEX history_controller_id_idx ON tracking.history USING btree (controller, id);
+
+create table tracking.link (
+  region text not null,
+  rack text not null,
+  since timestamp with time zone not null default now(),
+  constraint link_pkey PRIMARY KEY (region, rack)
+);
+
+create table tracking.missed (
+  rack text not null,
+  region text not null,
+  url text not null,
+  reason text,
+  since timestamp with time zone not null default now(),
+  constraint missed_pkey PRIMARY KEY (rack, region, url)
+);
+
+create table tracking.service (
+  controller text not null,
+  role text not null,
+  plugin text not null,
+  service text not null,
+  leader boolean not null,
+  state text not null,
+  reason text,
+  since timestamp with time zone not null,
+  restarts integer not null,
+  shown_state text not null,
+  shown_reason text,
+  shown_since timestamp with time zone not null,
+  constraint service_controller_fkey FOREIGN KEY (controller) REFERENCES tracking.controller(id) ON DELETE CASCADE,
+  constraint service_pkey PRIMARY KEY (controller, role, plugin, service)
 );
