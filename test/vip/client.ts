@@ -1,10 +1,10 @@
-/** Asks the floating addresses over and over, each over a connection of its own, and tells who answered, and when (ms, the host's monotonic clock). */
+/** Asks the given URLs over and over, each time over a connection of its own, and tells who answered, and when (ms, the host's monotonic clock). */
 import { get } from 'node:http'
 
 const patience = 150 // ms until an answer counts as missing
 const now = (): number => Number(process.hrtime.bigint() / 1000n) / 1000
-const ask = (host: string): Promise<string | undefined> => new Promise(resolve => {
-  const request = get({ host, port: 80, agent: false, timeout: patience }, response => {
+const ask = (url: string): Promise<string | undefined> => new Promise(resolve => {
+  const request = get(url, { agent: false, timeout: patience }, response => {
     let text = ''
     response.on('data', chunk => { text += String(chunk) })
     response.on('end', () => { resolve(text) })
@@ -14,11 +14,11 @@ const ask = (host: string): Promise<string | undefined> => new Promise(resolve =
   request.on('error', () => { resolve(undefined) })
   request.on('close', () => { clearTimeout(over); resolve(undefined) })
 })
-for (const host of process.argv.slice(2)) {
+for (const url of process.argv.slice(2)) {
   void (async () => {
     for (;;) {
-      const by = await ask(host)
-      process.send?.({ host, at: now(), ...(by === undefined ? {} : { by }) })
+      const by = await ask(url)
+      process.send?.({ url, at: now(), ...(by === undefined ? {} : { by }) })
       await new Promise(resolve => { setTimeout(resolve, 20) })
     }
   })()

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { testDatabase } from '../kit/database.ts'
 import type { TestDatabase } from '../kit/database.ts'
 import { onceEvent, until } from '../kit/wait.ts'
-import { createRoom, floating, now } from './room.ts'
+import { createRoom, now } from './room.ts'
 import type { Region, Room } from './room.ts'
 
 let db: TestDatabase
@@ -34,7 +34,7 @@ async function after (what: string, fault: (holder: Region) => Promise<void> | v
   expect(room.overlaps()).toEqual([])
   return { old, next }
 }
-const has = async (region: Region): Promise<boolean> => floating.some(address => room.stretches.some(one => one.by === region.name && one.until === undefined && address !== undefined))
+const has = (region: Region): boolean => room.stretches.some(one => one.by === region.name && one.until === undefined)
 
 describe('the floating address', () => {
   test('is on one region, as an address that nothing goes out from, and that the kernel takes off', async () => {
@@ -45,6 +45,15 @@ describe('the floating address', () => {
     for (const one of found.filter(({ prefixlen }) => prefixlen === 32 || prefixlen === 128)) expect(one.valid_life_time).toBeLessThanOrEqual(2)
     expect((await holder.namespace.exec(['ip', 'route', 'get', '10.77.0.99'])).stdout).toMatch(/src 10\.77\.0\.1[123] /)
     expect((await holder.namespace.exec(['ip', 'route', 'get', 'fd77::99'])).stdout).toMatch(/src fd77::1[123] /)
+  })
+
+  test('is refused without the privilege, with the remedy', async () => {
+    const [region] = room.regions
+    for (const [file, call] of [['interface', 'openInterfaces().then(interfaces => interfaces.remove({ text: "10.77.0.10", family: 4, bytes: Uint8Array.of(10, 77, 0, 10), prefix: 24 }, 2))'], ['socket', 'openFrames(2, 0)']] as const) {
+      const script = `const { openInterfaces, openFrames } = await import('${import.meta.dirname}/../../core/vip/${file}.ts'); await ${call}.catch(error => console.log(error.code, error.message))`
+      const { stdout, stderr } = await region!.namespace.exec(['setpriv', '--bounding-set', '-net_admin,-net_raw', process.execPath, '--input-type=module', '-e', script])
+      expect(stderr + stdout).toMatch(/^PRIVILEGE_MISSING .*CAP_NET_ADMIN and CAP_NET_RAW/)
+    }
   })
 
   test('moves within 3 s when its holder is killed', async () => {
@@ -58,7 +67,7 @@ describe('the floating address', () => {
     old.signal('SIGCONT')
     await until(() => now() - since > 1500)
     expect(await room.holder(since)).toBe(next)
-    expect(await has(old)).toBe(false)
+    expect(has(old)).toBe(false)
     expect(room.overlaps()).toEqual([])
     expect((await old.health()).held).toBe(false)
   })
@@ -71,7 +80,7 @@ describe('the floating address', () => {
 
   test('moves within 3 s when its holder is cut off from everything, with its carrier', async () => {
     const { old } = await after('cut off from database and peers', holder => holder.cable('out'), 3000)
-    await until(async () => !await has(old))
+    await until(() => !has(old))
     await old.cable('in')
   })
 
@@ -83,6 +92,28 @@ describe('the floating address', () => {
   test('moves when its holder is no longer ready', async () => {
     const { old } = await after('not ready', holder => { holder.tell('unready') }, 3000)
     old.tell('ready')
+  })
+
+  test('is not put on where another machine has it: its MAC is named, and it is taken once that one is gone', async () => {
+    const [first = await room.holder(), ...others] = room.regions
+    for (const region of others) region.tell('unready')
+    await until(() => !others.some(has))
+    first.tell('unready')
+    await until(() => !has(first))
+    await room.client.exec(['ip', 'addr', 'add', '10.77.0.10/32', 'dev', 'eth0'])
+    first.tell('ready')
+    const { health, held } = await until(async () => { const seen = await first.health(); return seen.health.state === 'degraded' ? seen : undefined })
+    expect(held).toBe(false)
+    expect(health.reason).toContain('10.77.0.10 is in use on eth0 by 02:00:00:00:00:99')
+    await room.client.exec(['ip', 'addr', 'del', '10.77.0.10/32', 'dev', 'eth0'])
+    await room.client.exec(['ip', 'addr', 'add', 'fd77::10/128', 'dev', 'eth0', 'nodad'])
+    first.tell('unready')
+    await until(() => !has(first))
+    first.tell('ready')
+    expect((await until(async () => { const seen = await first.health(); return seen.health.reason?.includes('fd77') === true ? seen : undefined })).health.reason).toContain('fd77::10 is in use on eth0 by 02:00:00:00:00:99')
+    await room.client.exec(['ip', 'addr', 'del', 'fd77::10/128', 'dev', 'eth0'])
+    expect(await room.holder(now())).toBe(first)
+    for (const region of others) region.tell('ready')
   })
 
   test('stays where it is while the database answers late', async () => {

@@ -8,7 +8,7 @@ import { onceEvent, until } from '../kit/wait.ts'
 
 export const floating = ['10.77.0.10/24', 'fd77::10/64'] as const
 const hosts = floating.map(text => text.slice(0, text.indexOf('/')))
-export interface Answer { readonly host: string, readonly at: number, readonly by?: string }
+export interface Answer { readonly url: string, readonly at: number, readonly by?: string }
 export interface Stretch { readonly by: string, readonly from: number, until?: number }
 export const now = (): number => Number(process.hrtime.bigint() / 1000n) / 1000
 
@@ -39,12 +39,27 @@ export interface Room {
   close(): Promise<void>
 }
 
-export async function createRoom (db: TestDatabase): Promise<Room> {
+/** What runs in the three namespaces: by default `region.ts`, whose answer is its name. */
+export interface Program {
+  /** The file to run, and its arguments. */
+  command (name: string): Promise<readonly [file: string, ...args: string[]]>
+  /** What the client asks at each address: `:5240/livez`. */
+  readonly asked: string
+  started (region: Region): Promise<unknown>
+}
+const local = (file: string): string => `${import.meta.dirname}/${file}.ts`
+const alone = (db: TestDatabase): Program => ({
+  asked: ':80/',
+  command: async name => [local('region'), JSON.stringify({ name, host: '10.77.0.2', port: 5432, database: db.options.database, user: db.options.user, addresses: floating })],
+  started: region => onceEvent(region.process, 'message')
+})
+
+export async function createRoom (db: TestDatabase, program = alone(db)): Promise<Room> {
   const network = await createNetwork()
-  try { return await furnish(network, db) } catch (error) { await network.destroy(); throw error }
+  try { return await furnish(network, program) } catch (error) { await network.destroy(); throw error }
 }
 
-async function furnish (network: TestNetwork, db: TestDatabase): Promise<Room> {
+async function furnish (network: TestNetwork, program: Program): Promise<Room> {
   const hub = await network.namespace()
   await network.bridge(hub, 'br0')
   const join = async (name: string, number: number): Promise<Namespace> => {
@@ -56,10 +71,10 @@ async function furnish (network: TestNetwork, db: TestDatabase): Promise<Room> {
   const mac = (number: number): string => `02:00:00:00:00:${String(number).padStart(2, '0')}`
   const answers: Answer[] = []
   const stretches: Stretch[] = []
-  const local = (file: string): string => `${import.meta.dirname}/${file}.ts`
+  const urls = hosts.map(host => `http://${host.includes(':') ? `[${host}]` : host}${program.asked}`)
 
   const database = await join('db', 2)
-  const { host, port, user } = server()
+  const { host, port } = server()
   const relay = database.node(local('relay'), ['10.77.0.2', '5432', `${host}/.s.PGSQL.${port}`])
   await onceEvent(relay, 'message')
 
@@ -72,8 +87,8 @@ async function furnish (network: TestNetwork, db: TestDatabase): Promise<Room> {
       if (open === undefined) stretches.push({ by: name, ...seen })
       else if (seen.until !== undefined) open.until = seen.until
     })
-    const given = JSON.stringify({ name, host: '10.77.0.2', port: 5432, database: db.options.database, user, addresses: floating })
-    const spawn = (): ChildProcess => namespace.node(local('region'), [given], { stdio: ['ignore', process.env.VIP_LOG === undefined ? 'ignore' : 'inherit', 'inherit', 'ipc'] })
+    const [file, ...args] = await program.command(name)
+    const spawn = (): ChildProcess => namespace.node(file, args, { stdio: ['ignore', process.env.VIP_LOG === undefined ? 'ignore' : 'inherit', 'inherit', 'ipc'] })
     const region: Region = {
       name,
       namespace,
@@ -81,7 +96,7 @@ async function furnish (network: TestNetwork, db: TestDatabase): Promise<Room> {
       process: spawn(),
       async start () {
         if (region.process.exitCode !== null || region.process.signalCode !== null) region.process = spawn()
-        await onceEvent(region.process, 'message')
+        await program.started(region)
       },
       signal: which => { region.process.kill(which) },
       tell: what => { region.process.send({ what }) },
@@ -98,7 +113,7 @@ async function furnish (network: TestNetwork, db: TestDatabase): Promise<Room> {
   }))
   await Promise.all(regions.map(region => region.start()))
   const client = await join('client', 99)
-  client.node(local('client'), hosts).on('message', (answer: Answer) => { answers.push(answer) })
+  client.node(local('client'), urls).on('message', (answer: Answer) => { answers.push(answer) })
 
   return {
     regions,
@@ -107,11 +122,11 @@ async function furnish (network: TestNetwork, db: TestDatabase): Promise<Room> {
     stretches,
     late: ms => { relay.send({ late: ms }) },
     holder: (since = 0, timeout = 15_000) => until(() => {
-      const last = hosts.map(one => answers.findLast(({ host, at }) => host === one && at > since)?.by)
+      const last = urls.map(one => answers.findLast(({ url, at }) => url === one && at > since)?.by)
       return last.every(by => by === last[0]) ? regions.find(({ name }) => name === last[0]) : undefined
     }, { timeout, interval: 5, what: 'one region answers at every address' }),
-    outage: (since, by) => Math.max(...hosts.map(one => {
-      const own = answers.filter(({ host }) => host === one)
+    outage: (since, by) => Math.max(...urls.map(one => {
+      const own = answers.filter(({ url }) => url === one)
       const last = own.findLast(answer => answer.at <= since && answer.by !== undefined)?.at ?? since
       let gap = 0
       let before = last
