@@ -89,11 +89,12 @@ function linked (controllers: readonly Known[], links: readonly Link[], missed: 
   const end = (peer: Known, region: Known, rack: Known): Peer => {
     const link = up.get(`${region.id}\0${rack.id}`)
     const gaps = told.get(rack.id) ?? []
-    const gap = gaps.find(one => one.region === region.id) ?? gaps.find(one => one.region === '') // a rack that never got through does not know who is there
+    const gap = gaps.find(one => one.region === region.id)
     const { id, hostname } = peer
     if (!heard(peer)) return { id, hostname, up: false, since: peer.seenAt, reason: silence(peer) }
     if (link !== undefined && (gap === undefined || gap.since <= link.since)) return { id, hostname, up: true, since: link.since, reason: null }
-    return { id, hostname, up: false, since: gap?.since ?? null, reason: gap === undefined ? 'the rack does not say why; see its log' : `${gap.url.replace(/^wss:\/\//, '')}: ${gap.reason ?? 'no link yet'}` }
+    const why = gap ?? gaps.find(one => one.region === '') // a rack that never got through does not know who is there
+    return { id, hostname, up: false, since: why?.since ?? null, reason: why === undefined ? 'the rack does not say why; see its log' : `${why.url.replace(/^wss:\/\//, '')}: ${why.reason ?? 'no link yet'}` }
   }
   return (controller: Known): { regions: readonly Peer[], racks: readonly Peer[] } => ({
     regions: controller.roles.includes('rack') ? joined.filter(({ roles }) => roles.includes('region')).map(region => end(region, region, controller)) : [],
