@@ -1,6 +1,6 @@
 /** This host, for the commands that work on it and not through the API: its configuration, its identity, and what is put where. */
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises'
+import { chmod, mkdir, open, readdir, readFile, rename } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { systemClock } from '../core/clock.ts'
 import { readConfig, readSelection } from '../core/config.ts'
@@ -35,7 +35,7 @@ export async function hostConfig (file: string | undefined, env: Environment, fl
 /** The configuration file of this host: as given, else where the daemon and `join` look. Undefined when there is none. */
 export function foundFile (given: string | undefined, env: Environment, dataDirectory: string): string | undefined {
   const named = given ?? env.BEDPLATE_CONFIG
-  if (named !== undefined) return named
+  if (named !== undefined) return existsSync(named) ? named : undefined
   return [systemFile, join(dataDirectory, 'bedplate.yaml')].find(file => existsSync(file))
 }
 
@@ -67,6 +67,9 @@ export function hold (dataDirectory: string): (() => void) | undefined {
 /** What makes a host a controller: in the data directory, put aside as a whole when it leaves. */
 const belongings = ['identity', 'controller.id', 'secret.key', 'admin.token', 'rack.db', 'rack.db-wal', 'rack.db-shm']
 
+/** True when putting aside was begun here once. */
+export const hasLeft = async (dataDirectory: string): Promise<boolean> => (await readdir(dataDirectory).catch(() => [])).some(name => name.startsWith('left-'))
+
 /** Moves what made this host a controller into a folder beside it. Gives the folder. */
 export async function putAside (dataDirectory: string, file: string | undefined): Promise<string> {
   const stamp = new Date(systemClock.now()).toISOString().replace(/[:.]/g, '-')
@@ -74,7 +77,7 @@ export async function putAside (dataDirectory: string, file: string | undefined)
   await mkdir(folder, { mode: 0o700 })
   await chmod(folder, 0o700)
   const move = (from: string, to: string) => rename(from, to).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error })
-  if (file !== undefined) await move(file, `${file}.left-${stamp}`)
-  for (const name of belongings.toReversed()) await move(join(dataDirectory, name), join(folder, name)) // the identity last: until then a repeated leave goes on
+  for (const name of belongings) await move(join(dataDirectory, name), join(folder, name))
+  if (file !== undefined) await move(file, `${file}.left-${stamp}`) // last: it tells where the rest is
   return folder
 }

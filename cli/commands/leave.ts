@@ -15,7 +15,7 @@ import { askLeave } from '../../core/rpc/joining.ts'
 import { deliverFacts } from '../../core/rpc/leaving.ts'
 import { regionUrl } from '../../core/rpc/target.ts'
 import { Failure } from '../failure.ts'
-import { foundFile, hold, hostConfig, putAside, told } from '../host.ts'
+import { foundFile, hasLeft, hold, hostConfig, putAside, told, writtenFor } from '../host.ts'
 import type { Noun, Session } from '../session.ts'
 
 interface Options { readonly config?: string, readonly dataDirectory?: string, readonly timeout?: number, readonly force?: boolean }
@@ -63,7 +63,10 @@ async function work ({ env, output, io }: Session, options: Options): Promise<vo
   const store = createIdentityStore(dataDirectory)
   const identity = await store.load()
   const id = (await readFile(join(dataDirectory, 'controller.id'), 'utf8').catch(() => '')).trim()
-  if (identity === undefined || id === '') throw new Failure(`There is no identity in ${dataDirectory}: this host is no controller of an installation${file === undefined ? '; --config or --data-directory says where it is' : ''}.`, { code: 'NOT_FOUND' })
+  if (identity === undefined || id === '') {
+    if (file !== undefined && await writtenFor(file) && await hasLeft(dataDirectory)) return output.done(`This host has left before; what was still there was put aside: ${await putAside(dataDirectory, file)}`, { told: true })
+    throw new Failure(`There is no identity in ${dataDirectory}: this host is no controller of an installation${file === undefined ? '; --config or --data-directory says where it is' : ''}.`, { code: 'NOT_FOUND' })
+  }
 
   const self = roles.includes('region') ? [`wss://${['::', '0.0.0.0', ''].includes(rpc.host) ? '127.0.0.1' : rpc.host.includes(':') ? `[${rpc.host}]` : rpc.host}:${rpc.port}`] : []
   const others = async () => [...new Set([...regions.map(text => regionUrl(text)), ...(await store.regions()).filter(one => one.controller !== id).flatMap(one => one.urls)])]

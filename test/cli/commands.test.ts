@@ -112,6 +112,17 @@ describe('tokens and controllers', () => {
     expect(await ok('controller show region-1')).toMatch(/^ID: +\S+\nHostname: +region-1\n[^]*\nState: +running\nWhy: +-\n[^]*\nServices \(more: bedplate service list --controller region-1\)\n {2}running {2}\d+\n/)
   })
 
+  it('a controller is removed by another region only, and as admin', async () => {
+    expect(await fails('controller remove region-1')).toMatch(/^bedplate: region-1 is the region that answers\. Run "bedplate leave" on it/)
+    expect(await fails('controller remove nobody')).toContain('There is no controller nobody')
+    await bench.daemon.kernel.db?.query("insert into core.controller (id, hostname, roles, version, last_seen_at) values ('r-9', 'rack-9', '{rack}', '0.1.0', now() - interval '1 hour')")
+    expect(await ok('controller show rack-9')).toMatch(/^ID: +r-9\nHostname: +rack-9\n/)
+    const { token } = await bench.json<{ token: string }>('token create writer --scope read write')
+    expect((await bench.bedplate('controller remove rack-9', { env: { BEDPLATE_TOKEN: token } })).err).toContain('lacks the scope "admin"')
+    expect(await ok('controller remove rack-9')).toBe('Controller rack-9 (r-9) is removed.\n')
+    expect(await fails('controller show rack-9')).toContain('[NOT_FOUND]')
+  })
+
   it('the services are listed with why, what is wrong first, and what became of them', async () => {
     const [heading, ...rows] = (await ok('service list --controller region-1')).trim().split('\n')
     expect(heading).toMatch(/^CONTROLLER +SERVICE +ROLE +STATE +SINCE +RESTARTS +WHY$/)

@@ -167,7 +167,7 @@ test('a rack leaves: what waits on its disk arrives once and in order, and it is
   expect(await rack.command('leave', '--config', join(rack.folder, 'none.yaml'), '--data-directory', rack.data)).toMatchObject({ code: 1 })
 })
 
-test('a rack that runs is stopped by leave; without a region it stays unless forced', async () => {
+test('a rack that runs is stopped by leave', async () => {
   const other = await hosts.host('rack-2')
   await other.join(b.region, await enrolment(b, ['rack']))
   const id = await other.id()
@@ -176,6 +176,19 @@ test('a rack that runs is stopped by leave; without a region it stays unless for
   expect(await other.daemon?.ended).toMatchObject({ code: 0 })
   expect((await controllers(b)).map(one => one.hostname)).not.toContain('rack-2')
 })
+
+test('a live region is removed with force only: it stops by itself, and does not come back', async () => {
+  const c = await hosts.host('region-c')
+  await c.join(b.region, await enrolment(b, ['region']), ...databaseHost())
+  await ready(c)
+  await until(async () => (await controllers(b)).some(one => one.hostname === 'region-c' && one.httpPort !== null), { what: 'it to be in the list' })
+  expect((await on(b, 'controller', 'remove', 'region-c')).err).toMatch(/region-c was seen \d s ago: it is alive\. Run "bedplate leave" on it/)
+  expect((await on(b, 'controller', 'remove', 'region-c', '--force')).code).toBe(0)
+  const { code, err } = await c.daemon?.ended ?? c.missing()
+  expect([code, err]).toEqual([0, expect.stringContaining('This region stops: it was removed from the installation.')])
+  expect((await c.command('run', '--config', c.config)).code).toBe(1)
+  expect((await controllers(b)).map(one => one.hostname)).not.toContain('region-c')
+}, 60_000)
 
 test('a region that runs leaves and hands over at once; the last one may not', async () => {
   const id = await b.id()

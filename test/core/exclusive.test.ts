@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { holdDirectory } from '../../core/exclusive.ts'
+import { holderOf, holdDirectory } from '../../core/exclusive.ts'
 
 describe('a data directory', () => {
   let directory = ''
@@ -22,9 +22,13 @@ describe('a data directory', () => {
     const holder = spawn(process.execPath, ['--input-type=module-typescript', '-e', `import { holdDirectory } from ${module}; globalThis.release = holdDirectory(${JSON.stringify(directory)}); console.log('held'); setInterval(() => {}, 1000)`], { stdio: ['ignore', 'pipe', 'inherit'] })
     await new Promise(resolve => holder.stdout.once('data', resolve))
     expect(() => holdDirectory(directory)).toThrow(/another Bedplate/)
+    expect(await holderOf(directory)).toBe(holder.pid)
     const gone = new Promise(resolve => holder.once('exit', resolve))
     holder.kill('SIGKILL')
     await gone
+    expect(await holderOf(directory)).toBeUndefined()
     holdDirectory(directory)()
+    expect(await holderOf(directory)).toBeUndefined() // a lock file that nobody holds
+    expect(await holderOf(join(directory, 'none'))).toBeUndefined()
   })
 })
