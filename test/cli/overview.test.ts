@@ -56,7 +56,11 @@ describe('the status of a region that is not', () => {
       { plugin: 'boot', service: 'tftp', state: 'dead', reason: 'Port 69 is taken by another program. Stop it.', since: new Date().toISOString(), restarts: 3 }, { plugin: 'power', service: 'poll', state: 'off', reason: 'Runs on the leading region only.', since: '', restarts: 0 },
       { plugin: 'core', service: 'http', state: 'running', since: '', restarts: 0 }
     ],
-    links: [{ controller: 'r2', url: 'wss://south:5250', up: false, reason: 'connect ECONNREFUSED' }], linkedRacks: ['k1'],
+    links: [
+      { controller: 'r2', url: 'wss://south:5250', up: false, since: new Date(Date.now() - 120_000).toISOString(), reason: 'connect ECONNREFUSED' }, { controller: 'r3', url: 'wss://east:5250', up: true, since: new Date().toISOString() },
+      { controller: 'r4', url: 'wss://west:5250', up: true, reason: 'this region cannot reach its database: timeout' }
+    ],
+    linkedRacks: ['k1'],
     racks: [{ rack: 'k1', plugin: 'dhcp', position: '1', acknowledgedAt: '', error: 'eth0 is gone', linked: true }, { rack: 'k2', plugin: 'dhcp', position: '1', acknowledgedAt: '', error: null, linked: false }]
   }
   it('tells all it can though nothing else answers: what does not run, why, which racks are cut off; and fails', async () => {
@@ -72,10 +76,40 @@ describe('the status of a region that is not', () => {
     expect({ code, err, out: out.split('\n') }).toEqual({
       code: 1, err: 'bedplate: north is not ready.\n', out: [
         'Region:    north (r1), region and rack, version 1.2.3', 'Ready:     no', 'Leader:    another region', 'Racks:     k1 (linked), rack-two (NOT LINKED)', 'Machines:  unknown', '',
-        'Does not run as it should', '  database   dead  No server at db:5432 answers. Start one.', '  boot/tftp  dead  Port 69 is taken by another program. Stop it.', '  link       down  to south at wss://south:5250: connect ECONNREFUSED', '',
+        'Does not run as it should', '  database   dead  No server at db:5432 answers. Start one.', '  boot/tftp  dead  Port 69 is taken by another program. Stop it.', '  link       down  to south at wss://south:5250, went 2 min ago: connect ECONNREFUSED',
+        '  link       up    to r4 at wss://west:5250: this region cannot reach its database: timeout', '',
         'Racks that could not take their orders', '  k1  dhcp  eth0 is gone', '', 'Off, as it is meant to be', '  power/poll  Runs on the leading region only.', ''
       ]
     })
+  })
+})
+
+describe('the status of a rack', () => {
+  const answering = async (work: (url: string) => Promise<void>): Promise<void> => {
+    const server = createServer((request, response) => {
+      if (request.url === '/readyz') response.end(JSON.stringify({ status: 'ready', notReady: [], degraded: [{ part: 'core/rack-links', state: 'degraded', reason: 'no link to 1 of 3 regions (r2: connect ECONNREFUSED); the others do their work' }] }))
+      else response.writeHead(404, { 'content-type': 'application/problem+json' }).end('{"code":"NOT_FOUND","detail":"There is no such thing."}')
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    try { await work(`http://127.0.0.1:${(server.address() as AddressInfo).port}`) } finally {
+      server.closeAllConnections()
+      await new Promise(resolve => server.close(resolve))
+    }
+  }
+
+  it('tells which regions it misses, though it has no API', () => answering(async url => {
+    const { code, out, err } = await run('status', { env: { BEDPLATE_URL: url } })
+    expect({ code, err, out: out.split('\n') }).toEqual({
+      code: 0, err: '', out: [
+        `Rack:   at ${url}; the whole is told by a region: "bedplate status --url http://<region>:5240"`, 'Ready:  yes', '',
+        'Does not run as it should', '  core/rack-links  degraded  no link to 1 of 3 regions (r2: connect ECONNREFUSED); the others do their work', ''
+      ]
+    })
+  }))
+
+  it('is no answer where neither a region nor a rack answers', async () => {
+    const { code, err } = await run('status', { env: { BEDPLATE_URL: 'http://127.0.0.9:1' } })
+    expect([code, err]).toEqual([1, expect.stringContaining('No answer from http://127.0.0.9:1')])
   })
 })
 
