@@ -234,7 +234,8 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       if (stopping === undefined) return off('not started')
       for (const health of [enrolment, wanted.health(), outbox.health()]) if (health !== undefined && health.state !== 'running') return health
       const linked = up()
-      const missing = [...targets].filter(target => target.link?.up !== true && target.reason !== notTried && !linked.some(link => link.peer.controller === target.controller))
+      const down = [...targets].filter(target => target.link?.up !== true && target.reason !== notTried && !linked.some(link => link.peer.controller === target.controller))
+      const missing = [...new Map(down.map(target => [target.controller ?? target.url, target])).values()] // a region that is configured and was heard of is one
       const why = missing.map(target => `${target.controller ?? target.url}: ${target.reason ?? 'connecting'}`).join('; ')
       if (linked.length === 0) {
         if (targets.size > 0 && missing.length === 0) return off('connecting to the regions')
