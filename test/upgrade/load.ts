@@ -23,7 +23,8 @@ export type Kind = 'write' | 'read' | 'echo' | 'fabric' | 'tick' | 'keep'
 const pace = 40 // ms between two requests of one kind
 const patience = 20_000 // ms until a request that no region answers is given up
 
-export function startLoad ({ regions, rack, token }: { readonly regions: readonly [Member, Member], readonly rack: Member, readonly token: string }): Load {
+/** `rackId`: of the rack, for calls to it through a region. */
+export function startLoad ({ regions, rack, rackId, token }: { readonly regions: readonly [Member, Member], readonly rack: Member, readonly rackId: string, readonly token: string }): Load {
   const failures: Failure[] = []
   const kept = new Map<string, string>()
   const ticks: number[] = []
@@ -72,7 +73,7 @@ export function startLoad ({ regions, rack, token }: { readonly regions: readonl
     },
     async fabric (n) { await insist('fabric', regions, n, '/api/v1/network/fabrics', post({ name: `fabric-${n}` })) },
     async echo (n) {
-      const answer = await insist('echo', regions, n, `/api/v1/ledger/echo/${n}`)
+      const answer = await insist('echo', regions, n, `/api/v1/ledger/echo/${rackId}/${n}`)
       if (answer !== undefined && answer.n !== n) wrong('echo', rack, `${n} became ${String(answer.n)}`)
     },
     async tick (n) { if (await insist('tick', [rack], 0, `/ledger/tick/${n}`) !== undefined) ticks.push(n) },

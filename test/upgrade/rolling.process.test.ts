@@ -49,14 +49,25 @@ test('region by region and rack, with both versions at work', async () => {
     ...body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
   })).json() as T
   const controllers = async (region: Member) => (await api<{ items: Controller[] }>(region, '/controllers')).items
-  const linked = (region: Member, version: string) => until(async () => (await controllers(region)).some(one => one.hostname === 'rack' && one.linked && one.version === version), { timeout: 30_000, interval: 50, what: `${region.name} to hold a link to the rack of version ${version}` })
-  const versions = async () => Object.fromEntries((await controllers(a)).map(({ hostname, version }) => [hostname, version]))
+  const isLinked = async (region: Member, name: string, version: string) => (await controllers(region)).some(one => one.hostname === name && one.linked && one.version === version)
+  const linked = (region: Member, version: string, name = 'rack') => until(() => isLinked(region, name, version), { timeout: 30_000, interval: 50, what: `${region.name} to hold a link to ${name} of version ${version}` })
+  const versions = async () => Object.fromEntries((await controllers(a)).flatMap(({ hostname, version }) => hostname === 'early' ? [] : [[hostname, version]]))
 
-  const { token: enrolment } = await api<{ token: string }>(a, '/controllers/tokens', { roles: ['rack'] })
-  await rack.start(n, { regions: [a.rpc, b.rpc], enrolmentToken: enrolment })
-  for (const region of [a, b]) await linked(region, n.version)
+  const regions = [a.rpc, b.rpc]
+  const early = await make('early', 'rack')
+  for (const one of [rack, early]) {
+    await one.start(n, { regions, enrolmentToken: (await api<{ token: string }>(a, '/controllers/tokens', { roles: ['rack'] })).token })
+    for (const region of [a, b]) await linked(region, n.version, one.name)
+  }
 
-  const load = startLoad({ regions: [a, b], rack, token })
+  // a rack that goes two versions ahead finds no region to link with; it runs, and says why
+  expect(await early.stop()).toBe(0)
+  await early.start(afterNext, { regions })
+  const says = () => fetch(`${early.url}/readyz`).then(answer => answer.text())
+  await until(async () => (await says()).split(`runs version ${afterNext.version} and`).length === 3, { what: 'the rack to name both regions' })
+  expect(await says()).toContain('they may be one minor version apart, no more. Upgrade')
+
+  const load = startLoad({ regions: [a, b], rack, rackId: (await controllers(a)).find(({ hostname }) => hostname === 'rack')?.id ?? '', token })
   const absences: Absence[] = []
   await progress(load)
   expect(load.failures).toEqual([])
@@ -66,7 +77,7 @@ test('region by region and rack, with both versions at work', async () => {
     const absence: Absence = { member: one.name, from: performance.now(), to: Infinity }
     absences.push(absence)
     expect(await one.stop()).toBe(0)
-    await one.start(tree, one === rack ? { regions: [a.rpc, b.rpc] } : {})
+    await one.start(tree, one === rack ? { regions } : {})
     for (const region of one === rack ? [a, b] : [one]) await linked(region, rackVersion)
     absence.to = performance.now()
     await progress(load)
@@ -85,6 +96,9 @@ test('region by region and rack, with both versions at work', async () => {
   expect(await columns('entry')).toEqual(['id', 'note', 'text', 'marks'])
   expect(a.output()).toContain(`ledger 0003-no-note waits for b (version ${n.version})`)
   await told('by a region of the next version')
+  await linked(a, afterNext.version, 'early') // by itself, now that there is one it fits
+  expect(await isLinked(b, 'early', afterNext.version)).toBe(false)
+  expect(await early.stop()).toBe(0)
 
   // b, still of this version, starts on the schema that is ahead of it
   await replace(b, n, n.version)

@@ -10,7 +10,7 @@ const ById = Type.Object({ id: Type.String({ maxLength: 64 }) })
 export default defineRegion(manifest, {
   requires: {},
   provides: {},
-  setup ({ db, rack, racks }) {
+  setup ({ db, rack }) {
     const write = (entry: { readonly id: string, readonly note: string }) => db.tx(async tx => { await keep(tx, entry); await tx.changed('ledger.entry', entry.id) })
     return {
       provides: {},
@@ -23,7 +23,7 @@ export default defineRegion(manifest, {
           if (entry === undefined) throw new BedplateError('NOT_FOUND', { what: 'entry', id })
           return entry
         })
-        app.get('/echo/:n', { schema: { params: Type.Object({ n: Type.Integer({ minimum: 1 }) }) } }, async ({ params: { n } }) => await rack(racks()[0] ?? 'any rack').echo({ n }))
+        app.get('/echo/:rack/:n', { schema: { params: Type.Object({ rack: Type.String({ maxLength: 64 }), n: Type.Integer({ minimum: 1 }) }) } }, async ({ params: { rack: id, n } }) => await rack(id).echo({ n }))
       },
       // The rack is told of one entry only: that its state is kept up to date is what matters.
       touches: async changes => changes.some(({ topic, id }) => topic === 'ledger.entry' && id === 'told') ? [{ kind: 'note', id: 'told' }] : [],
