@@ -65,12 +65,19 @@ function plan (world: World, dice: Dice, server: Server, regions: readonly Regio
     world.at(from, () => { world.tell(`database: ${what}`); server.troubles++; begin() })
     world.at(until, () => { world.tell(`database: over: ${what}`); end(); server.troubles--; server.since = world.now })
   }
-  switch (dice.pick(['kill', 'kill', 'stop', 'stop', 'pause', 'pause', 'pause', 'cut', 'cut', 'slow', 'slow', 'loss', 'unready', 'stall', 'failover', 'failover', 'commits', 'step'] as const)) {
+  switch (dice.pick(['kill', 'kill', 'stop', 'stop', 'pause', 'pause', 'pause', 'cut', 'cut', 'slow', 'slow', 'fade', 'fade', 'loss', 'unready', 'stall', 'failover', 'failover', 'commits', 'step'] as const)) {
     case 'kill': world.at(from, () => { const region = target(); world.tell(`${region.name}: killed`); region.kill(); world.at(until, () => { region.start() }) }); break
     case 'stop': world.at(from, () => { const region = target(); world.tell(`${region.name}: told to stop`); region.stop(); world.at(until, () => { region.start() }) }); break
     case 'pause': trouble('paused', region => { region.process.pause() }, region => { region.process.resume() }); break
     case 'cut': trouble('cut off', region => { region.path.cut = true }, region => { region.path.cut = false }); break
     case 'slow': trouble('slow answers', region => { region.path.slow = strength * pace.ttl * 1.6 }, region => { region.path.slow = 0 }); break
+    case 'fade': // what an answer that comes late is worth shows when none comes after it
+      trouble('slow answers, then cut off', region => {
+        region.path.slow = pace.ttl * (0.4 + 0.6 * strength)
+        if (any % 2 === 0) region.process.pause()
+        world.at(Math.min(until, from + pace.ttl * (0.3 + 0.5 * strength)), () => { region.process.resume(); world.after(30, () => { region.path.cut = true }) })
+      }, region => { region.path.slow = 0; world.after(40, () => { region.path.cut = false; region.since = world.now }) })
+      break
     case 'loss': trouble('losing messages', region => { region.path.loss = strength * 0.6 }, region => { region.path.loss = 0 }); break
     case 'unready': trouble('not ready', region => { region.ready = false }, region => { region.ready = true }); break
     case 'stall': broken('stands still', () => { if (server.up) server.pause() }, () => { if (server.paused) server.resume() }); break

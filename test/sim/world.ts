@@ -29,6 +29,7 @@ export function createWorld (verbose = false): World {
   let now = 0
   let hash = 0x811c9dc5
   let violation: string | undefined
+  let still = 0 // steps since time last passed
 
   function push (due: Due): void {
     let at = heap.push(due) - 1
@@ -88,6 +89,8 @@ export function createWorld (verbose = false): World {
         let due = pop()
         while (due !== undefined && due.happen === undefined) due = pop()
         if (violation !== undefined || due === undefined || due.moment > end) { if (due !== undefined) push(due); resolve(violation); return }
+        still = due.moment > now ? 0 : still + 1
+        if (still > 10_000) world.violated('time stands still: something goes round and round without waiting')
         now = due.moment
         due.happen?.()
         for (const check of checks) check() // what the moment itself did, before anybody could react
