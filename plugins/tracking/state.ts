@@ -68,13 +68,17 @@ function idleSince (rows: readonly ServiceRow[], now: Date): Map<string, Date> {
 function judge ({ roles, version }: Known, services: readonly ServiceRow[], regions: readonly Peer[], racks: readonly Peer[]): { state: StateName, reason: string | null } {
   if (version === '' || services.length === 0) return { state: 'unknown', reason: 'it has not told yet how its services are' }
   const wrong = services.filter(({ state }) => state === 'dead' || state === 'degraded' || state === 'unknown').sort((a, b) => rank(a) - rank(b))
-  const reasons = wrong.map(row => `${partOf(row)} is ${row.state}: ${row.reason ?? 'no reason was given'}`)
-  if (roles.includes('rack')) reasons.push(...missing('regions', regions))
-  if (roles.includes('region')) reasons.push(...missing('racks', racks))
+  const sentences = (rows: readonly ServiceRow[]): string[] => rows.map(row => `${partOf(row)} is ${row.state}: ${row.reason ?? 'no reason was given'}`)
+  const reasons = [
+    ...sentences(wrong.filter(({ state }) => state === 'dead')),
+    ...roles.includes('rack') ? missing('regions', regions) : [],
+    ...roles.includes('region') ? missing('racks', racks) : [],
+    ...sentences(wrong.filter(({ state }) => state !== 'dead'))
+  ]
   if (reasons.length === 0) return { state: 'running', reason: null }
   return { state: wrong.some(({ plugin, state }) => plugin === 'core' && state === 'dead') ? 'dead' : 'degraded', reason: reasons.join('; ') }
 }
-const rank = ({ plugin, state }: ServiceRow): number => (state === 'dead' ? 0 : 2) + (plugin === 'core' ? 0 : 1)
+const rank = ({ plugin }: ServiceRow): number => plugin === 'core' ? 0 : 1
 
 function missing (what: 'regions' | 'racks', peers: readonly Peer[]): string[] {
   const gone = peers.filter(({ up }) => !up)
