@@ -20,10 +20,19 @@ export interface KeepalivedOptions {
   readonly healthPort?: number // of HAProxy on loopback
 }
 
-const highest = 150
+/**
+ * The first nodes 20 apart, so that the moments at which they would take a free address are 40 ms apart and only one does; further ones by one each. From the
+ * highest to the lowest it is less than a check weighs, and together the checks weigh less than the lowest has.
+ */
+const priorities = [254, 234, 214, 194] as const
+const lowest = 184
+const weights = { region: -71, dns: -112 } as const
 const interval = 0.5 // s between advertisements; VRRP 3 counts in hundredths, VRRP 2 in whole seconds
-/** The priority of a node: by age, each one less than the one before. */
-export const priorityOf = ({ regions }: Cluster, node: Region): number => Math.max(60, highest - regions.findIndex(({ id }) => id === node.id))
+/** The priority of a node, by age. */
+export function priorityOf ({ regions }: Cluster, node: Region): number {
+  const index = regions.findIndex(({ id }) => id === node.id)
+  return priorities[index] ?? Math.max(lowest, 194 - (index - priorities.length + 1))
+}
 
 /** The addresses the nodes tell each other by when multicast is not to be had: of the floating address's family. */
 export const peersOf = ({ regions }: Cluster, vip: Vip): { readonly region: Region, readonly address: string | undefined }[] =>
@@ -39,8 +48,8 @@ export function renderKeepalived (cluster: Cluster, { vip, node, interface: devi
       : [script('haproxy', `http://127.0.0.1:${health}/`, 'HAProxy on this node. Without it the address is of no use here: the node gives it up at once (no weight).')],
     script('region', `http://${endpoint(loopback(vip), node.port)}/readyz`, direct
       ? 'The region on this node, ready or not. A weight, so that the address stands somewhere even when no region is ready.'
-      : 'The region on this node. Only a weight when a holder is elected: HAProxy here serves through the other regions too.', -30),
-    ...dns ? [check('dns', `/usr/bin/dig +time=1 +tries=1 @${loopback(vip)} . SOA`, 'DNS on this node: any answer will do. Package bind9-dnsutils (Debian, Ubuntu). Weighs more than the region.', -40)] : []
+      : 'The region on this node. Only a weight when a holder is elected: HAProxy here serves through the other regions too.', weights.region),
+    ...dns ? [check('dns', `/usr/bin/dig +time=1 +tries=1 @${loopback(vip)} . SOA`, 'DNS on this node: any answer will do. Package bind9-dnsutils (Debian, Ubuntu). Weighs more than the region.', weights.dns)] : []
   ]
   const left = peersOf(cluster, vip).filter(({ region, address }) => unicast && region.id !== node.id && address === undefined)
   return `# Bedplate: the floating address ${vip.address} on node ${comment(node.hostname)}. Printed by "bedplate ha keepalived", another one for each node; print it again

@@ -46,8 +46,10 @@ describe('the files', () => {
   it('give each node a priority of its own, the oldest the highest', () => {
     const many = clusterOf(Array.from({ length: 20 }, (_, index) => region(1, { id: `id-${index}` })))
     const priorities = many.regions.map(node => priorityOf(many, node))
-    expect(priorities.slice(0, 3)).toEqual([150, 149, 148])
-    expect(new Set(priorities).size).toBe(20)
+    expect(priorities.slice(0, 3)).toEqual([254, 234, 214])
+    expect(new Set(priorities).size).toBe(14) // the youngest ones share the lowest
+    expect(Math.max(...priorities) - Math.min(...priorities)).toBeLessThan(71)
+    expect(Math.min(...priorities) - 71 - 112).toBeGreaterThan(0)
   })
   it('name a region that no other host can reach, and leave it out', () => {
     const some = clusterOf([region(1), region(2, { addresses: ['127.0.0.1'], api: ['http://127.0.0.1:5240'] })], vip)
@@ -130,12 +132,12 @@ describe('bedplate ha', () => {
     expect(await ha('haproxy --vip 10.0.0.10/24')).toEqual({ code: 0, out: renderHaproxy(cluster), err: '' })
     expect(await ha('haproxy --port 8080')).toEqual({ code: 0, out: renderHaproxy(clusterOf(three), { port: 8080 }), err: '' })
     expect(await ha('keepalived --vip 10.0.0.10/24 --node region-3 --interface eth0 --router-id 9 --unicast --dns')).toEqual({ code: 0, out: renderKeepalived(cluster, { vip, node: nodeOf(cluster, 2), interface: 'eth0', routerId: 9, unicast: true, dns: true }), err: '' })
-    expect((await ha('keepalived --vip 10.0.0.10/24 --node 00000002-aaaa --interface eth0')).out).toContain('priority 149\n')
+    expect((await ha('keepalived --vip 10.0.0.10/24 --node 00000002-aaaa --interface eth0')).out).toContain('priority 234\n')
   })
   it('prints the description for programs', async () => {
     expect(JSON.parse((await ha('keepalived --vip 10.0.0.10/24 --node region-2 --interface eth0 -o json')).out)).toEqual({
-      vip, node: 'region-2', interface: 'eth0', priority: 149,
-      regions: [1, 2, 3].map(number => ({ id: `0000000${number}-aaaa`, hostname: `region-${number}`, name: `region-${number}`, address: `10.0.0.1${number}`, port: 5240, priority: 151 - number }))
+      vip, node: 'region-2', interface: 'eth0', priority: 234,
+      regions: [1, 2, 3].map(number => ({ id: `0000000${number}-aaaa`, hostname: `region-${number}`, name: `region-${number}`, address: `10.0.0.1${number}`, port: 5240, priority: 274 - 20 * number }))
     })
   })
   it('prints the others and fails when a region cannot be reached', async () => {
