@@ -11,6 +11,12 @@ export function parseVersion (text: string): Version | undefined {
   return major === undefined ? undefined : { major: Number(major), minor: Number(minor), patch: Number(patch) }
 }
 
+/** `major.minor` of a version: what has the same one speaks and stores alike. The text itself when it is no version. */
+export function lineOf (text: string): string {
+  const version = parseVersion(text)
+  return version === undefined ? text : `${version.major}.${version.minor}`
+}
+
 /** By how many minors `theirs` is ahead of `mine` (negative: behind); undefined when either is no version or the majors differ. */
 export function minorsAhead (mine: string, theirs: string): number | undefined {
   const [a, b] = [parseVersion(mine), parseVersion(theirs)]

@@ -35,7 +35,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   const registrar = createRegistrar(o)
   const departures = createDepartures({ db, self: controller.id })
   const store = createIdentityStore(controller.dataDirectory)
-  const publisher = createPublisher({ db, clock, log, halves: plugins })
+  const publisher = createPublisher({ db, clock, log, halves: plugins, version: controller.version })
   const facts = createFactStore({ db, clock, log, metrics: o.metrics, halves: plugins })
   const calls = o.metrics.counter('calls_total', 'Calls this controller made', ['plugin', 'method', 'outcome'])
   const dropped = o.metrics.counter('frames_dropped_total', 'Frames that could not be understood')

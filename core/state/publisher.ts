@@ -11,6 +11,7 @@ import type { Frames } from '../rpc/frames.ts'
 import { inTurn } from '../rpc/in-turn.ts'
 import type { Link } from '../rpc/link.ts'
 import { databaseIdentity, createRackStates, type RackStates } from './registry.ts'
+import { lineOf } from '../version.ts'
 import { feedPart, openStream, positionText, type Stream } from './stream.ts'
 
 export interface Publisher {
@@ -24,6 +25,7 @@ export interface Publisher {
 export interface PublisherOptions {
   readonly db: FedDatabase, readonly clock: Clock, readonly log: Logger
   readonly halves: () => readonly ActiveRegion[]
+  readonly version?: string // of this region
   readonly sweepEvery?: number // ms; the safety net: compute everything, send the difference
   readonly advanceEvery?: number // ms; how old a rack's position may get while nothing of it changes
 }
@@ -77,7 +79,8 @@ export function createPublisher (o: PublisherOptions): Publisher {
   }
 
   function open (link: Link, subscription: Subscription): void {
-    const id = database as string
+    // A version may know kinds of entries, or make them in a way, that another does not. A rack that was given its state by another version, or was another one itself, gets the whole: once for each upgrade.
+    const id = `${database as string}/${lineOf(o.version ?? '')}-${lineOf(link.peer.version)}`
     for (const half of publishers()) {
       const plugin = half.manifest.name
       if (!Object.hasOwn(subscription.positions, plugin)) continue

@@ -32,7 +32,7 @@ export function createWanted (o: { readonly store: () => RackStore, readonly hal
   function faultOf (half: ActiveRack, entries: readonly { readonly kind: string, readonly id: string, readonly value: unknown }[]): string | undefined {
     for (const entry of entries) {
       const schema = Object.hasOwn(half.manifest.wanted, entry.kind) ? half.manifest.wanted[entry.kind] : undefined
-      if (schema === undefined) return `${half.manifest.name} knows no entries of kind ${entry.kind}; upgrade this rack`
+      if (schema === undefined) return `${half.manifest.name} knows no entries of kind ${entry.kind}`
       const fault = check(schema, entry.value)
       if (fault !== undefined) return `the entry ${entry.kind} ${entry.id} is not valid: ${fault}`
     }
@@ -43,11 +43,13 @@ export function createWanted (o: { readonly store: () => RackStore, readonly hal
     const half = takers().find(one => one.manifest.name === frame.plugin)
     if (half === undefined) throw new TypeError(`no plugin ${frame.plugin} takes wanted state here`)
     if (!frame.whole && frame.from !== at) throw new TypeError('this rack is not at the position the change begins at')
-    const fault = faultOf(half, put)
+    // A region of the next version may want what this one does not know. It comes again, with the whole, when this rack is upgraded.
+    const known = ({ kind }: Key) => Object.hasOwn(half.manifest.wanted, kind)
+    const delta: WantedChange = { put: put.filter(known), remove: remove.filter(known) }
+    const fault = faultOf(half, delta.put)
     if (fault !== undefined) throw new TypeError(fault)
-    const delta: WantedChange = { put, remove }
-    o.store().change(frame.plugin, frame.to, frame.whole, put, remove, () => {
-      if (frame.whole || put.length > 0 || remove.length > 0) half.running.apply?.(delta, frame.whole)
+    o.store().change(frame.plugin, frame.to, frame.whole, delta.put, delta.remove, () => {
+      if (frame.whole || delta.put.length > 0 || delta.remove.length > 0) half.running.apply?.(delta, frame.whole)
     })
   }
 

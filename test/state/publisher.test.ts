@@ -24,8 +24,8 @@ afterEach(async () => {
 })
 afterAll(() => db.drop())
 
-const hello = (controller: string): Hello => ({ t: 'hello', protocol, controller, roles: ['rack'], version: '1.0.0' })
-async function publish (o: { readonly sweepEvery?: number, readonly advanceEvery?: number } = {}): Promise<{ publisher: Publisher, probe: RegionProbe, subscribe(rack: string, from?: string): Promise<Frames['wanted'][]> }> {
+const hello = (controller: string, version = '1.0.0'): Hello => ({ t: 'hello', protocol, controller, roles: ['rack'], version })
+async function publish (o: { readonly sweepEvery?: number, readonly advanceEvery?: number, readonly version?: string } = {}): Promise<{ publisher: Publisher, probe: RegionProbe, subscribe(rack: string, from?: string, version?: string): Promise<Frames['wanted'][]> }> {
   const probe = regionProbe(db, 'region')
   const publisher = createPublisher({ db, clock: systemClock, log: createLogger('silent'), halves: () => [probe.half], ...o })
   const links: Link[] = []
@@ -34,11 +34,11 @@ async function publish (o: { readonly sweepEvery?: number, readonly advanceEvery
   return {
     publisher, probe,
     /** A rack that takes everything. */
-    async subscribe (rack, from = '') {
+    async subscribe (rack, from = '', version = '1.0.0') {
       const got: Frames['wanted'][] = []
       const [near, far] = wirePair(rack)
       const region = createLink({ wire: near, self: hello('region'), clock: systemClock, answer: async () => ({}), receive (frame, link) { if (frame.t === 'ack') publisher.acknowledged(link, frame) } })
-      const there = createLink({ wire: far, self: hello(rack), clock: systemClock, answer: async () => ({}), receive (frame, link) { if (frame.t === 'wanted') { got.push(frame); link.send({ t: 'ack', plugin: frame.plugin, position: frame.to }) } } })
+      const there = createLink({ wire: far, self: hello(rack, version), clock: systemClock, answer: async () => ({}), receive (frame, link) { if (frame.t === 'wanted') { got.push(frame); link.send({ t: 'ack', plugin: frame.plugin, position: frame.to }) } } })
       links.push(region, there)
       await region.ready
       publisher.subscribe(region, { probe: from, unheard: '' })
@@ -110,4 +110,23 @@ test('a rack whose position of this database cannot be read gets the whole', asy
 test('two databases of one server have different names', async () => {
   const other = await testDatabase()
   try { expect(await databaseIdentity(other)).not.toBe(await databaseIdentity(db)) } finally { await other.drop() }
+})
+
+test('a rack gets the whole once after it, or the region it is linked with, was upgraded; not for a third number', async () => {
+  await putEntry(db, 'r1', 'a', { n: 1 })
+  const region = await publish({ version: '1.1.0' })
+  const first = await region.subscribe('r1')
+  await until(() => first.length > 0)
+  const at = first.at(-1)?.to ?? ''
+  const other = await publish({ version: '1.0.7' })
+  for (const [where, version] of [[region, '1.1.0'], [other, '1.0.0']] as const) {
+    const got = await where.subscribe('r1', at, version)
+    await until(() => got.length > 0)
+    expect(got[0]).toMatchObject({ whole: true, put: [{ id: 'a' }] })
+  }
+  const same = await publish({ version: '1.1.9' })
+  const got = await same.subscribe('r1', at, '1.0.5')
+  await putEntry(db, 'r1', 'b', { n: 2 })
+  await until(() => got.some(({ put }) => put.some(({ id }) => id === 'b')))
+  expect(got.filter(({ whole }) => whole)).toEqual([])
 })
