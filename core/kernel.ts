@@ -112,7 +112,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       : undefined
 
     async function openRegion (): Promise<RegionSide> {
-      const { db, services: server = [], stopServer } = await steps.run('connect', () => parts.openDatabase(settings, controller, log, clock))
+      const { db, services: server = [], shared: opened, stopServer } = await steps.run('connect', () => parts.openDatabase(settings, controller, log, clock))
       steps.undo('database server', stopServer, 60_000)
       steps.undo('database', () => db.close(), stopTimeout)
       const sets = plugins.flatMap(({ manifest: { name, migrations } }) => migrations === undefined ? [] : [{ name, directory: migrations }])
@@ -122,7 +122,9 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       const secretKey = await loadSecretKey(keyFile)
       const secrets = createSecrets(secretKey)
       await steps.run('admission', () => admitRegion({ db, secrets, controller: controller.id, keyFile }))
-      const installation = { secretKey: secretKey.toString('hex'), ...settings.database === undefined ? {} : { database: settings.database } }
+      const embedded = settings.database === undefined
+      const given = settings.database ?? (opened === undefined || settings.embedded === undefined ? undefined : { ...opened, hosts: [settings.embedded.listen] })
+      const installation = { secretKey: secretKey.toString('hex'), embedded, ...given === undefined ? {} : { database: given } }
       const end = await parts.createRegionEnd({ ...shared, db, secrets, halves: () => regions, listen: settings.rpc, api: { host: settings.http.host, port: () => apiPort() }, installation, removed: reason => removed(reason) })
       return { db, migrate, server, secrets, end }
     }

@@ -37,7 +37,10 @@ export const settingsSchema = Type.Object({
     name: Type.String({ minLength: 1, default: 'bedplate', description: 'Database name' }),
     user: Type.String({ minLength: 1, default: 'bedplate', description: 'Database user' }),
     password: Type.String({ default: '', description: 'Database password' })
-  }, { description: 'Own PostgreSQL servers; without this the embedded one runs' }))
+  }, { description: 'Own PostgreSQL servers; without this the embedded one runs' })),
+  embedded: Type.Optional(Type.Object({
+    listen: Type.String({ minLength: 1, description: 'Address of this host (host or host:port; 5432 unless given) at which regions on other hosts reach the embedded database, by a password; without it none can join' })
+  }, { description: 'The embedded PostgreSQL' }))
 })
 
 export type Settings = Static<typeof settingsSchema>

@@ -32,7 +32,7 @@ export interface EmbeddedOptions {
 }
 
 const name = 'bedplate' // of the database and of the database's user
-const port = 5432 // only part of the socket's file name: nothing listens on TCP
+const port = 5432 // only part of the socket's file name: nothing listens on TCP, unless sharing.ts says so
 const startDeadline = 60_000 // crash recovery replays the log first
 const stopDeadline = 20_000
 const failed = (reason: string, cause?: unknown): BedplateError => new BedplateError('EMBEDDED_DATABASE', { reason }, cause)
@@ -93,7 +93,7 @@ async function start (home: string, { log, settings = {}, system = '/var/lib/bed
     const other = await adopted()
     if (other) return other
   }
-  const connection = { host, port, database: name, user: name }
+  const connection = { host, port: Number(settings.port ?? port), database: name, user: name }
   await createDatabase(connection)
   log.info({ data, account: account.name }, 'the embedded PostgreSQL is running')
   return { connection, data, adopted: false, alive: () => alive(data), stop: () => stop(data, log) }

@@ -130,7 +130,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     const hosts = o.api === undefined || anywhere(o.api.host) ? addresses() : [o.api.host]
     return await registerRegion(db, {
       ...controller, addresses: addresses(), rpc_port: port, certificate_sha256, http_port: apiPort ?? null, api: apiPort === undefined ? [] : hosts.map(host => `http://${bracketed(host.replace(withPort, '$1'))}:${apiPort}`),
-      started_at: startedAt, holds_database: o.installation !== undefined && o.installation.database === undefined
+      started_at: startedAt, holds_database: o.installation?.embedded === true
     })
   }
 

@@ -1,9 +1,9 @@
 /** An installation that grows and shrinks by join and leave: real daemons as children, real TLS between them, one PostgreSQL of nobody's. */
 import { createHash } from 'node:crypto'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { parseToken, tokenText } from '../../core/rpc/token.ts'
 import { openRackStore } from '../../core/state/store.ts'
 import { server, testDatabase } from '../kit/database.ts'
@@ -11,7 +11,7 @@ import type { TestDatabase } from '../kit/database.ts'
 import { until } from '../kit/wait.ts'
 import { addressOf, startBmc } from '../plugins/power/bmc.ts'
 import type { Bmc } from '../plugins/power/bmc.ts'
-import { Hosts } from './hosts.kit.ts'
+import { freePort, Hosts } from './hosts.kit.ts'
 import type { Done, Host } from './hosts.kit.ts'
 
 interface Known { readonly id: string, readonly hostname: string, readonly roles: string[], readonly linked: boolean, readonly api: string[], readonly httpPort: number | null, readonly rpcPort: number | null, readonly addresses: string[], readonly startedAt: string | null }
@@ -52,6 +52,29 @@ afterAll(async () => {
 }, 60_000)
 
 const folderOf = async (host: Host): Promise<string[]> => await readdir(host.data).catch(() => [])
+
+test('an embedded database takes in a second region where it is told to listen, and its host may not leave', async () => {
+  const port = await freePort()
+  const one = await hosts.host('holder')
+  const where = { host: '127.0.0.1', port: 0 }
+  await writeFile(one.config, stringify({ roles: ['region'], hostname: 'holder', dataDirectory: one.data, http: where, rpc: { host: '127.0.0.1', port: one.rpcPort, advertise: ['127.0.0.1'] }, embedded: { listen: `127.0.0.1:${port}` } }))
+  await one.run()
+  await ready(one)
+  const before = token
+  token = (await readFile(join(one.data, 'admin.token'), 'utf8')).trim()
+  try {
+    const two = await hosts.host('guest')
+    const enrolling = await enrolment(one, ['region'])
+    expect((await two.joining(one.region, enrolling).ended).err).toContain(`embedded.listen of holder names 127.0.0.1:${port}, which on another host`)
+    await two.join(one.region, enrolling, '--database-host', `127.0.0.1:${port}`)
+    await ready(two)
+    expect(parse(await readFile(two.config, 'utf8'))).toMatchObject({ database: { hosts: [`127.0.0.1:${port}`], password: await readFile(join(one.data, 'database.password'), 'utf8') } })
+    expect((await controllers(two)).map(row => row.hostname)).toEqual(['holder', 'guest'])
+    expect(await one.command('leave', '--config', one.config, '--force')).toMatchObject({ code: 1, err: expect.stringContaining('holder holds the embedded database, so the others cannot go on without it') })
+    expect((await two.command('leave', '--config', two.config)).code).toBe(0)
+    expect((await one.end('SIGTERM')).code).toBe(0)
+  } finally { token = before }
+}, 120_000)
 
 describe('what cannot join is told why, and the token stays good', () => {
   const refused = async (host: Host, at: string, enrolmentToken: string, ...more: readonly string[]): Promise<string> => {

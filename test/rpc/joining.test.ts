@@ -108,7 +108,7 @@ describe('a controller that leaves', () => {
   })
 
   test('is not the only region that runs, nor the one with the database', async () => {
-    const a = await installation.region(db, { shares: { secretKey: shares.secretKey } })
+    const a = await installation.region(db, { shares: { ...shares, embedded: true } })
     const identityOf = async (region: Region) => { const identity = await createIdentityStore(region.dataDirectory).load(); if (identity === undefined) throw new TypeError('none'); return identity }
     const refusal = async (of: Region, by: Region, check: boolean) => await askLeave(url(by), await identityOf(of), { check }).then(() => '', (error: Error & { code?: string }) => `${error.code} ${error.message}`)
     expect(await refusal(a, a, true)).toMatch(/^CONFLICT localhost holds the embedded database/)

@@ -8,7 +8,7 @@ const secretKey = 'ab'.repeat(32)
 const database = { hosts: ['one.example', 'two.example:5433'], name: 'n', user: 'u', password: 'p' }
 
 describe('a database host that is of use on one host only', () => {
-  test.each(['localhost', 'LOCALHOST:5432', 'localhost.localdomain', '127.0.0.1', '127.1.2.3:5432', '::1', '[::1]', '[::1]:5432', '::ffff:127.0.0.1', '/var/run/postgresql', ''])('%j is one', host => { expect(onlyHere(host)).toBe(true) })
+  test.each(['localhost', 'LOCALHOST:5432', 'localhost.localdomain', '127.0.0.1', '127.1.2.3:5432', '::1', '[::1]', '[::1]:5432', '::ffff:127.0.0.1', '/var/run/postgresql', '0.0.0.0:5432', '::', '*', ''])('%j is one', host => { expect(onlyHere(host)).toBe(true) })
   test.each(['one.example', 'one.example:5432', '10.0.0.1', '10.127.0.0:5432', 'fd00::1', '[fd00::1]:5432', 'localhosts.example', 'my-localhost'])('%j is none', host => { expect(onlyHere(host)).toBe(false) })
   test('any text is answered', () => { fc.assert(fc.property(fc.string(), host => typeof onlyHere(host) === 'boolean'), { numRuns: 500 }) })
 })
@@ -24,7 +24,11 @@ describe('what a region needs', () => {
     expect(refusal(() => needsOf({ database: { ...database, hosts: ['localhost', 'one.example', '::1'] }, secretKey }, 'region-a', undefined))).toMatch(/database\.hosts of region-a names localhost, ::1, .*--database-host/)
   })
   test('is refused while the database is embedded, with what to do', () => {
-    expect(refusal(() => needsOf({ secretKey }, 'region-a', ['x']))).toMatch(/embedded in region-a, which only that host reaches\. Move it to a PostgreSQL server of your own/)
+    expect(refusal(() => needsOf({ secretKey }, 'region-a', ['x']))).toMatch(/embedded in region-a, which only that host reaches\. Move it to PostgreSQL servers of your own .*, or set embedded\.listen there/)
+  })
+  test('names the setting of the embedded database, where that is the one', () => {
+    expect(refusal(() => needsOf({ database: { ...database, hosts: ['127.0.0.1:5444'] }, secretKey, embedded: true }, 'a', undefined))).toContain('embedded.listen of a names 127.0.0.1:5444')
+    expect(needsOf({ database: { ...database, hosts: ['10.0.0.1'] }, secretKey, embedded: true }, 'a', undefined).database.hosts).toEqual(['10.0.0.1'])
   })
   test('is not given by a region that has nothing to give', () => { expect(refusal(() => needsOf(undefined, 'region-a', undefined))).toContain('cannot let others in') })
 })
