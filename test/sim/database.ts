@@ -31,6 +31,7 @@ export class Server {
   lastLock = 0 // when the row was last held by somebody
   resigned: { readonly at: number, readonly by: string, readonly told: Set<string> } | undefined
   written: Written[] = []
+  afterTake: ((holder: string) => void) | undefined
   readonly shares = new Set<Transaction>()
   readonly granted = new Map<bigint, string>() // every term ever, lost ones included
   private readonly listeners = new Set<{ readonly process: Process, readonly path: Path, hear(name: string): void }>()
@@ -126,6 +127,7 @@ export class Server {
       if (other !== undefined) this.world.violated(`term ${term} was given twice: to ${other} and to ${holder}`)
       this.granted.set(term, holder)
       reply(term)
+      this.afterTake?.(holder)
     })
   }
 
@@ -156,7 +158,6 @@ export class Server {
     if (tx.over) { refuse('the transaction is over'); return }
     if (this.lock === 'key') { this.waiting.push(() => { this.stand(tx, held, ttl, reply, refuse) }); return }
     if (!this.stands(held)) { reply(false); return }
-    tx.term = held.term
     this.shares.add(tx)
     const idle = () => {
       if (tx.over) return

@@ -29,6 +29,7 @@ export async function leader (seed: number, { verbose = false, pace: other = {},
   server.notifyLoss = dice.pick([0, 0.3, 1])
   const regions = ['a', 'b', 'c', 'd', 'e'].slice(0, dice.pick([2, 2, 3, 3, 4, 5])).map(name => new Region(name, { world, dice, server, pace, drift }))
   watch(world, server, regions, pace, drift)
+  if (dice.chance(0.3)) server.afterTake = holder => { if (dice.chance(0.3)) stumble(world, dice, regions.find(({ name }) => name === holder), pace) }
   for (let fault = dice.whole(2, 7); fault > 0; fault--) plan(world, dice, server, regions, pace)
   world.at(faulty, () => {
     world.tell('everything heals')
@@ -102,6 +103,18 @@ function plan (world: World, dice: Dice, server: Server, regions: readonly Regio
   }
 }
 const stepped = new WeakSet<Server>()
+
+/** Paused before it hears that it has won, and cut off as soon as it has: a winner whose trust nothing renews. */
+function stumble (world: World, dice: Dice, region: Region | undefined, pace: Pace): void {
+  const back = dice.between(0.2, 0.9) * pace.ttl
+  if (region === undefined || region.process.paused || region.path.cut || world.now + back + pace.ttl > faulty) return
+  world.tell(`${region.name}: paused as it wins`)
+  const { process } = region
+  region.troubles++
+  process.pause()
+  world.after(back, () => { process.resume(); world.after(30, () => { region.path.cut = true }) })
+  world.after(back + dice.between(0.5, 1) * pace.ttl, () => { world.tell(`${region.name}: back`); region.path.cut = false; region.troubles--; region.since = world.now })
+}
 
 /** What must hold. */
 function watch (world: World, server: Server, regions: readonly Region[], pace: Pace, drift: number): void {

@@ -121,6 +121,7 @@ export async function outbox (seed: number, { verbose = false, flaw = one => one
   }
 
   start()
+  if (regions.length > 1 && dice.chance(0.3)) world.at(dice.between(0, faulty), () => { world.tell('a: no longer reaches the database'); table.cutOff.add('a') }) // for good: the others must do
   for (let burst = dice.whole(3, 12); burst > 0; burst--) {
     const many = dice.chance(0.3) ? dice.whole(10, 60) : dice.whole(1, 6)
     const from = dice.between(0, faulty)

@@ -93,7 +93,7 @@ export class Region {
       await clock.sleep(dice.between(100, 4_000), term.signal)
       try {
         await term.write(async tx => {
-          await tx.query('insert')
+          await tx.query('insert', [term.number])
           if (dice.chance(0.1)) await clock.sleep(dice.between(0, dice.chance(0.3) ? 9_000 : 500))
         })
       } catch (error) {
@@ -114,7 +114,14 @@ export class Region {
       })
       const tx: Tx = {
         changed: async () => {},
-        query: async () => { await statement((reply, refuse) => { if (transaction.over) refuse('the transaction is over'); else reply() }); return [] }
+        query: async (_text, [term] = []) => {
+          await statement((reply, refuse) => {
+            if (transaction.over) { refuse('the transaction is over'); return }
+            if (typeof term === 'bigint') transaction.term = term
+            reply()
+          })
+          return []
+        }
       }
       this.transactions.set(tx, transaction)
       let value: T

@@ -19,6 +19,7 @@ const metrics = createMetrics()
 /** core.fact_cursor and the plugin's table, as all regions see them. */
 export class FactTable {
   up = true
+  readonly cutOff = new Set<string>() // regions that do not reach it
   readonly stored: number[] = []
   readonly known = new Set<number>()
   readonly rejected = new Set<number>()
@@ -69,7 +70,7 @@ export class FactTable {
       this.world.after(20, gone)
       const wait = async (): Promise<void> => {
         await process.clock.sleep(this.dice.between(0.1, 3))
-        if (!this.up || over) throw new BedplateError('UNAVAILABLE', { reason: 'connection lost' })
+        if (!this.up || over || this.cutOff.has(process.name)) throw new BedplateError('UNAVAILABLE', { reason: 'connection lost' })
       }
       const query = async (text: string, values: readonly unknown[] = []): Promise<unknown[]> => {
         await wait()
