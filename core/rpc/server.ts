@@ -25,6 +25,7 @@ import type { Wire } from './wire.ts'
 
 const forgetRegionAfter = 90 // s
 const topic = 'core.controller' // in the change log: a region has come
+const lastLook = 1000 // ms a stop waits for a look under way: what it writes shall not come after the stop
 const atOnce = 3 // questions whether the database answers
 
 /** Makes the region end of this controller; nothing runs before its services start. */
@@ -177,7 +178,9 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       if (signal.aborted) return
       wake = Promise.withResolvers()
       try {
-        await orAborted(tick(), signal)
+        const look = tick()
+        await orAborted(look, signal)
+        if (signal.aborted) await orAborted(look, AbortSignal.timeout(lastLook))
         fault = undefined
       } catch (error) {
         fault = reasonOf(error)

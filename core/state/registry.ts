@@ -38,7 +38,9 @@ export async function registerRegion (db: Query, row: RegionRow): Promise<boolea
       rpc_port = excluded.rpc_port, certificate_sha256 = excluded.certificate_sha256, http_port = excluded.http_port, api = excluded.api, started_at = excluded.started_at,
       holds_database = excluded.holds_database, last_seen_at = now() returning id`,
   [row.id, row.hostname, row.roles, row.version, JSON.stringify(row.addresses), row.rpc_port, row.certificate_sha256, row.http_port, JSON.stringify(row.api), row.started_at, row.holds_database])
-  return rows.length > 0
+  if (rows.length === 0) return false
+  // A removal that committed while the statement waited for its lock: the statement looked before, and has put the row back.
+  return (await db.query('delete from core.controller where id = $1 and exists (select 1 from core.controller_removed where id = $1) returning id', [row.id])).length === 0
 }
 
 /** When this controller was removed; undefined when it was not. */
