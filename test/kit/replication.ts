@@ -2,7 +2,7 @@
 
 /** Commands with `{places}`; run as the server's account, with the passwords in ~/.pgpass (or PGPASSFILE). */
 export const commands = {
-  initialise: 'initdb --pgdata={data} --data-checksums --auth-local=trust --auth-host=scram-sha-256 --username=postgres --encoding=UTF8 --no-sync',
+  initialise: 'initdb --pgdata={data} --data-checksums --auth-local=trust --auth-host=scram-sha-256 --username=postgres --encoding=UTF8',
   serve: 'postgres -D {data}',
   slot: "select pg_create_physical_replication_slot('{name}') where not exists (select from pg_replication_slots where slot_name = '{name}')",
   copy: "pg_basebackup --pgdata={data} --dbname='host={host} port={port} user=replicator application_name={name}' --slot={name} --write-recovery-conf --checkpoint=fast",

@@ -74,6 +74,11 @@ function childrenOf (pid: number): number[] {
   try { return execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).split('\n').map(Number).filter(each => each > 0) } catch { return [] }
 }
 
+/** SIGKILL to a process and its children. */
+export function killTree (pid: number): void {
+  for (const each of [...childrenOf(pid), pid]) try { process.kill(each, 'SIGKILL') } catch { /* ended by itself */ }
+}
+
 /** The newest installed server's programs. */
 export async function findBinaries (): Promise<string> {
   const versions = await readdir('/usr/lib/postgresql').catch(() => [])

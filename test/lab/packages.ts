@@ -12,7 +12,7 @@ export const packages = {
   network: ['iproute2', 'iputils-ping'],
   machines: ['qemu-system-x86', 'qemu-utils', 'ovmf', 'ipxe', 'ipxe-qemu', 'openssh-client'],
   clients: ['busybox-static', 'isc-dhcp-client', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux'],
-  database: ['postgresql', 'postgresql-contrib', 'patroni', 'etcd-server', 'etcd-client', 'util-linux'],
+  database: ['postgresql', 'postgresql-contrib', 'patroni', 'python3-etcd', 'etcd-server', 'etcd-client', 'util-linux'],
   frontdoor: ['haproxy', 'keepalived', 'curl', 'openssl']
 } as const
 
