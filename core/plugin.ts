@@ -24,7 +24,7 @@ export interface Token<T> { readonly id: `${string}.${string}`, readonly [type]?
 export type Tokens = Readonly<Record<string, Token<unknown>>>
 export type Instances<T extends Tokens> = { readonly [K in keyof T]: T[K] extends Token<infer S> ? S : never }
 
-/** One remote call. `timeout` in ms (default 10,000); `idempotent` calls are retried over another link when one breaks. */
+/** One remote call. `timeout` in ms (default 10,000); an `idempotent` call goes over another link too when one breaks or is slow, so it may be done twice; any other is made once (CALL_UNKNOWN when its link breaks). */
 export interface Method<R extends Role = Role, P extends TSchema = TSchema, A extends TSchema = TSchema> {
   readonly answeredBy: R, readonly params: P, readonly result: A, readonly timeout?: number, readonly idempotent?: boolean
 }

@@ -60,7 +60,7 @@ export interface RegionLoopback {
 
 export interface RegionEnd {
   readonly services: readonly Service[]
-  /** Calls a rack this region holds a link to. LINK_DOWN, CALL_TIMEOUT, CALL_INVALID, CALL_FAILED, or the handler's own error. */
+  /** Calls a rack this region holds a link to. LINK_DOWN, CALL_UNKNOWN, CALL_TIMEOUT, CALL_INVALID, CALL_FAILED, or the handler's own error. */
   call(rack: string, plugin: string, method: string, params: unknown, options?: CallOptions): Promise<unknown>
   racks(): readonly string[]
   links(): readonly RackLink[]
