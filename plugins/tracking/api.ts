@@ -7,7 +7,7 @@ import type { NetworkService, SeenInterface, Vlan } from '../network/manifest.ts
 import { stateNames } from './manifest.ts'
 import { keyOf } from './state.ts'
 import type { Peer, ServiceRow } from './state.ts'
-import { history } from './store.ts'
+import { history, interfacesOf } from './store.ts'
 import type { See, Seen } from './view.ts'
 
 const State = Type.Enum([...stateNames], { description: 'as MAAS has them; off: not wanted here' })
@@ -30,14 +30,14 @@ const Controller = Type.Object({
   addresses: Type.Array(Type.String()),
   regions: Type.Array(Link, { description: 'of a rack: every region, and whether it is linked to it' }),
   racks: Type.Array(Link, { description: 'of a region: every rack, and whether it is linked to it' }),
-  interfaces: Type.Array(Interface, { description: 'of a rack' }),
+  interfaces: Type.Array(Interface),
   services: Type.Object(Object.fromEntries(stateNames.map(name => [name, Type.Integer()])) as Record<typeof stateNames[number], ReturnType<typeof Type.Integer>>, { description: 'how many are in which state' })
 })
 const Whole = Type.Object({ ...Controller.properties, items: Type.Array(Service) })
 const Event = Type.Object({ id: Type.String(), at: Moment, controller: Type.String(), hostname: Type.String(), role: RoleName, plugin: Type.Union([Type.String(), Type.Null()], { description: 'null with `service`: the controller itself' }), service: Type.Union([Type.String(), Type.Null()]), state: State, reason: Reason })
 const filters = { controller: Type.Optional(Type.String({ maxLength: 200, description: 'id or hostname' })), state: Type.Optional(State), plugin: Type.Optional(Name) }
 
-type Context = { readonly db: Database, readonly see: See, readonly network: Pick<NetworkService, 'interfaces' | 'vlans'> }
+type Context = { readonly db: Database, readonly see: See, readonly network: Pick<NetworkService, 'interfaces' | 'subnetOf' | 'vlans'> }
 const moment = (date: Date): string => date.toISOString()
 const peer = ({ since, ...rest }: Peer): Static<typeof Link> => ({ ...rest, since: since && moment(since) })
 const hostnameIn = (seen: Pick<Seen, 'known'>, id: string): string => seen.known.find(one => one.id === id)?.hostname ?? id
@@ -75,13 +75,28 @@ function resolve (seen: Seen, name: string): string {
 }
 
 export const routes = ({ db, see, network }: Context): FastifyPluginAsyncTypebox => async app => {
+  /** Those of racks as the network plugin has them, and of regions alone as they told, each address in its subnet. */
+  async function interfaces (): Promise<SeenInterface[]> {
+    const all = [...await network.interfaces(db)]
+    for (const [rack, own] of await interfacesOf(db)) {
+      for (const { name, mac, addresses } of own) {
+        const placed = await Promise.all(addresses.map(async address => {
+          const subnet = await network.subnetOf(db, address.replace(/\/.*/, ''))
+          return { address, subnetId: subnet?.id ?? null, vlanId: subnet?.vlanId ?? null }
+        }))
+        all.push({ rack, name, mac, up: true, addresses: placed })
+      }
+    }
+    return all
+  }
+
   app.get('/controllers', { schema: { summary: 'List controllers with their state and why, links, interfaces and VLANs', response: { 200: Type.Object({ items: Type.Array(Controller) }) } } }, async () =>
-    ({ items: controllerViews(await see(db), await network.interfaces(db), await network.vlans(db)) }))
+    ({ items: controllerViews(await see(db), await interfaces(), await network.vlans(db)) }))
 
   app.get('/controllers/:id', { schema: { summary: 'Show a controller with its services', params: Type.Object({ id: Name }), response: { 200: Whole } } }, async ({ params: { id: name } }) => {
     const seen = await see(db)
     const id = resolve(seen, name)
-    const view = controllerViews(seen, await network.interfaces(db, id), await network.vlans(db)).find(one => one.id === id)
+    const view = controllerViews(seen, await interfaces(), await network.vlans(db)).find(one => one.id === id)
     if (view === undefined) throw new BedplateError('NOT_FOUND', { what: 'controller', id })
     return { ...view, items: seen.services.filter(({ controller }) => controller === id).map(row => serviceView(seen, row)) }
   })

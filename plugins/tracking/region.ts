@@ -1,12 +1,20 @@
 /** tracking on a region: stores what racks tell, tells the database of itself, and shows the whole. */
+import { networkInterfaces } from 'node:os'
 import { Controllers, defineRegion, Self } from '../../core/plugin.ts'
 import { Network } from '../network/manifest.ts'
 import { routes } from './api.ts'
+import { ownInterfaces } from './interfaces.ts'
+import type { OwnInterface } from './interfaces.ts'
 import { manifest } from './manifest.ts'
 import { createTeller } from './report.ts'
-import { putAll, putLinks, putMissed, putServices, renewLink } from './store.ts'
+import { putAll, putInterfaces, putLinks, putMissed, putServices, renewLink } from './store.ts'
 import { createSee, createView } from './view.ts'
 import { createWatch } from './watch.ts'
+
+/** A sandbox may forbid the look; then there are none to show. */
+function seenInterfaces (): OwnInterface[] {
+  try { return ownInterfaces(networkInterfaces()) } catch { return [] }
+}
 
 export default defineRegion(manifest, {
   requires: { network: Network, self: Self, controllers: Controllers },
@@ -22,7 +30,10 @@ export default defineRegion(manifest, {
       name: 'records', clock, log, status: deps.self.status, trouble: 'The database is not told how the services of this region are',
       async tell ({ make = '', whole, changes, links }) {
         await db.tx(async tx => {
-          if (whole !== undefined) await putAll(tx, id, make, whole)
+          if (whole !== undefined) {
+            await putAll(tx, id, make, whole)
+            if (!ctx.controller.roles.includes('rack')) await putInterfaces(tx, id, seenInterfaces())
+          }
           if (changes.length > 0) await putServices(tx, id, changes)
           if (links !== undefined) await putMissed(tx, id, links)
         })

@@ -1,6 +1,7 @@
 /** All SQL of the tracking: what controllers said, what is made of it, links, and the history. */
 import type { Query, Tx } from '../../core/plugin.ts'
 import type { LinkReport, ServiceReport } from './manifest.ts'
+import type { OwnInterface } from './interfaces.ts'
 import { keyOf, lacking, news } from './state.ts'
 import type { Change, ControllerState, Link, Missed, Said, ServiceRow } from './state.ts'
 
@@ -95,6 +96,14 @@ export async function putAll (tx: Tx, controller: string, make: string, reports:
   await put(tx, [...news(before, controller, reports), ...expected])
   if (last !== make) await tx.query('update tracking.controller set make = $2 where id = $1', [controller, make])
 }
+
+/** The interfaces of a region that is no rack. */
+export async function putInterfaces (tx: Tx, region: string, interfaces: readonly OwnInterface[]): Promise<void> {
+  const changed = await tx.query('update tracking.controller set interfaces = $2 where id = $1 and interfaces <> $2 returning id', [region, JSON.stringify(interfaces)])
+  if (changed.length > 0) await tx.changed('tracking.controller', region)
+}
+export const interfacesOf = async (q: Query): Promise<Map<string, readonly OwnInterface[]>> =>
+  new Map((await q.query<{ id: string, interfaces: OwnInterface[] }>(`select id, interfaces from tracking.controller where interfaces <> '[]'`)).map(({ id, interfaces }) => [id, interfaces]))
 
 /** The racks a region holds links to, all of them. */
 export async function putLinks (tx: Tx, region: string, racks: readonly string[]): Promise<void> {

@@ -32,7 +32,7 @@ export function createView ({ db, see, metrics, clock, log }: { readonly db: Dat
   const controllers = metrics.gauge('tracking_controller_state', 'Every controller: 1 under the state it is in', ['controller', 'hostname', 'state'])
   const links = metrics.gauge('tracking_links_missing', 'Links a controller should hold and does not', ['controller', 'hostname'])
   return periodic({
-    name: 'view', clock, log, every: 5_000, trouble: 'The metrics of the controllers are old',
+    name: 'view', clock, log, every: 5_000, settle: 250, trouble: 'The metrics of the controllers are old',
     async look () {
       const seen = await see(db)
       const hostnames = new Map(seen.known.map(({ id, hostname }) => [id, hostname]))

@@ -47,5 +47,5 @@ export function createWatch ({ db, see, clock, log, keepDays, keepRows, every = 
     }
   }
 
-  return periodic({ name: 'watch', on: 'leader', clock, log, every, trouble: 'Controllers that fall silent are not noticed', look })
+  return periodic({ name: 'watch', on: 'leader', clock, log, every, settle: 250, trouble: 'Controllers that fall silent are not noticed', look })
 }

@@ -1,10 +1,12 @@
 -- How every controller and every service of it is, and how that came about.
 create schema tracking;
 
--- `make`: version and roles its last whole report was of. The state is the one the leader wrote last.
+-- `make`: version and roles its last whole report was of. `interfaces`: of a region that is no rack (of racks the network plugin knows them).
+-- The state is the one the leader wrote last.
 create table tracking.controller (
   id text primary key,
   make text,
+  interfaces jsonb not null default '[]',
   state text not null default 'unknown',
   reason text,
   since timestamptz not null default now()

@@ -1,6 +1,7 @@
 /** Two regions and two racks in one process: what dies, falls silent or loses its links is shown at every region, told, and remembered. */
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { ownInterfaces } from '../../../plugins/tracking/interfaces.ts'
 import { until } from '../../kit/wait.ts'
 import { Cluster, controllerAt, controllersAt, dead, degraded, heartAt, historyAt, quiet, running, servicesAt } from './installation.ts'
 import type { Member } from './installation.ts'
@@ -32,6 +33,16 @@ test('every controller is there with its role, version and links, the same at ev
   expect(all[2]!.regions.map(({ hostname, up }) => [hostname, up])).toEqual([['region-a', true], ['region-b', true]])
   const plain = (some: readonly object[]) => some.map(entry => ({ ...entry, seenAt: '' }))
   await until(async () => isDeepStrictEqual(plain(await controllersAt(b)), plain(await controllersAt(a))), { what: 'the same answer, once the leader has looked' })
+})
+
+test('interfaces are shown with their VLANs, of racks and of regions', async () => {
+  const { name } = ownInterfaces({ eth0: [{ address: '10.77.0.5', cidr: '10.77.0.5/24', mac: '52:54:00:00:00:01', internal: false, family: 'IPv4', netmask: '255.255.255.0' }] })[0]!
+  expect((await a.daemon.request('POST', '/api/v1/network/subnets', { vlanId: '1', cidr: '10.77.0.0/24' })).status).toBe(201)
+  await cluster.db.query(`insert into network.rack_interface values ($1, 'eth7', '52:54:00:00:00:07', true) on conflict do nothing`, [one.id])
+  await cluster.db.query(`insert into network.rack_address values ($1, 'eth7', '10.77.0.7', 24) on conflict do nothing`, [one.id])
+  await cluster.db.query(`update tracking.controller set interfaces = $2 where id = $1`, [b.id, JSON.stringify([{ name, mac: '52:54:00:00:00:01', addresses: ['10.77.0.5/24'] }])])
+  expect((await controllerAt(a, one))?.interfaces).toContainEqual({ name: 'eth7', mac: '52:54:00:00:00:07', up: true, addresses: ['10.77.0.7/24'], vlans: [expect.objectContaining({ vid: 0, name: 'untagged' })] })
+  expect((await controllerAt(a, b))?.interfaces).toEqual([{ name: 'eth0', mac: '52:54:00:00:00:01', up: true, addresses: ['10.77.0.5/24'], vlans: [expect.objectContaining({ vid: 0 })] }])
 })
 
 test('every supervised service is there with its state; those of the leader run once and are off elsewhere', async () => {
