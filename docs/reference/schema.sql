@@ -429,6 +429,7 @@ create table provision.session (
 create table tracking.controller (
   id text not null,
   make text,
+  interfaces jsonb not null default '[]'::jsonb,
   state text not null default 'unknown'::text,
   reason text,
   since timestamp with time zone not null default now(),
