@@ -115,13 +115,13 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
       const { db, services: server = [], shared: opened, stopServer } = await steps.run('connect', () => parts.openDatabase(settings, controller, log, clock))
       steps.undo('database server', stopServer, 60_000)
       steps.undo('database', () => db.close(), stopTimeout)
-      const sets = plugins.flatMap(({ manifest: { name, migrations } }) => migrations === undefined ? [] : [{ name, directory: migrations }])
-      const migrate = (): Promise<Migrated> => db.migrate([coreMigrations, ...sets], controller)
-      for (const reason of (await steps.run('migrate', migrate)).waiting) log.info({ reason }, 'a migration is put off')
       const keyFile = join(controller.dataDirectory, 'secret.key')
       const secretKey = await loadSecretKey(keyFile)
       const secrets = createSecrets(secretKey)
-      await steps.run('admission', () => admitRegion({ db, secrets, controller: controller.id, keyFile }))
+      await steps.run('admission', () => admitRegion({ db, secrets, controller: controller.id, keyFile })) // before it is told to the others that it is there
+      const sets = plugins.flatMap(({ manifest: { name, migrations } }) => migrations === undefined ? [] : [{ name, directory: migrations }])
+      const migrate = (): Promise<Migrated> => db.migrate([coreMigrations, ...sets], controller)
+      for (const reason of (await steps.run('migrate', migrate)).waiting) log.info({ reason }, 'a migration is put off')
       const embedded = settings.database === undefined
       const given = settings.database ?? (opened === undefined || settings.embedded === undefined ? undefined : { ...opened, hosts: [settings.embedded.listen] })
       const installation = { secretKey: secretKey.toString('hex'), embedded, ...given === undefined ? {} : { database: given } }

@@ -72,7 +72,15 @@ async function work ({ env, output, io }: Session, options: Options): Promise<vo
   const others = async () => [...new Set([...regions.map(text => regionUrl(text)), ...(await store.regions()).filter(one => one.controller !== id).flatMap(one => one.urls)])]
   const alone = (reasons: readonly string[]) => new Failure(`No region can be told that this host goes${reasons.length === 0 ? '' : ` (${reasons.join('; ')})`}. Start one; or give --force, and then on a region: bedplate controller remove ${id}`, { code: 'UNREACHABLE' })
 
-  const first = await askAny([...await others(), ...self], identity, { check: true })
+  let first = await askAny(await others(), identity, { check: true })
+  if (Array.isArray(first)) { // this region itself may know more of them; but another one must answer before it is stopped
+    const own = await askAny(self, identity, { check: true })
+    if (!Array.isArray(own)) {
+      await store.saveRegions(own.regions)
+      const again = await askAny(await others(), identity, { check: true })
+      first = Array.isArray(again) ? [...first, ...again] : again
+    }
+  }
   if (Array.isArray(first)) { if (!force) throw alone(first) } else await store.saveRegions(first.regions)
   const release = await stopDaemon(dataDirectory, deadline, output)
   try {

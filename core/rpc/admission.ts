@@ -1,5 +1,6 @@
-/** Whether this region belongs to the database it is configured with: asked before anything of it starts. */
+/** Whether this region belongs to the database it is configured with: asked before it migrates or says that it is there. */
 import type { Query } from '../database/database.ts'
+import { hasTable } from '../database/regions.ts'
 import { BedplateError, hasCode } from '../errors.ts'
 import type { Secrets } from '../secrets.ts'
 import { keptAuthority, removedAt } from '../state/registry.ts'
@@ -11,9 +12,9 @@ export const removedSentence = (when?: Date): string =>
 
 /** @throws BedplateError START_FAILED when this region was removed, or its key does not open the installation's secrets */
 export async function admitRegion ({ db, secrets, controller, keyFile }: { readonly db: Query, readonly secrets: Secrets, readonly controller: string, readonly keyFile: string }): Promise<void> {
-  const when = await removedAt(db, controller)
+  const when = await hasTable(db, 'controller_removed') ? await removedAt(db, controller) : undefined // the database may be empty, or a version behind
   if (when !== undefined) throw new BedplateError('START_FAILED', { what: 'This region', reason: removedSentence(when) })
-  const authority = await keptAuthority(db)
+  const authority = await hasTable(db, 'authority') ? await keptAuthority(db) : undefined
   if (authority === undefined) return // the first region of a new installation
   try { secrets.open(authority.sealed_key, authorityContext) } catch (cause) {
     if (!hasCode(cause, 'SECRET_UNREADABLE')) throw cause

@@ -76,6 +76,16 @@ test('an embedded database takes in a second region where it is told to listen, 
   } finally { token = before }
 }, 120_000)
 
+test('a region pointed at a database by hand, without its key, is refused with a sentence and leaves no trace', async () => {
+  const host = await hosts.host('stranger')
+  const where = { host: '127.0.0.1', port: 0 }
+  await writeFile(host.config, stringify({ roles: ['region'], hostname: 'stranger', dataDirectory: host.data, http: where, rpc: where, database: { hosts: [server().host], name: db.options.database, user: db.options.user } }))
+  const { code, err } = await host.command('run', '--config', host.config)
+  expect([code, err.split('\n').filter(line => line.startsWith('bedplate: '))]).toEqual([1, [expect.stringMatching(/^bedplate: This region failed to start: \S+secret\.key is not the key of the installation this database belongs to: .*"bedplate join"/)]])
+  expect(err).not.toMatch(/^\s+at /m)
+  expect((await controllers(a)).map(row => row.hostname)).toEqual(['region-a'])
+})
+
 describe('what cannot join is told why, and the token stays good', () => {
   const refused = async (host: Host, at: string, enrolmentToken: string, ...more: readonly string[]): Promise<string> => {
     const { code, err } = await host.joining(at, enrolmentToken, ...more).ended
