@@ -32,3 +32,15 @@ export async function fence (host: Host, access: Access): Promise<Fenced> {
     void client.end().catch(() => {})
   }
 }
+
+/** Ends one session of our own on `host`: one that waits for a standby would do so, and keep its place, until that is back. Rejects when the server cannot be reached. */
+export async function endSession (host: Host, access: Access, pid: number): Promise<void> {
+  const client = new Client({ ...optionsFor(host, access), connectionTimeoutMillis: 2000, query_timeout: 2000 })
+  client.on('error', () => {}) // the query rejects with it
+  try {
+    await client.connect()
+    await client.query('select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and usename = current_user', [pid])
+  } finally {
+    void client.end().catch(() => {})
+  }
+}

@@ -18,7 +18,7 @@ import type { MigrationSet, Migrated } from './migrate.ts'
 import type { Migrator } from './regions.ts'
 import { Primary } from './primary.ts'
 import { cutShort, unreplicated } from './replicated.ts'
-import { isDoubtful, isEnded, isLost, isRepeatable, isUnsent } from './sqlstate.ts'
+import { isDoubtful, isEnded, isLost, isRepeatable, isUnanswered, isUnsent } from './sqlstate.ts'
 import { transact } from './transaction.ts'
 
 export interface DatabaseOptions {
@@ -77,7 +77,8 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     } catch (error) {
       const cause = error instanceof BedplateError ? error.cause : error
       if (isLost(cause)) broken = true
-      if (isDoubtful(cause)) primary.suspect(host, cause)
+      if (isUnanswered(cause)) primary.abandon(client)
+      if (isDoubtful(cause) && !(isUnanswered(cause) && every > 0)) primary.suspect(host, cause) // a server that is asked every second has answered that meanwhile
       throw error
     } finally {
       client.release(broken)

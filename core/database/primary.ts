@@ -6,7 +6,7 @@ import { BedplateError, reasonOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { nameOf, optionsFor } from './connection.ts'
 import type { Access, Host } from './connection.ts'
-import { fence } from './fence.ts'
+import { endSession, fence } from './fence.ts'
 import { Probe } from './probe.ts'
 import { heedWarnings } from './replicated.ts'
 import { accepts, judge, standingQuery } from './standing.ts'
@@ -93,6 +93,12 @@ export class Primary {
     if (this.#now && this.#now.host.host === host.host && this.#now.host.port === host.port) this.lost(this.#now.host, why)
   }
 
+  /** A client whose answer nobody waits for any more: its session is ended at the server too, if that can be reached. */
+  abandon (client: PoolClient & { readonly processID?: number | null }): void {
+    const { access } = this.#options
+    if (typeof client.processID === 'number') void endSession({ host: client.host, port: client.port }, access, client.processID).catch(() => {})
+  }
+
   /** True when the primary is still the one it was, so that a session which an administrator ended was meant by itself. */
   async stands (): Promise<boolean> {
     const now = this.#now
@@ -154,6 +160,7 @@ export class Primary {
     const verdict = judge(answers, this.#known)
     this.#known = verdict.known
     for (const host of verdict.fence) void this.#fence(host)
+    for (const host of this.#unfenced.keys()) if (this.#answers.get(host)?.standing?.standby !== false) this.#unfenced.delete(host) // it is gone, or has joined again
     return verdict
   }
 
@@ -225,7 +232,6 @@ export class Primary {
     }
     const probe = this.#probes.find(each => each.host === host)
     if (probe && !this.#closed) await this.#ask(probe)
-    if (!this.#answers.get(host)?.standing || this.#answers.get(host)?.standing?.standby) this.#unfenced.delete(host)
     this.#fencing.delete(host)
   }
 

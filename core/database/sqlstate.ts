@@ -53,3 +53,6 @@ export const isUnsent = (thrown: unknown): boolean => codeOf(thrown) === '25006'
 
 /** True when an administrator ended the session; a server that shuts down does that to all of them. */
 export const isEnded = (thrown: unknown): boolean => codeOf(thrown) === '57P01'
+
+/** True when this side has waited long enough for an answer. */
+export const isUnanswered = (thrown: unknown): boolean => thrown instanceof Error && thrown.message === 'Query read timeout'

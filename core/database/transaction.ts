@@ -1,5 +1,5 @@
 /** One transaction: begin, the work, its change-log rows, commit. */
-import type { PoolClient } from 'pg'
+import type { PoolClient, QueryConfig } from 'pg'
 import { BedplateError, reasonOf } from '../errors.ts'
 import type { Query, Tx } from './database.ts'
 import { mark } from './claim.ts'
@@ -7,6 +7,9 @@ import { cutShort, unreplicated } from './replicated.ts'
 import { isRefusal } from './sqlstate.ts'
 
 export interface Done<T> { readonly value: T, readonly changed: boolean }
+
+// Longer than any disk stalls: so long, at most, does a commit wait for a synchronous standby that is away (statement_timeout does not count there).
+const commit: QueryConfig & { readonly query_timeout: number } = { text: 'commit', query_timeout: 15_000 }
 
 /**
  * Runs `work` in a transaction on `client`. Rejects with what `work` or PostgreSQL threw; nothing was kept then.
@@ -44,7 +47,7 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
     await client.query('rollback').catch(damaged)
     throw error
   }
-  const { command } = await client.query('commit').catch((error: unknown) => {
+  const { command } = await client.query(commit).catch((error: unknown) => {
     if (isRefusal(error)) throw error // a deferred constraint, a serialization failure: PostgreSQL said no
     damaged()
     throw new BedplateError('TRANSACTION_UNKNOWN', { reason: `the connection to the database broke while it was committed (${reasonOf(error)})` }, error)

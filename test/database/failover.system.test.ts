@@ -138,6 +138,18 @@ describe('with an asynchronous standby', () => {
   })
 })
 
+test('an old primary whose database is not ours is fenced for our user alone, and health says which right is missing, until it has joined again', async () => {
+  const db = await open()
+  await first.sql(`alter database ${servers.database} owner to postgres`)
+  await first.caughtUp(second)
+  await second.promote()
+  await until(() => db.health().state === 'degraded', { what: 'the missing right to be told' })
+  expect(db.health()).toMatchObject({ reason: expect.stringMatching(/read-only for Bedplate alone: bedplate does not own the database bedplate at .*alter database "bedplate" owner to "bedplate"/) as string })
+  await expect(openSession(first, { database: servers.database, user: servers.user, password: servers.password, applicationName: 'test' })).rejects.toSatisfy(error => hasCode(error, 'DATABASE_UNREACHABLE'))
+  await first.rejoin(second)
+  await until(() => db.health().state === 'running', { what: 'health to be well again' })
+})
+
 describe('with a synchronous standby', () => {
   test.each([['is killed', (server: Server) => server.kill9()], ['hangs', (server: Server) => server.pause()], ['goes on', async () => {}]])('nothing acknowledged is lost when the primary %s and the standby is promoted', async (how, hurt) => {
     await first.synchronous('second')
@@ -164,6 +176,8 @@ describe('with a synchronous standby', () => {
     await Promise.all([expect(session.query('insert into kept values (3)')).rejects.toSatisfy(error => hasCode(error, 'TRANSACTION_UNKNOWN')), cancel()])
     await session.close()
     expect([...await rows(first)]).toEqual([1, 2, 3]) // there, and yet not safe
+    await expect(db.tx(tx => tx.query('insert into kept values (0)'))).rejects.toSatisfy(error => hasCode(error, 'TRANSACTION_UNKNOWN')) // nobody cancels: 15 s
+    await until(async () => (await first.sql("select from pg_stat_activity where wait_event = 'SyncRep'")).length === 0, { what: 'the session that waited to be gone from the server too' })
     await second.resume()
     expect(await db.query('insert into kept values (4) returning n')).toEqual([{ n: 4 }]) // what was heard once is forgotten
   })
