@@ -66,7 +66,7 @@ function idleSince (rows: readonly ServiceRow[], now: Date): Map<string, Date> {
 
 /** What a controller that is heard of is: dead when a part of the core is, degraded when anything else does not run or a link is missing. */
 function judge ({ roles, version }: Known, services: readonly ServiceRow[], regions: readonly Peer[], racks: readonly Peer[]): { state: StateName, reason: string | null } {
-  if (version === '' || services.length === 0) return { state: 'unknown', reason: 'it has not told yet how its services are' }
+  if (version === '' || services.length === 0) return { state: 'unknown', reason: nothingTold }
   const wrong = services.filter(({ state }) => state === 'dead' || state === 'degraded' || state === 'unknown').sort((a, b) => rank(a) - rank(b))
   const sentences = (rows: readonly ServiceRow[]): string[] => rows.map(row => `${partOf(row)} is ${row.state}: ${row.reason ?? 'no reason was given'}`)
   const reasons = [
@@ -78,6 +78,7 @@ function judge ({ roles, version }: Known, services: readonly ServiceRow[], regi
   if (reasons.length === 0) return { state: 'running', reason: null }
   return { state: wrong.some(({ plugin, state }) => plugin === 'core' && state === 'dead') ? 'dead' : 'degraded', reason: reasons.join('; ') }
 }
+export const nothingTold = 'it has not told yet how its services are'
 const rank = ({ plugin }: ServiceRow): number => plugin === 'core' ? 0 : 1
 
 function missing (what: 'regions' | 'racks', peers: readonly Peer[]): string[] {
@@ -89,6 +90,7 @@ function missing (what: 'regions' | 'racks', peers: readonly Peer[]): string[] {
 function linked (controllers: readonly Known[], links: readonly Link[], missed: readonly Missed[], heard: (controller: Known) => boolean, silence: (controller: Known) => string) {
   const up = new Map(links.map(link => [`${link.region}\0${link.rack}`, link]))
   const told = Map.groupBy(missed, ({ rack }) => rack)
+  const reached = new Set(links.filter(({ region }) => controllers.some(one => one.id === region && heard(one))).map(({ rack }) => rack))
   const joined = controllers.filter(({ version }) => version !== '') // one that enrolled and never came is nobody's loss
   const end = (peer: Known, region: Known, rack: Known): Peer => {
     const link = up.get(`${region.id}\0${rack.id}`)
@@ -98,7 +100,7 @@ function linked (controllers: readonly Known[], links: readonly Link[], missed: 
     if (!heard(peer)) return { id, hostname, up: false, since: peer.seenAt, reason: silence(peer) }
     if (link !== undefined && (gap === undefined || gap.since <= link.since)) return { id, hostname, up: true, since: link.since, reason: null }
     const why = gap ?? gaps.find(one => one.region === '') // a rack that never got through does not know who is there
-    return { id, hostname, up: false, since: why?.since ?? null, reason: why === undefined ? 'the rack does not say why; see its log' : `${why.url.replace(/^wss:\/\//, '')}: ${why.reason ?? 'no link yet'}` }
+    return { id, hostname, up: false, since: why?.since ?? null, reason: why === undefined ? reached.has(rack.id) ? 'the rack does not say why; see its log' : 'no region is linked with it: it has stopped or is cut off' : `${why.url.replace(/^wss:\/\//, '')}: ${why.reason ?? 'no link yet'}` }
   }
   return (controller: Known): { regions: readonly Peer[], racks: readonly Peer[] } => ({
     regions: controller.roles.includes('rack') ? joined.filter(({ roles }) => roles.includes('region')).map(region => end(region, region, controller)) : [],

@@ -2,7 +2,7 @@
 import type { Clock, Database, Logger, Term } from '../../core/plugin.ts'
 import { periodic } from './periodic.ts'
 import type { Periodic } from './periodic.ts'
-import { essence } from './state.ts'
+import { essence, nothingTold } from './state.ts'
 import type { Said } from './state.ts'
 import { forget, holdAll, prune, show, shownKey } from './store.ts'
 import type { See, Seen } from './view.ts'
@@ -14,9 +14,12 @@ const pruneEvery = 600_000 // ms
 /** What is shown differs from what is to be: by its state, or by the words of its reason. */
 const differs = (shown: Said | undefined, { state, reason }: Pick<Said, 'state' | 'reason'>): boolean => shown === undefined || shown.state !== state || essence(shown.reason) !== essence(reason)
 
+/** Of a controller that nothing is known of yet it is no news that nothing is known. */
+const unheard: Said = { state: 'unknown', reason: nothingTold, since: new Date(0) }
+
 const news = ({ stored, services, controllers }: Seen) => ({
   services: services.filter(row => differs(stored.shown.get(shownKey(row)), row)),
-  controllers: controllers.filter(one => differs(stored.controllers.get(one.id), one))
+  controllers: controllers.filter(one => differs(stored.controllers.get(one.id) ?? unheard, one))
 })
 
 /** `every` in ms: how often silence is looked at; changes are looked at soon after they come. */
