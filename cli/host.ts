@@ -32,11 +32,18 @@ export async function hostConfig (file: string | undefined, env: Environment, fl
   return await readConfig(plugins.map(({ manifest }) => manifest), sources)
 }
 
-/** The configuration file of this host: as given, else where the daemon and `join` look. Undefined when there is none. */
-export function foundFile (given: string | undefined, env: Environment, dataDirectory: string): string | undefined {
+/** The configuration this host's daemon runs with, and the file it is in: as given, else where the daemon and `join` look. A file about another data directory than the one given is not this daemon's. */
+export async function foundConfig (given: string | undefined, dataDirectory: string | undefined, env: Environment): Promise<{ readonly file: string | undefined, readonly config: Config }> {
+  const flags: Record<string, string> = dataDirectory === undefined ? {} : { 'data-directory': dataDirectory }
+  const alone = await hostConfig(undefined, env, flags)
   const named = given ?? env.BEDPLATE_CONFIG
-  if (named !== undefined) return existsSync(named) ? named : undefined
-  return [systemFile, join(dataDirectory, 'bedplate.yaml')].find(file => existsSync(file))
+  for (const file of named === undefined ? [join(alone.core.dataDirectory, 'bedplate.yaml'), systemFile] : [named]) {
+    if (!existsSync(file)) continue
+    const config = await hostConfig(file, env)
+    if (dataDirectory === undefined || resolve(config.core.dataDirectory) === resolve(dataDirectory)) return { file, config }
+    if (named !== undefined) throw new Failure(`${file} is about ${config.core.dataDirectory}, not ${dataDirectory}.`, { exitCode: 2 })
+  }
+  return { file: undefined, config: alone }
 }
 
 /** The controller a file was written for by `join`; undefined for a file of somebody else, null for none. */

@@ -15,7 +15,7 @@ import { askLeave } from '../../core/rpc/joining.ts'
 import { deliverFacts } from '../../core/rpc/leaving.ts'
 import { regionUrl } from '../../core/rpc/target.ts'
 import { Failure } from '../failure.ts'
-import { foundFile, hasLeft, hold, hostConfig, putAside, told, writtenFor } from '../host.ts'
+import { foundConfig, hasLeft, hold, putAside, told, writtenFor } from '../host.ts'
 import type { Noun, Session } from '../session.ts'
 
 interface Options { readonly config?: string, readonly dataDirectory?: string, readonly timeout?: number, readonly force?: boolean }
@@ -54,9 +54,7 @@ async function stopDaemon (dataDirectory: string, deadline: number, output: Sess
 }
 
 async function work ({ env, output, io }: Session, options: Options): Promise<void> {
-  const flags: Record<string, string> = options.dataDirectory === undefined ? {} : { 'data-directory': options.dataDirectory }
-  const file = foundFile(options.config, env, (await hostConfig(undefined, env, flags)).core.dataDirectory)
-  const { core: { dataDirectory, roles, regions, rpc } } = await hostConfig(file, env, flags)
+  const { file, config: { core: { dataDirectory, roles, regions, rpc } } } = await foundConfig(options.config, options.dataDirectory, env)
   const force = options.force === true
   const deadline = Date.now() + (options.timeout ?? 60) * 1000
 

@@ -155,6 +155,28 @@ describe('leave', () => {
     expect(await one.run('leave', '--timeout', '1', '--force')).toMatchObject({ code: 0, err: expect.stringMatching(new RegExp(`1 facts of this rack are lost[^]*No region knows of it yet\\. On one: bedplate controller remove ${one.id}`)) })
   })
 
+  test('takes no file along that is about another data directory', async () => {
+    const region = await installation.region(db, { version })
+    const [one, two] = [await joined(region), await joined(region)]
+    expect(await one.run('leave', '--data-directory', two.data)).toMatchObject({ code: 2, err: `bedplate: ${one.file} is about ${one.data}, not ${two.data}.\n` })
+    expect(await readdir(join(two.data, 'identity'))).toContain('certificate.pem')
+    expect((await one.run('leave', '--data-directory', `${one.data}/`)).code).toBe(0)
+  })
+
+  test('with facts that no region stores: is refused, goes on when said again, and loses them with force only', async () => {
+    const region = await installation.region(db, { version })
+    const [one, two] = [await joined(region), await joined(region)]
+    for (const host of [one, two]) fact(host.data)
+    const stuck = Promise.withResolvers<void>()
+    region.probe.onFacts = () => stuck.promise
+    expect(await one.run('leave', '--timeout', '1')).toMatchObject({ code: 1, err: expect.stringMatching(/^bedplate: 1 facts of this rack have not been delivered[^]*say "bedplate leave" again to go on, or give --force to lose them\. \[UNAVAILABLE\]\n$/) })
+    expect(await two.run('leave', '--timeout', '1', '--force')).toMatchObject({ code: 0, err: '1 facts of this rack are lost to the installation; they stay in what is put aside.\n' })
+    expect((await db.query('select id from core.controller where id = any($1)', [[one.id, two.id]]))).toEqual([{ id: one.id }])
+    stuck.resolve()
+    expect(await one.run('leave')).toMatchObject({ code: 0, err: '' })
+    expect((await db.query<{ rack: string }>('select rack from probe.fact')).filter(row => row.rack === one.id)).toHaveLength(1)
+  })
+
   test('after it was removed on a region: only the host\'s part is left to do', async () => {
     const region = await installation.region(db, { version })
     const one = await joined(region)
