@@ -38,7 +38,7 @@ export function derive ({ controllers, services: said, links, missed, now, quiet
     const owner = known.get(row.controller)
     if (owner === undefined) return []
     if (!heard(owner)) return [{ ...row, state: 'unknown', reason: silence(owner), since: owner.seenAt }]
-    const since = row.leader && row.state === 'off' ? idle.get(keyOf(row)) : undefined
+    const since = row.leader && row.state === 'off' ? idle : undefined
     return [since === undefined ? row : { ...row, state: 'dead', reason: `no region leads since ${plainly(since)}, so it runs nowhere; see the service core/elector-region of each region, and whether the database accepts writes`, since }]
   })
 
@@ -53,15 +53,12 @@ export function derive ({ controllers, services: said, links, missed, now, quiet
   }
 }
 
-/** Since when each leader service runs on none of the regions heard of, where that is longer than a change of leader takes. */
-function idleSince (rows: readonly ServiceRow[], now: Date): Map<string, Date> {
-  const idle = new Map<string, Date>()
-  for (const [key, same] of Map.groupBy(rows.filter(row => row.leader), keyOf)) {
-    if (same.some(row => row.state !== 'off')) continue
-    const since = new Date(Math.max(...same.map(row => row.since.getTime())))
-    if (now.getTime() - since.getTime() > leaderless) idle.set(key, since)
-  }
-  return idle
+/** Since when no region heard of leads, where that is longer than a change of leader takes: a leader runs at least one of its services (others may be off by their own will). */
+function idleSince (rows: readonly ServiceRow[], now: Date): Date | undefined {
+  const leading = rows.filter(row => row.leader)
+  if (leading.length === 0 || leading.some(row => row.state !== 'off')) return undefined
+  const since = new Date(Math.max(...leading.map(row => row.since.getTime())))
+  return now.getTime() - since.getTime() > leaderless ? since : undefined
 }
 
 /** What a controller that is heard of is: dead when a part of the core is, degraded when anything else does not run or a link is missing. */

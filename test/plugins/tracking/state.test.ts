@@ -67,6 +67,9 @@ describe('a service', () => {
     expect(polls({ services: gone })).toEqual([['a', 'dead', 50], ['b', 'dead', 50]])
     expect(whole({ services: gone }).services[0]?.reason).toBe('no region leads since 2030-01-01T00:00:50Z, so it runs nowhere; see the service core/elector-region of each region, and whether the database accepts writes')
   })
+  test('that has nothing to do on the leader is off, not missed', () => {
+    expect(polls({ services: [single('a', 'off', 20), single('b', 'off', 10), row('a', 'housekeeping', 'running', { leader: true })] })).toEqual([['a', 'off', 20], ['b', 'off', 10]])
+  })
   test('of a leader that is not heard of does not count as led', () => {
     expect(polls({ controllers: [known('a', ['region'], at(10)), rb], services: [single('a', 'running', 5), single('b', 'off', 10)] })).toEqual([['a', 'unknown', 10], ['b', 'dead', 10]])
   })
