@@ -12,7 +12,7 @@ export interface Listener {
 }
 interface ListenerOptions { readonly session: () => Promise<Session>, readonly clock: Clock, readonly log: Logger, readonly heartbeat?: number }
 
-const longestWait = 10_000
+const longestWait = 1000 // ms; whoever opens a session looks patiently for a primary already
 
 /** The session, or undefined once `signal` aborts: a stop does not wait for a server that is gone. A session that comes too late is closed. */
 async function soon (opening: Promise<Session>, signal: AbortSignal): Promise<Session | undefined> {

@@ -13,6 +13,7 @@ export class Probe {
   readonly #access: Access
   #client: Client | undefined
   #asking: Promise<Standing> | undefined
+  #closed = false
 
   constructor (host: Host, access: Access) { this.host = host; this.#access = access }
 
@@ -26,6 +27,7 @@ export class Probe {
     try {
       if (this.#client !== client) {
         await client.connect()
+        if (this.#closed) throw new BedplateError('DATABASE_UNREACHABLE', { hosts: nameOf(this.host), reason: 'the pool is closed' })
         this.#client = client
       }
       const { rows: [standing] } = await client.query<Standing>(standingQuery)
@@ -50,6 +52,7 @@ export class Probe {
   }
 
   async close (): Promise<void> {
+    this.#closed = true
     const client = this.#client
     this.#client = undefined
     await client?.end().catch(() => {})

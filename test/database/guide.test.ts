@@ -19,5 +19,5 @@ test('roles, rights and who may connect', () => {
 })
 
 test('a member of Patroni', () => {
-  expect(guide).toContain(`\`\`\`yaml\n${configuration({ name: 'one', address: '10.0.0.21', port: '5432', rest: '8008', etcd: '10.0.0.21:2379', data: '/srv/postgresql/one', binaries: '/usr/lib/postgresql/15/bin', password: 'PASSWORD', after: '/etc/patroni/after.sh', socket: '/run/postgresql' })}\`\`\``)
+  expect(guide).toContain(`\`\`\`\n${configuration({ name: 'one', address: '10.0.0.21', port: '5432', rest: '8008', etcd: '10.0.0.21:2379', data: '/srv/postgresql/one', binaries: '/usr/lib/postgresql/15/bin', password: 'PASSWORD', after: '/etc/patroni/after.sh', socket: '/run/postgresql' })}\`\`\``)
 })
