@@ -1,7 +1,7 @@
 /** Hosts for tests of join and leave: daemons and commands as child processes, each with a folder of its own, on one loopback and one database. */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -104,6 +104,7 @@ export class Hosts {
   async host (name: string): Promise<Host> {
     const folder = await mkdtemp(join(tmpdir(), 'bedplate-host-'))
     this.#folders.push(folder)
+    await chmod(folder, 0o711) // an embedded server's account passes through to its data, which goes with the folder
     return new Host(name, folder, await freePort(), this.#children)
   }
 

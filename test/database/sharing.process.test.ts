@@ -1,5 +1,5 @@
 /** The embedded PostgreSQL that others may reach: by its address and password, and by nothing else. */
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
@@ -12,7 +12,7 @@ import { quiet } from '../kit/parts.ts'
 
 let directory: string
 let running: Embedded | undefined
-beforeEach(async () => { directory = await mkdtemp(join(tmpdir(), 'bedplate-shared-')) })
+beforeEach(async () => { directory = await mkdtemp(join(tmpdir(), 'bedplate-shared-')); await chmod(directory, 0o711) })
 afterEach(async () => { await running?.stop(); running = undefined; await rm(directory, { recursive: true, force: true }) })
 
 const settings = { fsync: 'off' }
