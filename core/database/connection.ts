@@ -1,6 +1,7 @@
 /** One connection to one server: options every session has, and a dedicated session for those who listen or lock. */
 import { Client, types } from 'pg'
-import type { ClientConfig } from 'pg'
+import type { ClientBase, ClientConfig } from 'pg'
+import { systemClock } from '../clock.ts'
 import { BedplateError } from '../errors.ts'
 import type { Query } from './database.ts'
 import { nameOf } from './host.ts'
@@ -41,6 +42,9 @@ export const optionsFor = ({ host, port }: Host, { database, user, password, app
   types: { getTypeParser: (oid: number, format?: 'text' | 'binary') => parsers[oid] ?? types.getTypeParser(oid, format as 'text') }
 })
 
+/** Breaks a connection at once. A polite end waits for the other side, which may hang; what is under way rejects as with any broken connection. */
+export function sever (client: ClientBase & { readonly connection?: { readonly stream?: { destroy(): void } } }): void { client.connection?.stream?.destroy() }
+
 /**
  * Connects a session of its own to `host`. It is cut when `gone` aborts: another server is the primary then.
  * @throws BedplateError DATABASE_UNREACHABLE when that host is read-only; the client library's error when it cannot be reached
@@ -52,7 +56,7 @@ export async function openSession (host: Host, access: Access, statementTimeout 
   client.on('error', ended)
   client.on('end', ended)
   heedWarnings(client)
-  const cut = (): void => { void client.end().catch(() => {}) }
+  const cut = (): void => { sever(client) }
   gone?.addEventListener('abort', cut, { once: true })
   end.signal.addEventListener('abort', () => { gone?.removeEventListener('abort', cut) }, { once: true })
   try {
@@ -72,6 +76,11 @@ export async function openSession (host: Host, access: Access, statementTimeout 
       if (unreplicated(client)) throw new BedplateError('TRANSACTION_UNKNOWN', { reason: cutShort })
       return result.rows as Row[]
     },
-    async close () { await client.end().catch(() => {}) }
+    async close () {
+      const closed = new AbortController()
+      const closing = client.end().catch(() => {}).finally(() => { closed.abort() })
+      await Promise.race([closing, systemClock.sleep(1000, closed.signal)])
+      sever(client)
+    }
   }
 }

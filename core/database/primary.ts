@@ -4,7 +4,7 @@ import type { PoolClient } from 'pg'
 import type { Clock } from '../clock.ts'
 import { BedplateError, reasonOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { nameOf, optionsFor } from './connection.ts'
+import { nameOf, optionsFor, sever } from './connection.ts'
 import type { Access, Host } from './connection.ts'
 import { endSession, fence } from './fence.ts'
 import { Probe } from './probe.ts'
@@ -17,7 +17,7 @@ export interface PrimaryOptions { readonly hosts: readonly Host[], readonly acce
 
 /** One server's time as our primary. `gone` aborts when it is over. */
 export interface Tenure { readonly host: Host, readonly gone: AbortSignal }
-interface Holding extends Tenure { readonly standing: Standing, readonly pool: Pool, readonly end: AbortController, readonly busy: Set<PoolClient>, readonly waiting: Set<() => void> }
+interface Holding extends Tenure { readonly standing: Standing, readonly pool: Pool, readonly end: AbortController, readonly clients: Set<PoolClient>, readonly waiting: Set<() => void> }
 
 const lastAnswers = 5000 // ms; less than any part gets for its stop
 const between = 200 // ms between looks while there is no primary
@@ -206,7 +206,7 @@ export class Primary {
     this.#trouble = undefined
     for (const past of this.#past) {
       if (past.host !== primary.host) cut(past) // what is still out there must not be written any more, nor be waited for
-      if (past.host !== primary.host || past.busy.size === 0) this.#past.delete(past)
+      if (past.host !== primary.host || past.clients.size === 0) this.#past.delete(past)
     }
     return this.#last = this.#now = this.#open(primary.host, primary.standing)
   }
@@ -246,17 +246,16 @@ export class Primary {
       }
     })
     const end = new AbortController()
-    const holding: Holding = { host, standing, pool, end, gone: end.signal, busy: new Set(), waiting: new Set() }
-    pool.on('acquire', client => { holding.busy.add(client) })
-    pool.on('release', (_error, client) => { holding.busy.delete(client) })
+    const holding: Holding = { host, standing, pool, end, gone: end.signal, clients: new Set(), waiting: new Set() }
+    pool.on('remove', client => { holding.clients.delete(client) })
     pool.on('error', error => { this.#options.log.debug({ err: error }, 'an idle database connection broke') })
-    pool.on('connect', client => { client.on('error', () => {}); heedWarnings(client) }) // a broken client that is out rejects its query; unheard, the event would end the process
+    pool.on('connect', client => { holding.clients.add(client); client.on('error', () => {}); heedWarnings(client) }) // a broken client that is out rejects its query; unheard, the event would end the process
     return holding
   }
 }
 
 /** Ends what is out, in the middle of whatever it does. What was not being committed is rolled back. */
-function cut ({ busy }: Holding): void { for (const client of [...busy]) void client.end().catch(() => {}) }
+function cut ({ clients }: Holding): void { for (const client of [...clients]) sever(client) }
 
 /** A client of its pool; undefined when its time ends while one is waited for. */
 async function connected ({ pool, waiting, gone }: Holding): Promise<PoolClient | undefined> {

@@ -211,14 +211,18 @@ test('the feed says that everything is to be read again, listeners hear the new 
   await until(() => heard.some(({ id }) => id === 'back'))
 })
 
-test('who waits for a connection when the primary hangs goes on with the new one, not with a complaint that all are busy', async () => {
+test('who waits for a connection when the primary hangs goes on with the new one, not with a complaint that all are busy; who listens, too', async () => {
   const db = await open(undefined, { size: 1 })
+  let told = 0
+  db.listen('test', () => { told++ })
+  await until(() => told === 1, { what: 'to be listening' })
   await db.query('create table kept (n integer)')
   await first.caughtUp(second)
   await first.pause()
   const waiting = [1, 2, 3, 4, 5].map(n => db.tx(tx => tx.query('insert into kept values ($1)', [n])))
   await second.promote()
   await Promise.all(waiting)
+  await until(() => told === 2, { timeout: 5000, what: 'to be listening again, while the old primary still hangs' })
   expect([...await rows(second)].sort()).toEqual([1, 2, 3, 4, 5])
 })
 
