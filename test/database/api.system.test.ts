@@ -21,8 +21,7 @@ beforeEach(async () => {
   daemon = await startDaemon({ plugins: [things({ count: 0 })], roles: ['region'], config: { database: { hosts: [first.at, second.at], name: servers.database, user: servers.user, password: servers.password } } })
 })
 afterEach(async () => {
-  await daemon?.stop()
-  await servers.destroy()
+  try { await daemon?.stop() } finally { await servers.destroy() }
 })
 
 test.each([['is killed', (server: Server) => server.kill9()], ['hangs', (server: Server) => server.pause()], ['goes on', async () => {}]])('each request is done once and answered, when the primary %s and the standby is promoted', async (how, hurt) => {

@@ -25,9 +25,10 @@ beforeEach(async () => {
   second = await servers.standby('second', first)
 })
 afterEach(async () => {
-  for (const load of loads.splice(0)) await load.stop()
-  for (const handle of handles.splice(0)) { await handle.feed.service.stop(); await handle.close() }
-  await servers.destroy()
+  try {
+    for (const load of loads.splice(0)) await load.stop()
+    for (const handle of handles.splice(0)) { await handle.feed.service.stop(); await handle.close() }
+  } finally { await servers.destroy() }
 })
 
 async function open (hosts: readonly Server[] = [first, second], options: Partial<DatabaseOptions> = {}): Promise<DatabaseHandle> {

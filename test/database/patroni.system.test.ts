@@ -37,9 +37,10 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   going = false
-  await load
-  await db.close()
-  await cluster.destroy()
+  try {
+    await load
+    await db?.close()
+  } finally { await cluster?.destroy() }
 })
 
 /** The other member becomes the primary: how long after that the first write is acknowledged, in ms. */
