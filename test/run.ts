@@ -1,17 +1,20 @@
-/** `npm test`: everything, in one command: system packages, types, and every suite. Ends non-zero when anything failed or did not run. */
+/** `npm test`: everything, in one command: system packages, types, every suite, and the availability run. Ends non-zero when anything failed or did not run. */
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { reasonOf } from '../core/errors.ts'
 import { ensurePackages, packages } from './lab/packages.ts'
 
 const here = join(import.meta.dirname, '..')
 const say = (line: string) => process.stderr.write(`${line}\n`)
-const run = (command: string, args: readonly string[]): Promise<number> => new Promise(resolve => {
-  const child = spawn(join(here, 'node_modules/.bin', command), args, { cwd: here, stdio: 'inherit' })
+/** Runs a program of the dependencies; each line of its standard output goes to `heard` as well. */
+const run = (command: string, args: readonly string[], heard?: (line: string) => void): Promise<number> => new Promise(resolve => {
+  const child = spawn(join(here, 'node_modules/.bin', command), args, { cwd: here, stdio: ['inherit', heard === undefined ? 'inherit' : 'pipe', 'inherit'] })
+  if (heard !== undefined && child.stdout !== null) createInterface(child.stdout).on('line', line => { process.stdout.write(`${line}\n`); heard(line) })
   child.once('error', error => { say(String(error)); resolve(127) })
-  child.once('exit', code => resolve(code ?? 1))
+  child.once('close', code => resolve(code ?? 1))
 })
 
 interface Results { readonly numPassedTests: number, readonly numFailedTests: number, readonly numPendingTests: number, readonly numTotalTests: number, readonly numFailedTestSuites: number }
@@ -19,20 +22,31 @@ const scratch = await mkdtemp(join(tmpdir(), 'bedplate-test-'))
 let passed = 0
 let failed = 0
 let code = 0
+
+/** One suite of vitest. */
+async function suite (project: string): Promise<void> {
+  const file = join(scratch, `${project}.json`)
+  if (await run('vitest', ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...process.argv.slice(2)]) !== 0) code = 1
+  const results = await readFile(file, 'utf8').then(text => JSON.parse(text) as Results, () => undefined)
+  if (!results) { say(`${project}: no results were written`); failed++; code = 1; return }
+  passed += results.numPassedTests
+  failed += results.numFailedTests
+  const skipped = results.numTotalTests - results.numPassedTests - results.numFailedTests
+  if (skipped > 0 && process.env.CI) { say(`${project}: ${skipped} tests did not run; in CI that is a failure`); failed += skipped; code = 1 }
+}
+
+/** The availability run; each fault counts as a test. */
+async function availability (): Promise<void> {
+  if (await run('node', ['test/ha/main.ts', '--json'], () => { passed++ }) !== 0) { say('test:ha: failed'); failed++; code = 1 }
+}
+
 try {
   // a missing package fails the suites that need it, by name, and not this script: so that the others still tell what they know
   await ensurePackages([...packages.network, ...packages.machines, ...packages.clients, ...packages.database, ...packages.frontdoor], say).catch(error => { say(`system packages: ${reasonOf(error)}`); code = 1 })
   if (await run('tsc', ['--noEmit']) !== 0) { say('types: failed'); failed++; code = 1 }
-  for (const project of ['quick', 'processes', 'system', 'lab']) {
-    const file = join(scratch, `${project}.json`)
-    if (await run('vitest', ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...process.argv.slice(2)]) !== 0) code = 1
-    const results = await readFile(file, 'utf8').then(text => JSON.parse(text) as Results, () => undefined)
-    if (!results) { say(`${project}: no results were written`); failed++; code = 1; continue }
-    passed += results.numPassedTests
-    failed += results.numFailedTests
-    const skipped = results.numTotalTests - results.numPassedTests - results.numFailedTests
-    if (skipped > 0 && process.env.CI) { say(`${project}: ${skipped} tests did not run; in CI that is a failure`); failed += skipped; code = 1 }
-  }
+  for (const project of ['quick', 'processes', 'system']) await suite(project)
+  if (process.argv.length === 2) await availability() // arguments choose among vitest's tests
+  await suite('lab')
 } finally { await rm(scratch, { recursive: true, force: true }) }
 if (code !== 0 && failed === 0) failed = 1
 say('')

@@ -20,6 +20,7 @@ import { Primary } from './primary.ts'
 import { cutShort, unreplicated } from './replicated.ts'
 import { isDoubtful, isEnded, isLost, isRepeatable, isUnanswered, isUnsent } from './sqlstate.ts'
 import { transact } from './transaction.ts'
+import { createTurns } from './turns.ts'
 
 export interface DatabaseOptions {
   readonly hosts: readonly Host[] // one or several; a socket's folder as `host` is fine
@@ -51,6 +52,8 @@ export interface DatabaseHandle extends Database {
 }
 
 const attempts = 6 // the first and five more
+/** Of a pool's connections these (3 of 10) are for statements that only read: when the synchronous standby is away, commits wait for it, and what can be read is still to be read. */
+const reserved = (size: number): number => Math.floor(size * 0.3)
 
 /**
  * Opens the database and waits until one of the hosts accepts writes.
@@ -66,6 +69,7 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
   /** A broken connection in our own words, so that it is a 503 with a code wherever it ends up. */
   const told = (error: unknown): unknown => isLost(error) ? new BedplateError('DATABASE_UNREACHABLE', { hosts: primary.names, reason: reasonOf(error) }, error) : error
   const listener = createListener({ session, clock, log })
+  const writers = createTurns({ limit: size - reserved(size), patience, what: 'connections to the database that may write', clock })
 
   /** Takes a client, runs, gives it back; a server that turned out not to be the primary is forgotten. */
   async function using<T> (work: (client: PoolClient, damaged: () => void) => Promise<T>): Promise<T> {
@@ -93,7 +97,7 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     telling ??= (async () => {
       while (wanted) {
         wanted = false
-        await using(client => client.query("select pg_notify('core_change', '')")).catch((error: unknown) => { log.debug({ err: error }, 'a change could not be announced; the feeds find it by themselves') })
+        await writers.take(() => using(client => client.query("select pg_notify('core_change', '')"))).catch((error: unknown) => { log.debug({ err: error }, 'a change could not be announced; the feeds find it by themselves') })
       }
     })().finally(() => { telling = undefined })
   }
@@ -116,20 +120,21 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     const reads = /^\s*(select|table|values|show)\b/i.test(text) || (/^\s*with\b/i.test(text) && !/\b(insert|update|delete|merge)\b/i.test(text))
     const safe = async (error: unknown): Promise<boolean> => isRepeatable(error) || isUnsent(error) ||
       (reads && isLost(error) && !(isEnded(error) && await primary.stands())) // a statement that somebody ended stays ended; a server that stops ends all
-    return await retrying(safe, () => using(async client => {
+    const run = () => using(async client => {
       const { rows } = await client.query(text, values === undefined ? undefined : [...values]).catch((error: unknown) => {
         if (reads || !isLost(error) || isUnsent(error)) throw error
         throw new BedplateError('TRANSACTION_UNKNOWN', { reason: `the connection to the database broke before it was answered (${reasonOf(error)})` }, error)
       })
       if (unreplicated(client)) throw new BedplateError('TRANSACTION_UNKNOWN', { reason: cutShort })
       return rows as Row[]
-    }))
+    })
+    return await retrying(safe, () => reads ? run() : writers.take(run))
   }
 
   const handle: DatabaseHandle = {
     query,
     async tx (work) {
-      const { value, changed } = await retrying(error => isRepeatable(error) || isLost(error), () => using((client, damaged) => transact(client, work, damaged)))
+      const { value, changed } = await retrying(error => isRepeatable(error) || isLost(error), () => writers.take(() => using((client, damaged) => transact(client, work, damaged))))
       if (changed) tell()
       return value
     },

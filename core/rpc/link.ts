@@ -237,7 +237,7 @@ export function createLink (options: LinkOptions): Link {
       waiting.set(id, { label, settle })
       signal?.addEventListener('abort', cancelled, { once: true })
       void clock.sleep(timeout, done.signal).then(() => {
-        if (waiting.has(id)) give(new BedplateError('CALL_TIMEOUT', { method: label, seconds: Math.ceil(timeout) / 1000, controller: name() }))
+        if (waiting.has(id)) give(new BedplateError('CALL_TIMEOUT', { method: label, seconds: Math.ceil(timeout / 10) / 100, controller: name() }))
       })
       try {
         write({ t: 'call', id, plugin, method, ...(params === undefined ? {} : { params }), timeout: Math.ceil(timeout) })

@@ -1,7 +1,7 @@
 /** Says who a bearer token belongs to. Answers come from a small memory that every change of a token empties. */
 import type { Clock, Credentials, Principal, Query } from '../../core/plugin.ts'
 import { bearerOf, hashOf } from './secret.ts'
-import { useToken } from './store.ts'
+import { knownToken, noteUse } from './store.ts'
 
 const rememberedMs = 30_000 // a missed hint costs no more than this
 const most = 1_000
@@ -27,8 +27,9 @@ export function createAuthentication (db: Query, clock: Clock): Authentication {
       if (hit !== undefined && clock.monotonic() < hit.until && clock.now() < hit.expires) return hit.principal
       remembered.delete(key)
       const asked = generation
-      const token = await useToken(db, hash)
+      const token = await knownToken(db, hash)
       if (token === undefined) return undefined
+      if (token.stale) noteUse(db, hash).catch(() => {}) // beside the answer: a commit may have to wait for a standby that is away, and a read must not; the next use notes it again
       const principal: Principal = Object.freeze({ id: token.id, name: `${token.account}/${token.name}`, scopes: Object.freeze([...token.scopes]) })
       if (asked !== generation) return principal
       if (remembered.size >= most) remembered.clear()

@@ -11,10 +11,12 @@ export const isId = (text: string): boolean => /^[1-9]\d{0,17}$/.test(text)
 const known = 't.id::text, t.name, a.name as account, t.scopes, t.expires_at as "expiresAt"'
 const columns = `${known}, t.prefix, t.created_at as "createdAt", t.used_at as "usedAt"`
 
-/** The unexpired token with that hash. Notes its use, at most every five minutes. */
-export const useToken = async (q: Query, hash: Buffer): Promise<Known | undefined> =>
-  (await q.query<Known>(`with used as (update access.token set used_at = now() where hash = $1 and (used_at is null or used_at < now() - interval '5 minutes'))
-    select ${known} from access.token t join access.account a on a.id = t.account_id where t.hash = $1 and (t.expires_at is null or t.expires_at > now())`, [hash]))[0]
+/** The unexpired token with that hash; `stale` when its use was not noted for five minutes. */
+export const knownToken = async (q: Query, hash: Buffer): Promise<Known & { readonly stale: boolean } | undefined> =>
+  (await q.query<Known & { readonly stale: boolean }>(`select ${known}, t.used_at is null or t.used_at < now() - interval '5 minutes' as stale
+    from access.token t join access.account a on a.id = t.account_id where t.hash = $1 and (t.expires_at is null or t.expires_at > now())`, [hash]))[0]
+export const noteUse = (q: Query, hash: Buffer): Promise<unknown> =>
+  q.query("update access.token set used_at = now() where hash = $1 and (used_at is null or used_at < now() - interval '5 minutes')", [hash])
 export const isKnown = async (q: Query, hash: Buffer): Promise<boolean> => (await q.query('select 1 from access.token where hash = $1', [hash])).length > 0
 
 export const listTokens = (q: Query, page: { readonly after?: string | undefined, readonly limit: number }): Promise<Token[]> =>

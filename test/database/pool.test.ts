@@ -97,13 +97,24 @@ describe('the pool', () => {
   test('says that all connections are busy, rather than that the server is gone', async () => {
     const handle = await open({ size: 1 })
     const free = Promise.withResolvers<void>()
-    const holding = handle.tx(() => free.promise)
+    const held = Promise.withResolvers<void>()
+    const holding = handle.tx(async () => { held.resolve(); await free.promise })
+    await held.promise
     const waiting = [handle.query('select 1'), handle.query('select 2')]
     const results = await Promise.allSettled(waiting)
     expect(results.some(result => result.status === 'rejected' && hasCode(result.reason, 'UNAVAILABLE'))).toBe(true)
     expect(handle.health()).toEqual({ state: 'running' })
     free.resolve()
     await holding
+  })
+
+  test('that is full of transactions still has connections for what only reads', async () => {
+    const handle = await open({ size: 4 })
+    const free = Promise.withResolvers<void>()
+    const holding = Array.from({ length: 6 }, () => handle.tx(async () => await free.promise))
+    expect(await handle.query('select 1 as one')).toEqual([{ one: 1 }])
+    free.resolve()
+    await Promise.all(holding)
   })
 
   test('is not opened on a port where nobody listens, and says where it looked', async () => {

@@ -43,14 +43,17 @@ async function read (url: string, token: string): Promise<void> {
   tell({ t: 'read', at, ok: why === '', why })
 }
 
-/** Makes a fabric; asks again with the same Idempotency-Key until it is told that there is one. */
+/** The problem's code in an answer, if it is one. */
+const codeOf = (text: string): string => { try { return String((JSON.parse(text) as { code?: unknown }).code) } catch { return '' } }
+
+/** Makes a fabric; asks again with the same Idempotency-Key until it is told that there is one: ALREADY_DONE says so when an earlier answer was lost. */
 async function write (url: string, token: string, name: string): Promise<void> {
   const at = Date.now()
   const failures: string[] = []
   while (Date.now() - at < writeAtMost) {
     const answer = await send('POST', `${url}/api/v1/network/fabrics`, writePatience, token, { name }, { 'idempotency-key': name }).catch(sentence)
-    if (typeof answer !== 'string' && answer.status === 201) { tell({ t: 'write', name, at, done: Date.now(), acknowledged: true, failures }); return }
-    failures.push(typeof answer === 'string' ? answer : `status ${answer.status} ${(JSON.parse(answer.text || '{}') as { detail?: string }).detail ?? ''}`.slice(0, 200))
+    if (typeof answer !== 'string' && (answer.status === 201 || (answer.status === 409 && codeOf(answer.text) === 'ALREADY_DONE'))) { tell({ t: 'write', name, at, done: Date.now(), acknowledged: true, failures }); return }
+    failures.push(typeof answer === 'string' ? answer : `status ${answer.status} ${answer.text}`.slice(0, 300))
     await new Promise(resolve => { setTimeout(resolve, 200) }) // a client's own pause between attempts
   }
   tell({ t: 'write', name, at, done: Date.now(), acknowledged: false, failures })

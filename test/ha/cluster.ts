@@ -1,6 +1,6 @@
 /** The cluster of the availability run: a switch, three regions with a front door each, three racks, a database pair and a client, each in a namespace of its own. */
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createController, type ControllerProcess } from '../lab/controller.ts'
@@ -54,6 +54,7 @@ export interface Cluster {
 
 const pace = { readEvery: 100, writeEvery: 200 } // ms
 const traffic = join(import.meta.dirname, 'traffic')
+const bedplate = join(import.meta.dirname, '../../bin/bedplate')
 
 /** A namespace on the switch. */
 export interface Port { readonly namespace: Namespace, cut(): Promise<void>, mend(): Promise<void> }
@@ -99,49 +100,53 @@ export async function startCluster (o: { readonly network: TestNetwork, readonly
     return { status: answer.status, body: answer.body as T }
   }
 
-  async function member (name: string, host: number, role: 'region' | 'rack', settings: Readonly<Record<string, unknown>>): Promise<Member> {
+  /** The settings of a member; the first region has them from here, the others from `bedplate join`. */
+  const settingsOf = (address: string) => ({ 'rpc.advertise': [address], plugins: [traffic] })
+  async function member (name: string, host: number, role: 'region' | 'rack', prepare: (namespace: Namespace, files: { readonly config: string, readonly data: string }) => Promise<void>): Promise<Member> {
     const port = await plug(name, host)
-    const dataDirectory = join(directory, `${name}.data`)
-    const process = await createController({
-      name, namespace: port.namespace.name, directory, died,
-      config: { roles: [role], hostname: name, dataDirectory, log: { level: 'info' }, rpc: { advertise: [net(host)] }, plugins: [traffic], ...settings }
-    })
+    const data = join(directory, `${name}.data`)
+    await prepare(port.namespace, { config: join(directory, `${name}.yaml`), data })
+    const process = await createController({ name, namespace: port.namespace.name, directory, died })
     const route = async (verb: string, address: string) => { await run('ip', ['-n', port.namespace.name, 'route', verb, 'blackhole', `${address}/32`]) }
     let id = ''
-    return {
-      name, address: net(host), directory: dataDirectory, process, ...port,
+    const made: Member = {
+      name, address: net(host), directory: data, process, ...port,
       get id () { return id },
       async ready () {
-        const [path, what] = role === 'region' ? ['5240/readyz', 'region'] as const : ['5248/readyz', 'rack'] as const
-        await until(async () => (await ask(`http://${net(host)}:${path}`)).status === 200, { timeout: 60_000, interval: 200, what: `the ${what} ${name} is ready` })
-        id = (await readFile(join(dataDirectory, 'controller.id'), 'utf8')).trim()
+        await until(async () => (await ask(`http://${net(host)}:${role === 'region' ? 5240 : 5248}/readyz`)).status === 200, { timeout: 60_000, interval: 100, what: `the ${role} ${name} is ready` })
+        id = (await readFile(join(data, 'controller.id'), 'utf8')).trim()
       },
       block: address => route('add', address), unblock: address => route('del', address)
     }
+    say(`starting ${name}`)
+    made.process.start()
+    await made.ready()
+    return made
   }
+  async function joined (name: string, host: number, role: 'region' | 'rack'): Promise<Member> {
+    const first = regions[0]?.address
+    const { body } = await ask<{ token: string }>(`http://${first}:5240/api/v1/controllers/tokens`, 'POST', { roles: [role] })
+    return await member(name, host, role, async (namespace, { config, data }) => {
+      const set = Object.entries(settingsOf(net(host))).flatMap(([key, value]) => ['--set', `${key}=${JSON.stringify(value)}`])
+      const { code, stderr } = await namespace.exec([bedplate, 'join', String(first), '--token', body.token, '--hostname', name, '--config', config, '--data-directory', data, ...set, '--no-start'])
+      if (code !== 0) throw new Error(`bedplate join of ${name}: ${stderr}`)
+    })
+  }
+
+  const letters = ['a', 'b', 'c']
   const regions: Member[] = []
-  for (const [index, letter] of ['a', 'b', 'c'].entries()) {
-    const region = await member(`region-${letter}`, 11 + index, 'region', { database: o.database })
-    const [first] = regions
-    if (first !== undefined) {
-      await mkdir(region.directory, { recursive: true, mode: 0o711 })
-      await copyFile(join(first.directory, 'secret.key'), join(region.directory, 'secret.key'))
-    }
-    say(`starting ${region.name}`)
-    region.process.start()
-    await region.ready()
-    if (first === undefined) token = (await readFile(join(region.directory, 'admin.token'), 'utf8')).trim()
+  const racks: Member[] = []
+  for (const [index, letter] of letters.entries()) {
+    const [name, host] = [`region-${letter}`, 11 + index]
+    if (index > 0) { regions.push(await joined(name, host, 'region')); continue }
+    const { 'rpc.advertise': advertise, plugins } = settingsOf(net(host))
+    const region = await member(name, host, 'region', async (_namespace, { config, data }) => {
+      await writeFile(config, JSON.stringify({ roles: ['region'], hostname: name, dataDirectory: data, rpc: { advertise }, plugins, database: o.database }))
+    })
+    token = (await readFile(join(region.directory, 'admin.token'), 'utf8')).trim()
     regions.push(region)
   }
-  const racks: Member[] = []
-  for (const [index, letter] of ['a', 'b', 'c'].entries()) {
-    const { body } = await ask<{ token: string }>(`http://${net(11)}:5240/api/v1/controllers/tokens`, 'POST', {})
-    const rack = await member(`rack-${letter}`, 21 + index, 'rack', { regions: [net(11 + index)], enrolmentToken: body.token })
-    say(`starting ${rack.name}`)
-    rack.process.start()
-    await rack.ready()
-    racks.push(rack)
-  }
+  for (const [index, letter] of letters.entries()) racks.push(await joined(`rack-${letter}`, 21 + index, 'rack'))
 
   return {
     network, regions, racks, reads, writes, ask,

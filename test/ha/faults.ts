@@ -11,13 +11,17 @@ export interface Scene { readonly cluster: Cluster, readonly pair: Pair, readonl
 
 /** One fault while it stands. */
 export interface Standing {
+  /** When it began, ms since the epoch. */
+  readonly at: number
   /** Members that cannot be expected to work until it is healed. */
   readonly broken: readonly Member[]
   noticed(seen: Sample): boolean | Promise<boolean>
   /** Puts the members back; what the cluster has to do for itself is not done here. */
   heal(): Promise<void>
-  /** The fault lies in everything being gone, so it recovers only after `heal`: that is called after this many ms. */
+  /** It can recover only once it is healed: that is done after this many ms, and recovery is counted from there. */
   readonly healAfter?: number
+  /** Until then nothing is left that reads could be answered from. */
+  readonly dark?: boolean
 }
 export interface Fault { readonly name: string, begin(scene: Scene): Promise<Standing> }
 
@@ -46,16 +50,18 @@ const regionFault = (name: string, pick: (scene: Scene) => Promise<Member>, hurt
   name,
   async begin (scene) {
     const region = await pick(scene)
+    const at = Date.now()
     await hurt(region)
-    return { broken: [region], noticed: unlinked(region), heal: () => heal(region) }
+    return { at, broken: [region], noticed: unlinked(region), heal: () => heal(region) }
   }
 })
 const rackFault = (name: string, hurt: (rack: Member) => Promise<void>, heal: (rack: Member) => Promise<void>): Fault => ({
   name,
   async begin ({ cluster }) {
     const rack = cluster.racks[1] as Member
+    const at = Date.now()
     await hurt(rack)
-    return { broken: [rack], noticed: unlinkedRack(rack), heal: () => heal(rack) }
+    return { at, broken: [rack], noticed: unlinkedRack(rack), heal: () => heal(rack) }
   }
 })
 const pause = async (member: Member): Promise<void> => { member.process.signal('SIGSTOP') }
@@ -66,12 +72,14 @@ const databaseFault = (name: string, hurt: (primary: Server) => Promise<void>, a
   name,
   async begin ({ pair, cluster }) {
     const { primary: old, standby } = pair
+    const at = Date.now()
     await hurt(old)
     await delay(500)
     await standby.promote()
     Object.assign(pair, { primary: standby, standby: old })
     const promoted = Date.now()
     return {
+      at,
       broken: [],
       noticed: () => cluster.writes.some(({ at, acknowledged }) => acknowledged && at > promoted),
       async heal () {
@@ -97,10 +105,12 @@ export const faults: readonly Fault[] = [
     async begin (scene) {
       const region = await leading(scene)
       const hosts = [scene.pair.primary.host, scene.pair.standby.host]
+      const at = Date.now()
       for (const host of hosts) await region.block(host)
       return {
+        at,
         broken: [region],
-        noticed: seen => leader(seen) !== undefined && leader(seen) !== region && unlinked(region)(seen),
+        noticed: seen => leader(seen) !== undefined, // another: this one is not asked
         async heal () { for (const host of hosts) await region.unblock(host); await region.ready() }
       }
     }
@@ -109,24 +119,27 @@ export const faults: readonly Fault[] = [
     name: 'the front door\'s haproxy is killed',
     async begin ({ front }) {
       const holder = await front.holder()
+      const at = Date.now()
       await front.killProxy(holder)
-      return { broken: [], noticed: async () => { const now = await front.holder().catch(() => holder); return now !== holder }, heal: () => front.start(holder) }
+      return { at, broken: [], noticed: async () => { const now = await front.holder().catch(() => holder); return now !== holder }, heal: () => front.start(holder) }
     }
   },
   {
     name: 'the host of the front door dies: region, haproxy and keepalived',
     async begin ({ front }) {
       const holder = await front.holder()
+      const at = Date.now()
       await Promise.all([front.kill(holder), holder.process.kill()])
-      return { broken: [holder], noticed: unlinked(holder), async heal () { await front.start(holder); await start(holder) } }
+      return { at, broken: [holder], noticed: unlinked(holder), async heal () { await front.start(holder); await start(holder) } }
     }
   },
   {
     name: 'the host of the front door is cut off',
     async begin ({ front }) {
       const holder = await front.holder()
+      const at = Date.now()
       await holder.cut()
-      return { broken: [holder], noticed: unlinked(holder), async heal () { await holder.mend(); await holder.ready() } }
+      return { at, broken: [holder], noticed: unlinked(holder), async heal () { await holder.mend(); await holder.ready() } }
     }
   },
   rackFault('a rack is killed', rack => rack.process.kill(), start),
@@ -136,16 +149,31 @@ export const faults: readonly Fault[] = [
   databaseFault('the database\'s primary hangs (SIGSTOP), its standby promoted, and goes on', primary => primary.pause(), async old => { await old.resume(); await delay(3000) }),
   databaseFault('the database is switched over in order', primary => primary.stop()),
   {
-    name: 'every region and the database are gone for ten seconds',
+    name: 'the database\'s synchronous standby hangs for five seconds',
     async begin ({ cluster, pair }) {
+      const at = Date.now()
+      await pair.standby.pause()
+      // commits wait for it: that is what synchronous means; reads go on
+      return { at, broken: [], noticed: () => !cluster.writes.some(write => write.acknowledged && write.done > Date.now() - 1000), healAfter: 5000, heal: () => pair.standby.resume() }
+    }
+  },
+  {
+    name: 'every region and the database are gone for ten seconds, and a rack starts anew meanwhile',
+    async begin ({ cluster, pair }) {
+      const rack = cluster.racks[0] as Member
+      const at = Date.now()
       await Promise.all([...cluster.regions.map(region => region.process.kill()), pair.primary.pause(), pair.standby.pause()])
+      const renewed = delay(5000).then(async () => { await rack.process.kill(); await start(rack) }) // ready with what is on its disk
       return {
+        at,
+        dark: true,
         broken: cluster.regions,
         noticed: ({ racks }) => [...racks.values()].every(fares => fares?.regions.length === 0),
         healAfter: 10_000,
         async heal () {
+          await renewed
           await Promise.all([pair.primary.resume(), pair.standby.resume()])
-          await Promise.all(cluster.regions.map(start))
+          for (const region of cluster.regions) await start(region)
         }
       }
     }

@@ -48,11 +48,11 @@ const seconds = (ms: number): number => Math.round(ms / 10) / 100
 async function suffer (scene: Scene, fault: Fault, before: Losses): Promise<{ readonly outcome: Outcome, readonly losses: Losses }> {
   const { cluster } = scene
   await whole(cluster)
+  await until(() => cluster.writes.some(write => write.acknowledged && write.done > Date.now() - 500), { what: 'writes to go through' })
   const failedCalls = async () => (await Promise.all(cluster.racks.map(async rack => (await cluster.ask<{ calls: { failed: number } }>(`http://${rack.address}:5248/traffic`).catch(() => undefined))?.body.calls.failed ?? 0))).reduce((sum, count) => sum + count, 0)
   const callsBefore = await failedCalls()
-  const begin = Date.now()
   const standing = await fault.begin(scene)
-  const { healAfter } = standing
+  const { healAfter, at: begin } = standing
   let broken = standing.broken
   const healing = healAfter === undefined ? undefined : new Promise(resolve => { setTimeout(resolve, healAfter) }).then(async () => { await standing.heal(); broken = [] })
   const seen = await watch(cluster, begin, () => [...cluster.regions, ...cluster.racks].filter(member => !broken.includes(member)), sample => standing.noticed(sample))
@@ -63,13 +63,13 @@ async function suffer (scene: Scene, fault: Fault, before: Losses): Promise<{ re
   const writes = cluster.writes.filter(({ done }) => done >= begin && done < end)
   const losses = await account(cluster)
   const calls = Math.max(0, await failedCalls() - callsBefore)
-  // all of it being gone is not an outage of the front door's reads: there is nothing left to answer them
-  const gone = healAfter === undefined ? 0 : healAfter
+  const gone = healAfter ?? 0
+  const dark = standing.dark === true ? gone : 0
   const outcome: Outcome = {
     fault: fault.name,
-    detectSeconds: seconds(Math.min(seen.noticed, seen.recovered)),
+    detectSeconds: seconds(seen.noticed),
     recoverSeconds: seconds(Math.max(0, seen.recovered - gone)),
-    readsFailedSeconds: seconds(Math.max(0, readsFailed(reads, end) - gone)),
+    readsFailedSeconds: seconds(Math.max(0, readsFailed(reads, end) - dark)),
     requestsFailed: requestsFailed(reads, writes) + calls,
     lostWrites: losses.writes - before.writes,
     lostFacts: losses.facts - before.facts,
@@ -129,7 +129,7 @@ try {
   if (!options.keep && failures.length === 0) await rm(directory, { recursive: true, force: true })
   else say(`logs: ${directory}`)
 }
-if (!options.json) process.stdout.write(`${table(outcomes)}\n`)
+(options.json ? process.stderr : process.stdout).write(`${table(outcomes)}\n`)
 if (options.only === undefined && outcomes.length === faults.length) await writeFile(new URL('../../docs/availability.md', import.meta.url), page(markdown(outcomes)))
 for (const failure of failures) process.stderr.write(`✗ ${failure}\n`)
 process.exit(failures.length === 0 && outcomes.length > 0 ? 0 : 1)

@@ -47,12 +47,13 @@ export function compareFacts (promised: readonly Promised[], stored: readonly St
 
 /** Why an outcome is not good enough; none when it is. */
 export function shortcomings (outcome: Outcome, limit = 3): string[] {
-  const { fault, readsFailedSeconds, lostWrites, lostFacts, doubledFacts, recoverSeconds } = outcome
+  const { fault, readsFailedSeconds, lostWrites, lostFacts, doubledFacts, detectSeconds, recoverSeconds } = outcome
   return [
     ...readsFailedSeconds > limit ? [`${fault}: reads failed for ${readsFailedSeconds} s (at most ${limit})`] : [],
     ...lostWrites > 0 ? [`${fault}: ${lostWrites} acknowledged writes are gone`] : [],
     ...lostFacts > 0 ? [`${fault}: ${lostFacts} facts are gone`] : [],
     ...doubledFacts > 0 ? [`${fault}: ${doubledFacts} facts are stored twice or out of order`] : [],
+    ...Number.isFinite(detectSeconds) ? [] : [`${fault}: nobody noticed`],
     ...Number.isFinite(recoverSeconds) ? [] : [`${fault}: it did not recover by itself`]
   ]
 }

@@ -12,6 +12,7 @@ const every = 100 // ms between samples
 const steady = 2000 // ms without trouble before it counts as recovered
 const slow = 1000 // ms: an answer that takes longer is trouble
 const longest = 60_000 // ms until recovery is given up
+const unnoticed = 15_000 // ms: what nobody noticed until then goes unnoticed
 
 /** Asks every member in `living`. */
 export async function sample (cluster: Cluster, living: readonly Member[]): Promise<Sample> {
@@ -34,7 +35,7 @@ function trouble ({ at, regions, racks }: Sample): string | undefined {
 
 export interface Watched { readonly noticed: number, readonly recovered: number, readonly last: string } // ms after `begin`; Infinity: not
 
-/** Samples until all was well for two seconds. `living` are those expected to work. `noticed` says that the cluster knows of the fault. */
+/** Samples until the fault was noticed and all was well for two seconds. `living` are those expected to work. `noticed` says that the cluster knows of the fault. */
 export async function watch (cluster: Cluster, begin: number, living: () => readonly Member[], noticed: (seen: Sample) => boolean | Promise<boolean>): Promise<Watched> {
   let known = Infinity
   let bad = begin
@@ -50,11 +51,11 @@ export async function watch (cluster: Cluster, begin: number, living: () => read
     const reads = cluster.reads.filter(read => read.at >= begin)
     const failed = reads.findLast(read => !read.ok)
     if (failed !== undefined) blame(reads.find(read => read.ok && read.at > failed.at)?.at ?? now, `read: ${failed.why}`)
-    if (!reads.some(read => read.ok && now - read.at < slow + 500)) blame(now, 'no read was answered')
+    if (!reads.some(read => read.ok && now - read.at < slow + 500) && now - begin > slow) blame(now, 'no read was answered')
     const writes = cluster.writes.filter(write => write.done >= begin)
     for (const write of writes) if (write.failures.length > 0 || write.done - write.at > slow) blame(write.done, `write: ${write.failures.at(-1) ?? 'slow'}`)
     if (!writes.some(write => write.acknowledged && now - write.at < slow + 500) && now - begin > slow) blame(now, 'no write was answered')
-    if (now - bad >= steady && now - begin >= steady) return { noticed: known, recovered: bad - begin, last }
+    if (now - bad >= steady && now - begin >= steady && (known < Infinity || now - begin > unnoticed)) return { noticed: known, recovered: bad - begin, last }
     if (now - begin > longest) return { noticed: known, recovered: Infinity, last }
     await delay(every)
   }

@@ -22,13 +22,13 @@ export interface ControllerProcess {
   running(): boolean
 }
 
-/** `config` is written as JSON, which is YAML. */
-export async function createController (options: { readonly name: string, readonly namespace: string, readonly directory: string, readonly config: Readonly<Record<string, unknown>>, readonly died: (name: string, code: number | null) => void }): Promise<ControllerProcess> {
+/** `config` is written as JSON, which is YAML, to `<name>.yaml`; without it that file is there already. */
+export async function createController (options: { readonly name: string, readonly namespace: string, readonly directory: string, readonly config?: Readonly<Record<string, unknown>>, readonly died: (name: string, code: number | null) => void }): Promise<ControllerProcess> {
   const { name, namespace, directory } = options
   await mkdir(directory, { recursive: true })
   const configFile = join(directory, `${name}.yaml`)
   const logFile = join(directory, `${name}.log`)
-  await writeFile(configFile, JSON.stringify(options.config, null, 2))
+  if (options.config !== undefined) await writeFile(configFile, JSON.stringify(options.config, null, 2))
   const log = createWriteStream(logFile, { flags: 'a' })
   let child: ChildProcess | undefined
   let gone: Promise<number> = Promise.resolve(0)
