@@ -1,6 +1,6 @@
 /** HAProxy and keepalived as children in a namespace, from the configuration our commands print. Needs root. */
 import type { ChildProcess } from 'node:child_process'
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { requirePrograms } from './network.ts'
@@ -63,6 +63,8 @@ export async function startKeepalived (namespace: Namespace, folder: string, tex
   const file = join(folder, 'keepalived.conf')
   await writeFile(file, text)
   await accepted('keepalived', await checkKeepalived(namespace, file))
+  // one that was killed leaves them, and their numbers may be other processes' by now; on a host, /run is empty after a start
+  for (const name of ['keepalived.pid', 'vrrp.pid']) await rm(join(folder, name), { force: true })
   const program = start(namespace, ['keepalived', '--vrrp', '--dont-fork', '--log-console', '--log-detail', '--use-file', file, '--pid', join(folder, 'keepalived.pid'), '--vrrp_pid', join(folder, 'vrrp.pid')])
   await running(program, 'keepalived', () => /Entering BACKUP STATE/.test(program.output()))
   return program
