@@ -21,7 +21,7 @@ export default defineRegion(manifest, {
   provides: {},
   setup (ctx) {
     const { db, clock, log, config, deps, controller: { id } } = ctx
-    const see = createSee(deps.controllers, config.quietSeconds * 1000)
+    const see = createSee(deps.controllers, id, config.quietSeconds * 1000)
     const view = createView({ db, see, metrics: ctx.metrics, clock, log })
     const watch = createWatch({ db, see, clock, log, keepDays: config.keepDays, keepRows: config.keepRows })
     let linked: string | undefined // as it was stored last

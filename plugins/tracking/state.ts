@@ -1,6 +1,7 @@
 /** What is made of what controllers said of themselves, of the links there are, and of silence. Pure. */
 import type { Role } from '../../core/plugin.ts'
 import type { ServiceReport, StateName } from './manifest.ts'
+import { silent } from './silence.ts'
 
 export interface Known { readonly id: string, readonly hostname: string, readonly roles: readonly Role[], readonly version: string, readonly seenAt: Date }
 export interface Said { readonly state: StateName, readonly reason: string | null, readonly since: Date }
@@ -30,7 +31,7 @@ const plainly = (moment: Date): string => moment.toISOString().replace(/\.\d+Z$/
 /** The state of every controller and service at `now`. Services of a controller that is not known are left out. */
 export function derive ({ controllers, services: said, links, missed, now, quiet }: Given): Whole {
   const known = new Map(controllers.map(controller => [controller.id, controller]))
-  const heard = ({ seenAt }: Known): boolean => now.getTime() - seenAt.getTime() <= quiet
+  const heard = (controller: Known): boolean => !silent(controller, now, quiet)
   const silence = ({ seenAt }: Known): string => `not heard of since ${plainly(seenAt)}; see whether the host runs, and on it: systemctl status bedplate`
   const idle = idleSince(said.filter(row => { const owner = known.get(row.controller); return owner !== undefined && heard(owner) }), now)
 

@@ -2,27 +2,42 @@
 import type { Clock, Database, KnownController, Logger, Metrics, Query } from '../../core/plugin.ts'
 import { periodic } from './periodic.ts'
 import type { Periodic } from './periodic.ts'
+import { doubtful, vigilAfter } from './silence.ts'
+import type { Vigil } from './silence.ts'
 import { derive } from './state.ts'
 import type { ControllerState, ServiceRow } from './state.ts'
 import { everything } from './store.ts'
 import type { Everything } from './store.ts'
 
-export interface Seen { readonly known: readonly KnownController[], readonly stored: Everything, readonly controllers: readonly (ControllerState & { readonly since: Date })[], readonly services: readonly ServiceRow[] }
+/** `doubt`: somebody is silent, which may only be because nobody could write. */
+export interface Seen { readonly known: readonly KnownController[], readonly stored: Everything, readonly controllers: readonly (ControllerState & { readonly since: Date })[], readonly services: readonly ServiceRow[], readonly doubt: boolean }
 export type See = (q: Query) => Promise<Seen>
 
-/** `quiet` in ms: how long a controller may be silent before what it said is no longer believed. */
-export const createSee = (known: { list(): Promise<readonly KnownController[]> }, quiet: number): See => async q => {
-  const controllers = await known.list()
-  const stored = await everything(q)
-  const whole = derive({ ...stored, controllers, quiet })
-  const seenAt = new Map(controllers.map(one => [one.id, one.seenAt]))
-  return {
-    known: controllers, stored, services: whole.services,
-    controllers: whole.controllers.map(one => {
-      const before = stored.controllers.get(one.id)
-      const since = before?.state === one.state ? before.since : one.state === 'unknown' ? seenAt.get(one.id) ?? stored.now : stored.now
-      return { ...one, since }
-    })
+/** `self`: the id of this region. `quiet` in ms: how long a controller may be silent before what it said is no longer believed. */
+export function createSee (known: { list(): Promise<readonly KnownController[]> }, self: string, quiet: number): See {
+  let vigil: Vigil | undefined // of all looks of this region, so that one that comes to lead has kept it already
+  const read = async (q: Query) => {
+    try {
+      return { controllers: await known.list(), stored: await everything(q) }
+    } catch (error) {
+      vigil = undefined
+      throw error
+    }
+  }
+  return async q => {
+    const { controllers, stored } = await read(q)
+    const { now } = stored
+    const whole = derive({ ...stored, controllers, quiet })
+    const byId = new Map(controllers.map(one => [one.id, one]))
+    vigil = vigilAfter(vigil, byId.get(self), now, quiet)
+    return {
+      known: controllers, stored, services: whole.services, doubt: doubtful(vigil, controllers, stored.controllers, now, quiet),
+      controllers: whole.controllers.map(one => {
+        const before = stored.controllers.get(one.id)
+        const since = before?.state === one.state ? before.since : one.state === 'unknown' ? byId.get(one.id)?.seenAt ?? now : now
+        return { ...one, since }
+      })
+    }
   }
 }
 

@@ -17,10 +17,11 @@ const differs = (shown: Said | undefined, { state, reason }: Pick<Said, 'state' 
 /** Of a controller that nothing is known of yet it is no news that nothing is known. */
 const unheard: Said = { state: 'unknown', reason: nothingTold, since: new Date(0) }
 
-const news = ({ stored, services, controllers }: Seen) => ({
+/** In doubt there is none: it waits until those who live have been written down again. */
+const news = ({ stored, services, controllers, doubt }: Seen) => doubt ? { services: [], controllers: [] } : {
   services: services.filter(row => differs(stored.shown.get(shownKey(row)), row)),
   controllers: controllers.filter(one => differs(stored.controllers.get(one.id) ?? unheard, one))
-})
+}
 
 /** `every` in ms: how often silence is looked at; changes are looked at soon after they come. */
 export function createWatch ({ db, see, clock, log, keepDays, keepRows, every = 2_000 }: WatchOptions): Periodic {
