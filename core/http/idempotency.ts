@@ -1,6 +1,7 @@
 /** Idempotency-Key: a mutating request sent again gets the first one's answer, and is not done twice. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { createHash, randomUUID } from 'node:crypto'
+import { Stream } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { under } from '../database/claim.ts'
 import type { Claim } from '../database/claim.ts'
@@ -102,8 +103,9 @@ export function idempotency (app: FastifyInstance, db: Query, secrets: Secrets, 
 
 const contextOf = (principal: string, key: string): string => `idempotency/${principal}/${key}`
 
-const fingerprintOf = (request: FastifyRequest): string =>
-  createHash('sha256').update(JSON.stringify([request.method, request.url, request.headers['if-match'] ?? null, canonical(request.body)])).digest('hex')
+/** Without a body of bytes: a stream is not read yet, and may be gigabytes. */
+const fingerprintOf = ({ method, url, headers, body }: FastifyRequest): string =>
+  createHash('sha256').update(JSON.stringify([method, url, headers['if-match'] ?? null, body instanceof Stream || Buffer.isBuffer(body) ? null : canonical(body)])).digest('hex')
 
 /** Members in order of name, so that two spellings of one body are one. */
 const canonical = (value: unknown): unknown => Array.isArray(value)

@@ -186,6 +186,14 @@ describe('Idempotency-Key', () => {
     expect(made.count).toBe(1)
     for (const { status } of answers) expect([201, 409]).toContain(status)
   })
+  test('a body that is a stream is read once, by the route, and the same request again gets the first answer', async () => {
+    const init = { body: new Uint8Array(200_000), headers: { 'content-type': 'application/octet-stream', ...key() } }
+    expect(await send('PUT', '/api/v1/things/bytes/a', init)).toMatchObject({ status: 200, body: { size: 200_000 } })
+    const again = await send('PUT', '/api/v1/things/bytes/a', init)
+    expect([again.status, again.body, again.headers.get('idempotency-replayed')]).toEqual([200, { size: 200_000 }, 'true'])
+    expect((await send('PUT', '/api/v1/things/bytes/b', init)).status).toBe(409)
+    expect(made.count).toBe(1)
+  })
   test('keys of two accounts are two keys', async () => {
     const header = key()
     await send('POST', '/api/v1/things', json({ name: 'a' }, header))

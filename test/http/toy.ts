@@ -42,6 +42,13 @@ export function things (made: { count: number }): Plugin {
           })
           app.post('/change/:id', { schema: { params: Type.Object({ id: Type.String() }) } }, async ({ params }) => { await db.tx(tx => tx.changed('things.thing', params.id)); return {} })
           app.post('/crash', async () => { made.count++; throw new RangeError('the password is hunter2') })
+          app.addContentTypeParser('application/octet-stream', (_request, payload, done) => { done(null, payload) })
+          app.put('/bytes/:name', async ({ body }) => {
+            made.count++
+            let size = 0
+            for await (const part of body as AsyncIterable<Buffer>) size += part.length
+            return { size }
+          })
           app.post('/admin', { config: { scope: 'admin' } }, async () => ({}))
           app.get('/refused', async () => { throw new BedplateError('ADDRESS_EXHAUSTED', { where: 'subnet 10.0.0.0/24' }) })
         }
