@@ -54,7 +54,7 @@ export function createRegistrar (o: RegistrarOptions): Registrar {
     authority,
     async createToken (roles, seconds) {
       const token = makeToken(fingerprint((await authority()).certificate))
-      await storeToken(o.db, { id: token.id, secretSha256: hashOf(token.secret), roles, seconds })
+      await o.db.tx(tx => storeToken(tx, { id: token.id, secretSha256: hashOf(token.secret), roles, seconds })) // a transaction: the request's Idempotency-Key is marked in its commit
       return tokenText(token)
     },
     async enrol (body) {

@@ -11,6 +11,8 @@ import { createIdentityStore, faultOf } from '../../core/rpc/identity.ts'
 import { enrol } from '../../core/rpc/joining.ts'
 import { parseToken, tokenText } from '../../core/rpc/token.ts'
 import { systemClock } from '../../core/clock.ts'
+import { under } from '../../core/database/claim.ts'
+import { claimKey } from '../../core/database/idempotency.ts'
 import { testDatabase, type TestDatabase } from '../kit/database.ts'
 import { until } from '../kit/wait.ts'
 import { Installation, newId, schema, type Region } from './installation.ts'
@@ -71,6 +73,14 @@ test('a region with another fingerprint never sees the secret', async () => {
   const elsewhere = tokenText({ ...parseToken(token), authoritySha256: createHash('sha256').update('x').digest('hex') })
   await expect(join(region, elsewhere)).rejects.toMatchObject({ code: 'ENROLMENT_REFUSED', message: expect.stringContaining('another fingerprint') })
   await join(region, token) // unspent: it was not shown
+})
+
+test('a token made under an Idempotency-Key is marked in the same commit: nobody makes a second one for the key', async () => {
+  const region = await installation.region(db)
+  const claim = { key: 'token', principal: 'test', token: 'first', open: true }
+  expect(await claimKey(db, claim, 'x')).toBeUndefined()
+  await new Promise((resolve, reject) => { under(claim, () => { region.end.createToken(['rack'], 60).then(resolve, reject) }) })
+  expect(await claimKey(db, { ...claim, token: 'second' }, 'x')).toMatchObject({ status: 0 })
 })
 
 test('the secret is stored hashed only', async () => {
