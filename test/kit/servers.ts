@@ -1,6 +1,7 @@
 /** Real PostgreSQL servers of the system's packages: a primary and its standbys in streaming replication, to be promoted, killed, paused and joined again. Needs no vitest. */
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -71,7 +72,13 @@ process.once('exit', () => { for (const pid of living) for (const each of [pid, 
 
 /** A server's own processes lead sessions and groups of their own, so they are found by their parent. */
 function childrenOf (pid: number): number[] {
-  try { return execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).split('\n').map(Number).filter(each => each > 0) } catch { return [] }
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').map(Number).filter(each => each > 0)
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes(String((error as NodeJS.ErrnoException).code))) return [] // ended by itself
+    throw error
+  }
+}
 }
 
 /** SIGKILL to a process and its children. */
