@@ -41,6 +41,8 @@ export function patient (): Patient {
 
 export const quiet = 3 // s
 
+/** `also`: plugins besides those every member has. */
+export interface MemberOptions extends Omit<DaemonOptions, 'plugins'> { readonly also?: readonly Plugin[] }
 export interface Member { readonly daemon: Daemon, readonly id: string, readonly patient: Patient }
 
 export class Cluster {
@@ -53,10 +55,10 @@ export class Cluster {
     return new Cluster(await testDatabase({ migrations: [network.manifest, tracking.manifest] }), await mkdtemp(join(tmpdir(), 'bedplate-tracking-')))
   }
 
-  async #start (hostname: string, options: Omit<DaemonOptions, 'plugins'>): Promise<Member> {
+  async #start (hostname: string, { also = [], ...options }: MemberOptions): Promise<Member> {
     const sick = patient()
     const daemon = await startDaemon({
-      plugins: [network, tracking, sick.plugin], ...options,
+      plugins: [network, tracking, sick.plugin, ...also], ...options,
       config: { hostname, tracking: { quietSeconds: quiet }, ...options.config },
       parts: { createRegionEnd: given => parts.createRegionEnd({ ...given, timing: { ...given.timing, tick: 500 } }) }
     })
@@ -66,7 +68,7 @@ export class Cluster {
   }
 
   /** A region in its folder of the cluster, so that it may be started again as the same. */
-  async region (hostname: string, options: Omit<DaemonOptions, 'plugins'> = {}): Promise<Member> {
+  async region (hostname: string, options: MemberOptions = {}): Promise<Member> {
     const dataDirectory = join(this.folder, hostname)
     await mkdir(dataDirectory, { recursive: true })
     await writeFile(join(dataDirectory, 'secret.key'), this.#key.toString('hex'), { mode: 0o600 })
@@ -74,7 +76,7 @@ export class Cluster {
   }
 
   /** A rack enrolled at the first of these regions; it hears of the others by itself. */
-  async rack (hostname: string, [first, ...others]: readonly Member[], options: Omit<DaemonOptions, 'plugins' | 'roles'> = {}): Promise<Member> {
+  async rack (hostname: string, [first, ...others]: readonly Member[], options: Omit<MemberOptions, 'roles'> = {}): Promise<Member> {
     const token = await first!.daemon.kernel.region!.createToken(['rack'], 60)
     const port = first!.daemon.kernel.region!.port()
     const dataDirectory = join(this.folder, hostname)
