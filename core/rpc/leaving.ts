@@ -45,6 +45,7 @@ export async function deliverFacts ({ dataDirectory, identity, controller, urls,
             if (store.depth() === 0) done.abort()
           }
         })
+        void made.closed.then(() => { outbox.nudge() })
         await made.ready.catch(async () => { reason = `${url}: ${await made.closed}` })
         outbox.nudge()
         if (made.up && !either.aborted) reason = await Promise.race([made.closed.then(why => `${url}: ${why}`), once(either, 'abort').then(() => reason)])

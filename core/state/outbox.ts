@@ -12,7 +12,7 @@ import type { RackStore } from './store.ts'
 
 /** What the outbox needs of the rack's disk, and of a link. */
 export type Disk = Pick<RackStore, 'epoch' | 'append' | 'oldest' | 'settle' | 'depth' | 'dropOldest'>
-export type Way = Pick<Link, 'closed' | 'send'>
+export type Way = Pick<Link, 'send'>
 
 export interface Outbox {
   /** Durable once it returns: one synced commit per fact. A fact that does not fit its schema is a fault of the plugin: logged, counted, dropped. Throws only when the disk does. */
@@ -20,7 +20,7 @@ export interface Outbox {
   stored(link: Way, frame: Frames['stored']): void
   /** Sends until the signal aborts. */
   run(signal: AbortSignal): Promise<void>
-  /** Links came or went: look again. */
+  /** Links came or went: look again. Whoever keeps the links says so each time; a batch over a link that is gone waits for it. */
   nudge(): void
   health(): Health
 }
@@ -71,7 +71,6 @@ export function createOutbox (o: OutboxOptions): Outbox {
     flight = { link, through, done: resolve }
     const ended = () => { resolve(false) }
     signal.addEventListener('abort', ended, { once: true })
-    void link.closed.then(ended)
     void o.clock.sleep(patience, done.signal).then(() => { if (!done.signal.aborted) { slow = true; resolve(false) } })
     try {
       link.send(frame)

@@ -74,7 +74,6 @@ export async function outbox (seed: number, { verbose = false, flaw = one => one
     if (!region.process.alive) { world.after(dice.between(100, 1_000), () => { connect(process, region) }); return }
     const { box, links } = rack
     const served = region.process
-    const closed = Promise.withResolvers<string>()
     const over = new AbortController() // at the region's end
     let arrivals = 0
     let answers = 0
@@ -82,12 +81,11 @@ export async function outbox (seed: number, { verbose = false, flaw = one => one
       region,
       up: true,
       hung: false,
-      closed: closed.promise,
       end () {
         if (!link.up) return
         link.up = false
         links.splice(links.indexOf(link), 1)
-        process.enter(() => { closed.resolve('ended'); box.nudge() })
+        process.enter(() => { box.nudge() })
         served.enter(() => { over.abort() })
         world.after(dice.between(100, 1_500), () => { connect(process, region) })
       },
