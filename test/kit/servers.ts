@@ -79,7 +79,6 @@ function childrenOf (pid: number): number[] {
     throw error
   }
 }
-}
 
 /** SIGKILL to a process and its children. */
 export function killTree (pid: number): void {
