@@ -20,8 +20,8 @@ export interface Standing {
   heal(): Promise<void>
   /** It can recover only once it is healed: that is done after this many ms, and recovery is counted from there. */
   readonly healAfter?: number
-  /** Until then nothing is left that reads could be answered from. */
-  readonly dark?: boolean
+  /** Before this moment (ms since the epoch) there was nothing left that could answer; known once it is healed. */
+  back?(): number
 }
 export interface Fault { readonly name: string, begin(scene: Scene): Promise<Standing> }
 
@@ -164,16 +164,20 @@ export const faults: readonly Fault[] = [
       const at = Date.now()
       await Promise.all([...cluster.regions.map(region => region.process.kill()), pair.primary.pause(), pair.standby.pause()])
       const renewed = delay(5000).then(async () => { await rack.process.kill(); await start(rack) }) // ready with what is on its disk
+      let back = at
       return {
         at,
-        dark: true,
+        back: () => back,
         broken: cluster.regions,
         noticed: ({ racks }) => [...racks.values()].every(fares => fares?.regions.length === 0),
         healAfter: 10_000,
         async heal () {
           await renewed
           await Promise.all([pair.primary.resume(), pair.standby.resume()])
-          for (const region of cluster.regions) await start(region)
+          for (const [index, region] of cluster.regions.entries()) {
+            await start(region)
+            if (index === 0) back = Date.now()
+          }
         }
       }
     }

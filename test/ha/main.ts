@@ -63,8 +63,8 @@ async function suffer (scene: Scene, fault: Fault, before: Losses): Promise<{ re
   const writes = cluster.writes.filter(({ done }) => done >= begin && done < end)
   const losses = await account(cluster)
   const calls = Math.max(0, await failedCalls() - callsBefore)
-  const gone = healAfter ?? 0
-  const dark = standing.dark === true ? gone : 0
+  const dark = standing.back === undefined ? 0 : standing.back() - begin
+  const gone = Math.max(healAfter ?? 0, dark)
   const outcome: Outcome = {
     fault: fault.name,
     detectSeconds: seconds(seen.noticed),

@@ -18,7 +18,8 @@ PostgreSQL servers with synchronous replication, each in a network namespace of 
 | facts lost, doubled | reported on a rack and not stored at the end; stored twice or out of order |
 
 A standby is promoted half a second after its primary broke, as whoever watches over the servers would do it (Patroni waits for its own time limits first: see [the guide](guides/database-ha.md)).
-Where everything is gone there is nothing to read from: there, the times begin with the return of the servers, ten seconds later.
+Where every region is gone there is nothing to read from: that row's times begin when the first region is ready again (ten seconds and its start later). Where the standby hangs, commits wait for it,
+as synchronous means; its recovery is counted from its return.
 
 ${table}
 
