@@ -1,5 +1,5 @@
 /** The database: a pool to whichever server accepts writes, transactions that are retried when that is safe, the change feed, migrations. */
-import type { PoolClient } from 'pg'
+import type { PoolClient, QueryConfig } from 'pg'
 import { systemClock } from '../clock.ts'
 import type { Clock } from '../clock.ts'
 import { BedplateError, reasonOf } from '../errors.ts'
@@ -19,7 +19,7 @@ import type { Migrator } from './regions.ts'
 import { Primary } from './primary.ts'
 import { cutShort, unreplicated } from './replicated.ts'
 import { isDoubtful, isEnded, isLost, isRepeatable, isUnanswered, isUnsent } from './sqlstate.ts'
-import { transact } from './transaction.ts'
+import { commitWithin, transact } from './transaction.ts'
 import { createTurns } from './turns.ts'
 
 export interface DatabaseOptions {
@@ -120,8 +120,9 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     const reads = /^\s*(select|table|values|show)\b/i.test(text) || (/^\s*with\b/i.test(text) && !/\b(insert|update|delete|merge)\b/i.test(text))
     const safe = async (error: unknown): Promise<boolean> => isRepeatable(error) || isUnsent(error) ||
       (reads && isLost(error) && !(isEnded(error) && await primary.stands())) // a statement that somebody ended stays ended; a server that stops ends all
+    const statement: QueryConfig & { readonly query_timeout?: number } = { text, ...(values === undefined ? {} : { values: [...values] }), ...(reads ? {} : { query_timeout: commitWithin }) }
     const run = () => using(async client => {
-      const { rows } = await client.query(text, values === undefined ? undefined : [...values]).catch((error: unknown) => {
+      const { rows } = await client.query(statement).catch((error: unknown) => {
         if (reads || !isLost(error) || isUnsent(error)) throw error
         throw new BedplateError('TRANSACTION_UNKNOWN', { reason: `the connection to the database broke before it was answered (${reasonOf(error)})` }, error)
       })

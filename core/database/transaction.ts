@@ -8,8 +8,9 @@ import { isRefusal } from './sqlstate.ts'
 
 export interface Done<T> { readonly value: T, readonly changed: boolean }
 
-// Longer than any disk stalls: so long, at most, does a commit wait for a synchronous standby that is away (statement_timeout does not count there).
-const commit: QueryConfig & { readonly query_timeout: number } = { text: 'commit', query_timeout: 15_000 }
+/** ms. Longer than any disk stalls: so long, at most, does what commits wait for a synchronous standby that is away (statement_timeout does not count there). */
+export const commitWithin = 15_000
+const commit: QueryConfig & { readonly query_timeout: number } = { text: 'commit', query_timeout: commitWithin }
 
 /**
  * Runs `work` in a transaction on `client`. Rejects with what `work` or PostgreSQL threw; nothing was kept then.
