@@ -2,15 +2,19 @@
 import { Client, escapeIdentifier } from 'pg'
 import { nameOf, optionsFor } from './connection.ts'
 import type { Access, Host } from './connection.ts'
+import { standingQuery } from './standing.ts'
+import type { Standing } from './standing.ts'
 
 /** `whole`: the database is read-only for everybody. Else only for our user, and `missing` says which right the rest would take. */
 export type Fenced = { readonly whole: true } | { readonly whole: false, readonly missing: string }
 
 /**
- * Safe to repeat, and for several regions to do at once. Rejects when the server cannot be reached.
+ * Safe to repeat, and for several regions to do at once. Rejects when the server cannot be reached. Undefined, and nothing is done, when it is not older than
+ * `newest`, the primary as it answers now: whoever asks may have been held up since it looked, and a server that was promoted meanwhile was restarted for that,
+ * so that this connection would have ended.
  * To undo it on a server that is to be the primary after all: `alter database … reset default_transaction_read_only`.
  */
-export async function fence (host: Host, access: Access): Promise<Fenced> {
+export async function fence (host: Host, access: Access, newest: Standing): Promise<Fenced | undefined> {
   const options = optionsFor(host, access)
   // Its standbys are gone, so it must not wait for one of them.
   const client = new Client({ ...options, connectionTimeoutMillis: 2000, query_timeout: 5000, options: `${options.options ?? ''} -c synchronous_commit=local -c default_transaction_read_only=off` })
@@ -18,6 +22,8 @@ export async function fence (host: Host, access: Access): Promise<Fenced> {
   const [database, user] = [escapeIdentifier(access.database), escapeIdentifier(access.user)]
   try {
     await client.connect()
+    const { rows: [standing] } = await client.query<Standing>(standingQuery)
+    if (!standing || standing.standby || standing.system !== newest.system || standing.timeline >= newest.timeline) return undefined
     let done: Fenced = { whole: true }
     try {
       await client.query(`alter database ${database} set default_transaction_read_only = on`)

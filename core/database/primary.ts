@@ -157,9 +157,9 @@ export class Primary {
   /** What the answers since `from` say. */
   #judge (from: number): Verdict {
     const answers = this.#options.hosts.map((host): Answer => { const answer = this.#answers.get(host); return answer && answer.at >= from ? answer : { host } })
-    const verdict = judge(answers, this.#known)
+    const verdict = judge(answers, this.#known, this.#options.access.database)
     this.#known = verdict.known
-    for (const host of verdict.fence) void this.#fence(host)
+    for (const host of verdict.fence) if (verdict.primary) void this.#fence(host, verdict.primary.host)
     for (const host of this.#unfenced.keys()) if (this.#answers.get(host)?.standing?.standby !== false) this.#unfenced.delete(host) // it is gone, or has joined again
     return verdict
   }
@@ -211,16 +211,20 @@ export class Primary {
     return this.#last = this.#now = this.#open(primary.host, primary.standing)
   }
 
-  async #fence (host: Host): Promise<void> {
+  /** Fences `host`, which `by` replaced; not when `by` answers no more by now. */
+  async #fence (host: Host, by: Host): Promise<void> {
     const { access, log, clock } = this.#options
     if (this.#fencing.has(host)) return
     this.#fencing.add(host)
     const told = this.#unfenced.get(host)
     let why: string | undefined
     try {
-      const done = await fence(host, access)
-      log.warn({ host: nameOf(host) }, 'a database server that was replaced still accepted writes; it is read-only now')
-      if (!done.whole) why = `the old database server ${nameOf(host)} is read-only for Bedplate alone: ${done.missing}`
+      const replacing = this.#probes.find(each => each.host === by)
+      if (replacing) await this.#ask(replacing)
+      const newest = this.#answers.get(by)?.standing
+      const done = newest && accepts(newest) ? await fence(host, access, newest) : undefined
+      if (done) log.warn({ host: nameOf(host) }, 'a database server that was replaced still accepted writes; it is read-only now')
+      if (done?.whole === false) why = `the old database server ${nameOf(host)} is read-only for Bedplate alone: ${done.missing}`
     } catch (error) {
       why = `the old database server ${nameOf(host)} accepts writes and could not be made read-only: ${reasonOf(error)}`
     }

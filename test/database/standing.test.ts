@@ -18,14 +18,21 @@ describe('of several servers', () => {
     const { primary, fence, known } = judge([server('a', { timeline: 9 }), server('b', { timeline: 10 })], none)
     expect([primary?.host.host, names(fence), known.timeline]).toEqual(['b', ['a'], 10])
   })
-  test('one of a timeline lower than any shown before is not the primary though it is the only one left', () => {
+  test('one of a timeline lower than any shown before is not the primary, but not fenced either: it may be all that is left, and the reason says what to do', () => {
     const { primary, fence, trouble } = judge([server('a'), { host: host('b'), reason: 'ECONNREFUSED' }], { system: '1', timeline: 2, by: 'b:5432' })
-    expect([primary, names(fence)]).toEqual([undefined, ['a']])
-    expect(trouble).toMatch(/a:5432: it was replaced: it is on timeline 1, b:5432 has shown timeline 2.*b:5432: ECONNREFUSED/)
+    expect([primary, names(fence)]).toEqual([undefined, []])
+    expect(trouble).toMatch(/a:5432: it was replaced: it is on timeline 1, b:5432 has shown timeline 2\. .*if all that had timeline 2 is lost for good: stop all regions, start them; b:5432: ECONNREFUSED/)
   })
-  test('a standby of a higher timeline is proof enough that the old primary was replaced', () => {
+  test('one that was fenced and is all that is left: the reason says how to undo that, in regions that know what replaced it and in those started since', () => {
+    const undo = 'run "alter database "be""d" reset default_transaction_read_only" there, in the database postgres'
+    for (const known of [none, { system: '1', timeline: 2 }]) expect(judge([server('a', { fenced: true })], known, 'be"d')).toMatchObject({ fence: [], trouble: expect.stringContaining(undo) as string })
+  })
+  test('with no memory of another, as after a restart, the one that is left is the primary', () => {
+    expect(judge([server('a'), { host: host('b'), reason: 'ECONNREFUSED' }], none).primary?.host.host).toBe('a')
+  })
+  test('a standby of a higher timeline is proof enough that the old primary was replaced, and no reason to fence that: nobody has taken its place', () => {
     const { primary, fence } = judge([server('a'), server('b', { standby: true, timeline: 2 })], { system: '1', timeline: 1 })
-    expect([primary, names(fence)]).toEqual([undefined, ['a']])
+    expect([primary, names(fence)]).toEqual([undefined, []])
   })
   test('a fenced one is neither the primary nor fenced again', () => {
     expect(judge([server('a', { fenced: true }), server('b', { standby: true })], none)).toMatchObject({ fence: [], trouble: expect.stringContaining('a:5432: it is read-only (default_transaction_read_only)') as string })
@@ -45,7 +52,7 @@ describe('of several servers', () => {
   test('nobody who answers is told with each one\'s reason', () => { expect(judge([{ host: host('a'), reason: 'ENOENT' }, { host: host('b') }], none).trouble).toBe('a:5432: ENOENT; b:5432: no answer yet') })
 })
 
-test('whatever they answer: a primary accepts writes, has the highest timeline anybody has shown, is never fenced, and nothing that is known is forgotten', () => {
+test('whatever they answer: a primary accepts writes, has the highest timeline anybody has shown, is never fenced, only one that it replaced is, and nothing that is known is forgotten', () => {
   const standing = fc.record({ system: fc.constantFrom('1', '2'), timeline: fc.integer({ min: 1, max: 4 }), standby: fc.boolean(), fenced: fc.boolean(), started: fc.constantFrom('x', 'y', 'z') })
   const answers = fc.array(fc.option(standing, { nil: undefined }), { minLength: 1, maxLength: 5 }).map(all => all.map((standing, index): Answer => ({ host: host(`h${index}`), ...(standing ? { standing } : { reason: 'silent' }) })))
   const known = fc.oneof(fc.constant(none), fc.record({ system: fc.constantFrom('1', '2'), timeline: fc.integer({ min: 1, max: 4 }) }))
@@ -54,9 +61,10 @@ test('whatever they answer: a primary accepts writes, has the highest timeline a
     expect((primary === undefined) === (trouble !== '')).toBe(true)
     expect(known.timeline).toBeGreaterThanOrEqual(before.timeline)
     if (before.system !== undefined) expect(known.system).toBe(before.system)
+    if (!primary) expect(fence).toEqual([])
     for (const each of fence) {
       const { standing } = answers.find(({ host }) => host === each) ?? {}
-      expect(standing && accepts(standing) && standing.system === known.system && standing.timeline < known.timeline).toBe(true)
+      expect(standing && accepts(standing) && standing.system === known.system && primary && standing.timeline < primary.standing.timeline).toBe(true)
     }
     if (!primary) return
     expect(accepts(primary.standing)).toBe(true)
