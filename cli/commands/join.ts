@@ -131,7 +131,7 @@ async function enrolHere ({ url, token, id, hostname, version, store, file, data
     await writePrivate(keyFile, answer.region.secretKey)
   }
   await writePrivate(file, configText(id, stringify(merged(settingsOf(answer, roles, dataDirectory, region), values))))
-  await store.saveRegions(answer.regions)
+  await store.saveRegions(answer.regions, [])
   await store.save(answer.certificate, answer.authority)
   return { roles }
 }

@@ -16,7 +16,7 @@ import { enrol } from './joining.ts'
 import { inTurn } from './in-turn.ts'
 import { createLink, quiet, type Carried, type Link } from './link.ts'
 import { answerCall, checkParams, methodOf } from './methods.ts'
-import { keepLink, notTried, openSocket, regionUrl, type Target } from './target.ts'
+import { keepLink, notTried, openSocket, regionUrl, removedRegion, type Target } from './target.ts'
 import type { Wire } from './wire.ts'
 
 const renewalEvery = 3_600_000 // ms between looks at the certificate's age
@@ -39,6 +39,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
   let enrolment: Health | undefined
   let refused: string | undefined
   let saving: Promise<void> = Promise.resolve()
+  let removed: ReadonlySet<string> = new Set() // regions whose certificates count for nothing any more
 
   const store = () => disk ??= openRackStore(controller.dataDirectory, (reason, kept) => { log.error({ reason, kept }, 'the rack\'s disk state was damaged; it was put aside and begins anew') })
   const wanted = createWanted({ store, halves, log })
@@ -78,14 +79,18 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
         return
       }
       case 'stored': outbox.stored(link, frame); return
-      case 'regions': hear(frame.regions); return
+      case 'regions': hear(frame.regions, frame.removed); return
       default: throw new BedplateError('FRAME_INVALID', { reason: `${frame.t} is for regions` })
     }
   }
 
   const link = (wire: Wire, refuse: (peer: Hello) => string | undefined): Link => createLink({
     wire, clock, second: true, self: { t: 'hello', protocol, controller: controller.id, roles: [...controller.roles], version: controller.version, epoch: store().epoch },
-    refuse: hello => hello.roles.includes('region') ? refuse(hello) : `${hello.controller} is not a region`,
+    refuse (hello) {
+      if (wire.controller !== undefined && wire.controller !== hello.controller) return `the certificate belongs to ${wire.controller}, not to ${hello.controller}`
+      if (isRemoved(hello.controller)) return removedRegion(hello.controller)
+      return hello.roles.includes('region') ? refuse(hello) : `${hello.controller} is not a region`
+    },
     answer: (call, from, signal) => answerCall(halves(), 'rack', call, { controller: from.peer.controller, signal }, controller.id),
     receive,
     answered: made => { if (made.peer.controller !== controller.id) answers.set({ controller: made.peer.controller }, (made.answerTime ?? 0) / 1000) },
@@ -124,7 +129,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       }
     }))
   }
-  const overTls = (url: string): Promise<Wire> => identity === undefined ? Promise.reject(new BedplateError('ENROLMENT_REFUSED', { reason: 'this rack has no certificate yet' })) : openSocket(url, identity)
+  const overTls = (url: string): Promise<Wire> => identity === undefined ? Promise.reject(new BedplateError('ENROLMENT_REFUSED', { reason: 'this rack has no certificate yet' })) : openSocket(url, identity, removed)
 
   /** More addresses of a region: tried after those it has. */
   function also (target: Target, urls: readonly string[]): void {
@@ -135,11 +140,19 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
     targets.delete(target)
   }
 
-  /** Regions told of other regions. */
-  function hear (regions: KnownRegions, keepIt = true): void {
+  /** The region of this same process is not known by a certificate; it stops by itself. */
+  const isRemoved = (id: string | undefined) => id !== undefined && id !== o.loopback?.controller && removed.has(id)
+  /** Regions told of other regions, and of removed ones; a region of a version before says nothing of those. */
+  function hear (regions: KnownRegions, gone: readonly string[] | undefined, keepIt = true): void {
     if (stopping === undefined || stopping.signal.aborted) return
+    if (gone !== undefined) removed = new Set(gone)
+    for (const target of targets) {
+      if (!isRemoved(target.controller)) continue
+      target.link?.close(removedRegion(target.controller ?? ''))
+      if (!target.configured) drop(target)
+    }
     for (const { controller: id, urls } of regions) {
-      if (id === o.loopback?.controller || urls.length === 0) continue
+      if (id === o.loopback?.controller || urls.length === 0 || isRemoved(id)) continue
       const known = [...targets].find(target => target.controller === id)
       if (known === undefined) keep({ controller: id, urls, configured: false }, overTls)
       else also(known, urls)
@@ -148,7 +161,7 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
       if (target.configured || target.link !== undefined || target.controller === o.loopback?.controller || regions.some(region => region.controller === target.controller)) continue
       drop(target)
     }
-    if (keepIt) saving = saving.then(() => identities.saveRegions(regions)).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') })
+    if (keepIt) saving = saving.then(() => identities.saveRegions(regions, gone)).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') })
   }
 
   /** The kept identity; without one, enrols with the token until a region answers; refused is refused. */
@@ -196,8 +209,9 @@ export function createRackEnd (o: RackEndOptions): RackEnd {
   async function run (signal: AbortSignal): Promise<void> {
     identity = await identify(signal)
     if (identity === undefined || signal.aborted) return
+    removed = new Set(await identities.removed())
     for (const url of configured) keep({ urls: [url], configured: true }, overTls)
-    hear(await identities.regions(), false)
+    hear(await identities.regions(), undefined, false)
     await renewals(signal)
   }
 

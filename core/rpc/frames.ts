@@ -7,6 +7,9 @@ export const protocol = 1
 /** Bytes. An image chunk of 1 MiB as base64 fits many times; nothing the core sends comes near it. */
 export const frameLimit = 16 * 1024 * 1024
 
+/** Removed controllers a `regions` frame may name. */
+export const removedLimit = 1000
+
 const Name = Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\u0000]*$' }) // PostgreSQL's text holds no NUL
 const Position = Type.String({ maxLength: 4096 }) // '' = none
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
@@ -37,7 +40,11 @@ const frames = {
   /** `fault`: why the sender had better not be asked now. */
   ping: Type.Object({ t: Type.Literal('ping'), n: Count, fault: Type.Optional(Type.String({ maxLength: 4096 })) }),
   pong: Type.Object({ t: Type.Literal('pong'), n: Count }),
-  regions: Type.Object({ t: Type.Literal('regions'), regions: Type.Array(Type.Object({ controller: Name, urls: Type.Array(Type.String({ maxLength: 512 }), { maxItems: 64 }) }), { maxItems: 256 }) })
+  /** `removed`: ids of controllers whose certificates count for nothing any more. */
+  regions: Type.Object({
+    t: Type.Literal('regions'), regions: Type.Array(Type.Object({ controller: Name, urls: Type.Array(Type.String({ maxLength: 512 }), { maxItems: 64 }) }), { maxItems: 256 }),
+    removed: Type.Optional(Type.Array(Name, { maxItems: removedLimit }))
+  })
 }
 
 export type Frames = { readonly [K in keyof typeof frames]: Static<typeof frames[K]> }

@@ -17,7 +17,10 @@ export interface IdentityStore {
   load(): Promise<Identity | undefined>
   save(certificate: string, authority: string): Promise<Identity>
   regions(): Promise<KnownRegions>
-  saveRegions(regions: KnownRegions): Promise<void>
+  /** Without `removed`, what was known of removed controllers stays. */
+  saveRegions(regions: KnownRegions, removed?: readonly string[]): Promise<void>
+  /** Ids of controllers whose certificates count for nothing any more. */
+  removed(): Promise<readonly string[]>
 }
 
 /** Writes a file so that it is there whole, synced and readable by its owner only, or not at all. */
@@ -68,7 +71,16 @@ export function createIdentityStore (dataDirectory: string): IdentityStore {
         return Array.isArray(kept) ? kept as KnownRegions : []
       } catch { return [] } // a list that will be sent again
     },
-    saveRegions: regions => write(directory, 'regions.json', `${JSON.stringify(regions, null, 2)}\n`)
+    async saveRegions (regions, removed) {
+      if (removed !== undefined) await write(directory, 'removed.json', `${JSON.stringify(removed)}\n`)
+      await write(directory, 'regions.json', `${JSON.stringify(regions, null, 2)}\n`)
+    },
+    async removed () {
+      try {
+        const kept: unknown = JSON.parse(await read('removed.json') ?? '[]')
+        return Array.isArray(kept) ? kept.filter(id => typeof id === 'string') : []
+      } catch { return [] } // as above
+    }
   }
 }
 

@@ -61,7 +61,7 @@ export async function askEnrolment (o: Wish): Promise<EnrolAnswer> {
 export async function enrol (o: Wish): Promise<EnrolAnswer> {
   const given = await askEnrolment(o)
   await o.store.save(given.certificate, given.authority)
-  await o.store.saveRegions(given.regions)
+  await o.store.saveRegions(given.regions, [])
   return given
 }
 

@@ -42,6 +42,8 @@ export interface Link {
   readonly fault: string | undefined
   /** Calls that wait for the peer's answer. */
   readonly busy: number
+  /** Calls of the peer that are being answered. */
+  readonly serving: number
   /** ms the peer takes to answer a ping, smoothed; undefined before the first answer. */
   readonly answerTime: number | undefined
   /** When it came up: milliseconds since the epoch. */
@@ -58,6 +60,8 @@ export interface Link {
   call(plugin: string, method: string, params: unknown, options: { readonly timeout: number, readonly signal?: AbortSignal | undefined }): Promise<unknown>
   /** Sends a frame; on a closed link it is dropped. Throws FRAME_INVALID when it is too large. */
   send(frame: Carried): void
+  /** Tells the peer of a fault of this end, or that it is over, now and not with the next ping. */
+  announce(): void
   close(reason: string): void
 }
 
@@ -86,6 +90,7 @@ export function createLink (options: LinkOptions): Link {
   let heard = wire.heard()
   let last = clock.monotonic() // when the peer was last heard
   let ticked = last
+  let n = 0 // of the next ping
   const name = () => peer?.controller ?? wire.name
 
   function write (frame: Frame): void {
@@ -180,9 +185,15 @@ export function createLink (options: LinkOptions): Link {
     }
   }
 
+  function ping (): void {
+    asked = { n: n++, at: clock.monotonic() }
+    const why = options.fault?.()
+    write({ t: 'ping', n: asked.n, ...(why === undefined ? {} : { fault: why.slice(0, 1000) }) })
+  }
+
   /** Closes the link when the peer stays silent; a pause of this process is not held against the peer. */
   async function watch (): Promise<void> {
-    for (let n = 0; ended === undefined; n++) {
+    while (ended === undefined) {
       await clock.sleep(timing.ping, over.signal)
       const now = clock.monotonic()
       // Half-received frames are signs of life too.
@@ -191,9 +202,7 @@ export function createLink (options: LinkOptions): Link {
       const limit = peer === undefined ? timing.welcome : timing.dead
       if (ended === undefined && now - last >= limit) close(peer === undefined ? 'no hello' : `silent for ${limit / 1000} s`)
       if (peer === undefined) continue
-      asked = { n, at: now }
-      const why = options.fault?.()
-      write({ t: 'ping', n, ...(why === undefined ? {} : { fault: why.slice(0, 1000) }) })
+      ping()
     }
   }
 
@@ -206,6 +215,7 @@ export function createLink (options: LinkOptions): Link {
     get up () { return peer !== undefined && ended === undefined },
     get fault () { return fault },
     get busy () { return waiting.size },
+    get serving () { return serving.size },
     get answerTime () { return answerTime },
     get since () { return since },
     silence () {
@@ -217,6 +227,7 @@ export function createLink (options: LinkOptions): Link {
     closed: closed.promise,
     signal: over.signal,
     send: write,
+    announce () { if (link.up) ping() },
     close,
     call (plugin, method, params, { timeout, signal }) {
       const label = `${plugin}.${method}`

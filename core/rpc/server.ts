@@ -7,14 +7,16 @@ import { degraded, off, running } from '../health.ts'
 import type { Service } from '../plugin.ts'
 import { createFactStore } from '../state/facts.ts'
 import { createPublisher } from '../state/publisher.ts'
-import { controllerRoles, greetController, listControllers, liveRegions, registerRegion, seenControllers, seenRacks } from '../state/registry.ts'
+import { controllerRoles, greetController, listControllers, liveRegions, registerRegion, removedControllers, seenControllers, seenRacks } from '../state/registry.ts'
 import { coreMethods } from './core-methods.ts'
+import { anywhere, bracketed, urlOf, withoutPort } from './address.ts'
 import { removedSentence } from './admission.ts'
 import { createDepartures } from './departure.ts'
 import { createRegistrar } from './enrolment.ts'
+import { drain } from './drain.ts'
 import { halvesOf, type RegionEnd, type RegionEndOptions } from './ends.ts'
-import { fingerprint, hasRole, isOld, makeRequest, noSooner } from './certificate.ts'
-import { protocol } from './frames.ts'
+import { certificateLife, fingerprint, hasRole, isOld, makeRequest, noSooner } from './certificate.ts'
+import { protocol, removedLimit } from './frames.ts'
 import { createIdentityStore, faultOf, type Identity, type KnownRegions } from './identity.ts'
 import { inTurn } from './in-turn.ts'
 import { createLink, type Carried, type Link } from './link.ts'
@@ -25,6 +27,7 @@ import type { Wire } from './wire.ts'
 
 const forgetRegionAfter = 90 // s
 const topic = 'core.controller' // in the change log: a region has come
+const goingDown = 'this region is stopping'
 const lastLook = 1000 // ms a stop waits for a look under way: what it writes shall not come after the stop
 const atOnce = 3 // questions whether the database answers
 
@@ -50,6 +53,8 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   const opening = new Set<Link>()
   const absent = new Map<string, number>() // racks that others are linked with → since when they are missed here
   let regions: KnownRegions = []
+  let gone: readonly string[] | undefined // removed controllers, once they are known
+  const known = () => ({ t: 'regions' as const, regions: [...regions], ...(gone === undefined ? {} : { removed: [...gone] }) })
   let listener: Listener | undefined
   let identity: Identity | undefined
   let stopping: AbortController | undefined
@@ -64,7 +69,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
   const addresses = () => o.listen.advertise.length > 0 ? o.listen.advertise : [anywhere(o.listen.host) ? controller.hostname : o.listen.host]
   const announce = (id: string, up: boolean) => { o.hooks.link.promise({ controller: id, up }).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'a link observer failed') }) }
   /** Why racks had better ask another region. */
-  const cutOff = () => clock.monotonic() - databaseSeen > cutOffAfter ? `this region cannot reach its database: ${databaseFault ?? 'it does not answer'}` : undefined
+  const cutOff = () => stopping?.signal.aborted === true ? goingDown : clock.monotonic() - databaseSeen > cutOffAfter ? `this region cannot reach its database: ${databaseFault ?? 'it does not answer'}` : undefined
 
   function receive (frame: Carried, link: Link): void {
     switch (frame.t) {
@@ -95,7 +100,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       older?.close('replaced by a newer link')
       up.set(links.size)
       log.info({ controller: id, address: wire.name }, 'link up')
-      link.send({ t: 'regions', regions: [...regions] })
+      link.send(known())
       greetController(db, id, link.peer.version).catch(() => {}) // the next tick sees it again
       if (older === undefined) announce(id, true)
     }, () => {})
@@ -130,7 +135,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     const apiPort = o.api?.port()
     const hosts = o.api === undefined || anywhere(o.api.host) ? addresses() : [o.api.host]
     return await registerRegion(db, {
-      ...controller, addresses: addresses(), rpc_port: port, certificate_sha256, http_port: apiPort ?? null, api: apiPort === undefined ? [] : hosts.map(host => `http://${bracketed(host.replace(withPort, '$1'))}:${apiPort}`),
+      ...controller, addresses: addresses(), rpc_port: port, certificate_sha256, http_port: apiPort ?? null, api: apiPort === undefined ? [] : hosts.map(host => `http://${bracketed(withoutPort(host))}:${apiPort}`),
       started_at: startedAt, holds_database: o.installation?.embedded === true
     })
   }
@@ -149,10 +154,12 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     for (const id of absent.keys()) if (!alive.has(id) || links.has(id)) absent.delete(id)
     for (const id of alive) if (id !== controller.id && !links.has(id) && !absent.has(id)) absent.set(id, clock.monotonic())
     const found = (await liveRegions(db, forgetRegionAfter)).map(row => ({ controller: row.id, urls: row.addresses.map(address => urlOf(address, row.rpc_port ?? 0)) }))
-    if (JSON.stringify(found) !== JSON.stringify(regions)) {
+    const lately = await removedControllers(db, certificateLife / 1000, removedLimit)
+    if (JSON.stringify([found, lately]) !== JSON.stringify([regions, gone])) {
       regions = found
-      if (!controller.roles.includes('rack')) await store.saveRegions(found).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') }) // a rack's end does it itself; read when this host leaves
-      for (const link of links.values()) link.send({ t: 'regions', regions: [...regions] })
+      gone = lately
+      if (!controller.roles.includes('rack')) await store.saveRegions(found, lately).catch((error: unknown) => { log.warn({ reason: reasonOf(error) }, 'the list of regions could not be stored') }) // a rack's end does it itself; read when this host leaves
+      for (const link of links.values()) link.send(known())
     }
   }
 
@@ -216,7 +223,8 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
       const was = stopping
       if (was === undefined) return
       was.abort()
-      for (const link of [...opening]) link.close('this region is stopping')
+      await drain(opening, clock)
+      for (const link of [...opening]) link.close(goingDown)
       await Promise.all([ticking, listener?.close()])
       listener = undefined
       ticking = undefined
@@ -288,9 +296,3 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     }
   }
 }
-
-/** The address of a region's port as a URL; IPv6 addresses are bracketed. */
-export const urlOf = (address: string, port: number): string => `wss://${withPort.test(address) ? address : `${bracketed(address)}:${port}`}`
-const withPort = /^(\[[^\]]+\]|[^:]+):\d+$/
-const bracketed = (address: string): string => address.includes(':') && !address.startsWith('[') ? `[${address}]` : address
-const anywhere = (host: string): boolean => ['0.0.0.0', '::', ''].includes(host)

@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { Clock } from '../clock.ts'
 import { BedplateError, reasonOf } from '../errors.ts'
+import { controllerOf } from './certificate.ts'
 import { frameLimit, type Hello } from './frames.ts'
 import type { Identity } from './identity.ts'
 import { notRegion } from './joining.ts'
@@ -26,18 +27,25 @@ export function regionUrl (text: string): string {
   }
 }
 
-const peerFault = (_host: string, certificate: { readonly raw?: Buffer }): Error | undefined => notRegion(certificate.raw === undefined ? undefined : new X509Certificate(certificate.raw))
+/** Why a rack has no link to a region that was removed. */
+export const removedRegion = (id: string): string => `the region ${id} was removed from the installation: its certificate is accepted no more. Take its address out of the setting regions`
 
-/** Opens a wire to a region's port; rejects when there is none, or it is not a region of ours. */
-export function openSocket (url: string, identity: Identity, patience = 4000): Promise<Wire> {
+/** Opens a wire to a region's port; rejects when there is none, or it is not a region of ours (any more: `removed`). */
+export function openSocket (url: string, identity: Identity, removed: ReadonlySet<string> = new Set(), patience = 4000): Promise<Wire> {
   return new Promise((resolve, reject) => {
+    let controller: string | undefined
+    const peerFault = (_host: string, { raw }: { readonly raw?: Buffer }): Error | undefined => {
+      const certificate = raw === undefined ? undefined : new X509Certificate(raw)
+      controller = certificate === undefined ? undefined : controllerOf(certificate)
+      return controller !== undefined && removed.has(controller) ? new BedplateError('UNAVAILABLE', { reason: removedRegion(controller) }) : notRegion(certificate)
+    }
     const socket = new WebSocket(`${url}/link`, {
       key: identity.key, cert: identity.certificate, ca: identity.authority, minVersion: 'TLSv1.3', handshakeTimeout: patience, maxPayload: frameLimit, perMessageDeflate: false,
       checkServerIdentity: peerFault
     } as ClientOptions & { checkServerIdentity: typeof peerFault }) // what ws passes on to tls.connect, which ws's types do not know
     let tls: TLSSocket | undefined
     socket.on('upgrade', response => { tls = response.socket as TLSSocket })
-    socket.once('open', () => { resolve(socketWire(socket, url, () => tls?.bytesRead ?? 0)) })
+    socket.once('open', () => { resolve(socketWire(socket, url, () => tls?.bytesRead ?? 0, controller)) })
     socket.on('unexpected-response', (call, response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => { if (chunks.length < 8) chunks.push(chunk) })

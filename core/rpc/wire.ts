@@ -3,6 +3,8 @@ import type { WebSocket } from 'ws'
 
 export interface Wire {
   readonly name: string // where it goes, for people
+  /** The controller the peer's certificate names, where it has been looked at. */
+  readonly controller?: string | undefined
   send(text: string): void // never throws; a closed wire drops it
   close(reason: string): void
   /** Called once, before anything else happens on the wire. `closed` comes exactly once. */
@@ -16,10 +18,11 @@ export interface Wire {
 const clip = (reason: string): string => Buffer.byteLength(reason) <= 120 ? reason : Buffer.from(reason).subarray(0, 100).toString('utf8').replace(/\uFFFD+$/, '') + '…'
 
 /** A wire over an open WebSocket. `received` counts the bytes its socket took in. */
-export function socketWire (socket: WebSocket, name: string, received: () => number): Wire {
+export function socketWire (socket: WebSocket, name: string, received: () => number, controller?: string): Wire {
   let reason: string | undefined
   return {
     name,
+    controller,
     send: text => { if (socket.readyState === socket.OPEN) socket.send(text, () => {}) },
     close (why) {
       reason ??= why

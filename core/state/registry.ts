@@ -48,6 +48,10 @@ export async function removedAt (db: Query, id: string): Promise<Date | undefine
   return (await db.query<{ removed_at: Date }>('select removed_at from core.controller_removed where id = $1', [id]))[0]?.removed_at
 }
 
+/** Controllers removed within the life of a certificate (`seconds`), the newest first. */
+export const removedControllers = async (db: Query, seconds: number, limit: number): Promise<string[]> =>
+  (await db.query<{ id: string }>('select id from core.controller_removed where removed_at > now() - make_interval(secs => $1) order by removed_at desc, id limit $2', [seconds, limit])).map(row => row.id)
+
 export interface StandingRow { readonly id: string, readonly hostname: string, readonly roles: readonly Role[], readonly holds_database: boolean, readonly unseen: number }
 
 /** One controller and every region, locked, so that no two of them go at the same time; `unseen` in seconds. */

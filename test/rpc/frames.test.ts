@@ -23,7 +23,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ t: fc.constant('facts' as const), epoch: name, first: count, items: fc.array(fc.record({ seq: count, plugin: name, kind: name, at: fc.string({ maxLength: 30 }), body: json })) }),
   fc.record({ t: fc.constant('stored' as const), epoch: name, through: count }),
   fc.record({ t: fc.constantFrom('ping' as const, 'pong' as const), n: count }),
-  fc.record({ t: fc.constant('regions' as const), regions: fc.array(fc.record({ controller: name, urls: fc.array(fc.string()) })) })
+  fc.record({ t: fc.constant('regions' as const), regions: fc.array(fc.record({ controller: name, urls: fc.array(fc.string()) })), removed: fc.array(name) }, { requiredKeys: ['t', 'regions'] })
 )
 const refuses = (text: string) => { try { return decodeFrame(text) } catch (error) { expect(error).toBeInstanceOf(BedplateError); expect((error as BedplateError).code).toBe('FRAME_INVALID'); return undefined } }
 
