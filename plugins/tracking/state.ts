@@ -1,7 +1,7 @@
 /** What is made of what controllers said of themselves, of the links there are, and of silence. Pure. */
 import type { Role } from '../../core/plugin.ts'
 import type { ServiceReport, StateName } from './manifest.ts'
-import { silent } from './silence.ts'
+import { silence, silent } from './silence.ts'
 
 export interface Known { readonly id: string, readonly hostname: string, readonly roles: readonly Role[], readonly version: string, readonly seenAt: Date }
 export interface Said { readonly state: StateName, readonly reason: string | null, readonly since: Date }
@@ -32,7 +32,6 @@ const plainly = (moment: Date): string => moment.toISOString().replace(/\.\d+Z$/
 export function derive ({ controllers, services: said, links, missed, now, quiet }: Given): Whole {
   const known = new Map(controllers.map(controller => [controller.id, controller]))
   const heard = (controller: Known): boolean => !silent(controller, now, quiet)
-  const silence = ({ seenAt }: Known): string => `not heard of since ${plainly(seenAt)}; see whether the host runs, and on it: systemctl status bedplate`
   const idle = idleSince(said.filter(row => { const owner = known.get(row.controller); return owner !== undefined && heard(owner) }), now)
 
   const services = said.flatMap((row): ServiceRow[] => {
@@ -44,7 +43,7 @@ export function derive ({ controllers, services: said, links, missed, now, quiet
   })
 
   const byController = Map.groupBy(services, row => row.controller)
-  const peersOf = linked(controllers, links, missed, heard, silence)
+  const peersOf = linked(controllers, links, missed, heard)
   return {
     services,
     controllers: controllers.map(controller => {
@@ -85,7 +84,7 @@ function missing (what: 'regions' | 'racks', peers: readonly Peer[]): string[] {
 }
 
 /** The two ends of every link that should be: each rack with each region. A rack's word of a link counts when it is the later one. */
-function linked (controllers: readonly Known[], links: readonly Link[], missed: readonly Missed[], heard: (controller: Known) => boolean, silence: (controller: Known) => string) {
+function linked (controllers: readonly Known[], links: readonly Link[], missed: readonly Missed[], heard: (controller: Known) => boolean) {
   const up = new Map(links.map(link => [`${link.region}\0${link.rack}`, link]))
   const told = Map.groupBy(missed, ({ rack }) => rack)
   const reached = new Set(links.filter(({ region }) => controllers.some(one => one.id === region && heard(one))).map(({ rack }) => rack))

@@ -1,13 +1,15 @@
 /** When a silence is believed: a table of looks, and whole stories of outages in which all who live must not be told as silent. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { doubtful, gap, silent, vigilAfter } from '../../../plugins/tracking/silence.ts'
+import { doubtful, gap, silence, silent, vigilAfter } from '../../../plugins/tracking/silence.ts'
 import type { Vigil } from '../../../plugins/tracking/silence.ts'
+import { nothingTold } from '../../../plugins/tracking/state.ts'
 import type { Known, Said } from '../../../plugins/tracking/state.ts'
 
 const quiet = 15_000
 const at = (seconds: number): Date => new Date(Date.UTC(2030, 0, 1) + seconds * 1000)
 const known = (id: string, seenAt: number): Known => ({ id, hostname: id, roles: ['region'], version: '1.0.0', seenAt: at(seenAt) })
+const runs = { state: 'running', reason: null } as const
 const vigil = (since: number, last: number): Vigil => ({ since: at(since), last: at(last) })
 
 describe('a vigil', () => {
@@ -27,17 +29,18 @@ describe('a vigil', () => {
 })
 
 describe('a silence', () => {
-  const shown = (state: Said['state']) => new Map([['b', { state }]])
-  const cases: [what: string, vigil: Vigil | undefined, others: number, shown: Said['state'] | undefined, doubt: boolean][] = [
-    ['is believed after a vigil of the quiet time', vigil(85, 100), 84, 'running', false],
-    ['is doubted before', vigil(85.1, 100), 84, 'running', true],
-    ['is doubted without a vigil', undefined, 84, 'running', true],
+  const cases: [what: string, vigil: Vigil | undefined, others: number, shown: Pick<Said, 'state' | 'reason'> | undefined, doubt: boolean][] = [
+    ['is believed after a vigil of the quiet time', vigil(85, 100), 84, runs, false],
+    ['is doubted before', vigil(85.1, 100), 84, runs, true],
+    ['is doubted without a vigil', undefined, 84, runs, true],
     ['of one that was never shown is doubted as well', undefined, 84, undefined, true],
-    ['that is told already is no doubt', undefined, 84, 'unknown', false],
-    ['is none until the quiet time is over', undefined, 85, 'running', false]
+    ['of one that is only known not to have told anything is doubted too', undefined, 84, { state: 'unknown', reason: nothingTold }, true],
+    ['of one that nothing was ever made of is doubted too', undefined, 84, { state: 'unknown', reason: null }, true],
+    ['that is told already is no doubt', undefined, 84, { state: 'unknown', reason: silence(known('b', 84)) }, false],
+    ['is none until the quiet time is over', undefined, 85, runs, false]
   ]
   test.each(cases)('%s', (_what, vigil, others, state, doubt) => {
-    expect(doubtful(vigil, [known('a', 99), known('b', others)], state === undefined ? new Map() : shown(state), at(100), quiet)).toBe(doubt)
+    expect(doubtful(vigil, [known('a', 99), known('b', others)], state === undefined ? new Map() : new Map([['b', state]]), at(100), quiet)).toBe(doubt)
   })
 })
 
@@ -54,7 +57,7 @@ function told (outage: number, ownTick: number, otherTick: number, dies: boolean
     if (now > begin && now < end) { if (!hangs) kept = undefined; continue } // a look that fails, or one that hangs
     const [own, other] = [known('a', written(ownTick, now)), known('b', dies ? Math.min(written(otherTick, now), written(otherTick, begin)) : written(otherTick, now))]
     kept = vigilAfter(kept, own, at(now), quiet)
-    if (silent(other, at(now), quiet) && !doubtful(kept, [own, other], new Map([['b', { state: 'running' as const }]]), at(now), quiet)) return now - end
+    if (silent(other, at(now), quiet) && !doubtful(kept, [own, other], new Map([['b', runs]]), at(now), quiet)) return now - end
   }
   return undefined
 }
