@@ -139,7 +139,8 @@ export async function createServers ({ folder: given, database = 'bedplate', pas
     }
     const signal = (name: NodeJS.Signals): void => {
       if (child?.pid === undefined) return
-      if (name !== 'SIGCONT') process.kill(child.pid, name) // first, so that it starts no others meanwhile
+      if (name !== 'SIGCONT') process.kill(child.pid, 'SIGSTOP') // first, so that it starts no others meanwhile; its children are found while it lives
+      if (name === 'SIGKILL') { killTree(child.pid); return }
       for (const pid of childrenOf(child.pid)) try { process.kill(pid, name) } catch { /* ended by itself */ }
       if (name === 'SIGCONT') process.kill(child.pid, name)
     }
