@@ -114,7 +114,7 @@ test('a leader that is stopped cleanly is followed at once', async () => {
   const { all, leader } = await three('stopped')
   const since = now()
   leader.child.send('stop')
-  expect(await successor('stopped', all.filter(one => one !== leader), 2, since)).toBeLessThan(1_500)
+  expect(await successor('stopped', all.filter(one => one !== leader), 2, since)).toBeLessThan(3_000) // a term lasts 5 s
   await alone('stopped', all)
 })
 

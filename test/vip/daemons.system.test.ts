@@ -51,7 +51,7 @@ test('each says whether it holds the address, and one does', async () => {
   }
 })
 
-test.each([['killed', 'SIGKILL', 3000], ['stopped', 'SIGSTOP', 3000], ['ended in order', 'SIGTERM', 1500]] as const)('the API answers there again in time after its region was %s', async (what, signal, bound) => {
+test.each([['killed', 'SIGKILL', 3000], ['stopped', 'SIGSTOP', 3000], ['ended in order', 'SIGTERM', 2000]] as const)('the API answers there again in time after its region was %s', async (what, signal, bound) => {
   const one = await holder()
   await until(() => room.answers.at(-1)?.by !== undefined)
   const since = now()
