@@ -73,7 +73,7 @@ describe('the floating address', () => {
   })
 
   test('moves at once when its holder ends in order', async () => {
-    const { old } = await after('ended in order', holder => { holder.tell('stop') }, 1000)
+    const { old } = await after('ended in order', holder => { holder.tell('stop') }, 2000)
     if (old.process.exitCode === null) await onceEvent(old.process, 'exit')
     await old.start()
   })
