@@ -78,6 +78,8 @@ test('a switchover, then the loss of the leader with all its processes: writes g
   await followed(first, 'the leader lost')
   expect(await lost(first)).toEqual([])
   expect(refused).toEqual([])
+  await second.start()
+  await cluster.safe() // by pg_rewind, on its own
 })
 
 test('without the synchronous mode writes go on by themselves too, and only the tail that was not sent yet is lost', async () => {

@@ -48,6 +48,7 @@ postgresql:
   pg_hba:
     - local all postgres trust
     - host all postgres 0.0.0.0/0 scram-sha-256
+    - host postgres rewinder 0.0.0.0/0 scram-sha-256
 ${hbaLines('bedplate', '0.0.0.0/0').map(line => `    - ${line}`).join('\n')}
   authentication:
     superuser: { username: postgres, password: ${password} }
