@@ -8,7 +8,7 @@ import type { Namespace, Result } from './network.ts'
 import { until } from './wait.ts'
 
 const root = join(import.meta.dirname, '../..')
-export const requireFrontDoor = (): void => requirePrograms({ haproxy: 'haproxy', keepalived: 'keepalived', curl: 'curl' })
+export const requireFrontDoor = (): void => requirePrograms({ haproxy: 'haproxy', keepalived: 'keepalived', curl: 'curl', dig: 'bind9-dnsutils' })
 
 export interface Program {
   readonly child: ChildProcess

@@ -13,7 +13,7 @@ export const packages = {
   machines: ['qemu-system-x86', 'qemu-utils', 'ovmf', 'ipxe', 'ipxe-qemu', 'openssh-client'],
   clients: ['busybox-static', 'isc-dhcp-client', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux'],
   database: ['postgresql', 'postgresql-contrib', 'patroni', 'python3-etcd', 'etcd-server', 'etcd-client', 'util-linux'],
-  frontdoor: ['haproxy', 'keepalived', 'curl', 'openssl']
+  frontdoor: ['haproxy', 'keepalived', 'curl', 'bind9-dnsutils', 'openssl']
 } as const
 
 async function installed (name: string): Promise<boolean> {
