@@ -16,14 +16,20 @@ let db: TestDatabase
 beforeAll(async () => { db = await testDatabase({ migrations: [manifest] }) })
 afterAll(async () => { await db.drop() })
 
+const justNow = (): Date => new Date()
+/** A moment that stays: whoever is silent is not heard of any later at the next look. */
+function longAgo (): () => Date {
+  const moment = new Date(Date.now() - 40_000)
+  return () => moment
+}
 const since = '2030-01-01T00:00:00.000Z'
-let age: number // ms: how long ago b was written down last; a is always just now
+let heardOf: () => Date // when b was written down last; a always just now
 let looks: number
 let broken: boolean
 beforeEach(async () => {
   await db.query('truncate tracking.controller, tracking.service, tracking.link, tracking.missed, tracking.history restart identity')
   for (const id of ['a', 'b']) await db.tx(tx => putAll(tx, id, 'make', [{ plugin: 'core', service: 'api', state: 'running', since, restarts: 0 }]))
-  ;[age, looks, broken] = [0, 0, false]
+  ;[heardOf, looks, broken] = [justNow, 0, false]
 })
 const stop = new AbortController()
 const stops: (() => Promise<void>)[] = []
@@ -32,7 +38,7 @@ afterEach(async () => { for (const end of stops.splice(0)) await end() })
 const list = async (): Promise<readonly KnownController[]> => {
   looks++
   if (broken) throw new BedplateError('UNAVAILABLE', { reason: 'the database is away' })
-  return ['a', 'b'].map(id => ({ id, hostname: id, roles: ['region'], version: '1.0.0', linked: true, startedAt: null, addresses: [], rpcPort: null, httpPort: null, api: [], seenAt: new Date(Date.now() - (id === 'a' ? 0 : age)) }))
+  return ['a', 'b'].map(id => ({ id, hostname: id, roles: ['region'], version: '1.0.0', linked: true, startedAt: null, addresses: [], rpcPort: null, httpPort: null, api: [], seenAt: id === 'a' ? justNow() : heardOf() }))
 }
 /** One that begins to lead. */
 async function lead (quiet: number): Promise<void> {
@@ -45,18 +51,18 @@ const told = async (): Promise<string[]> => (await history(db, { controller: 'b'
 const someLooks = async (): Promise<void> => { const before = looks; await until(() => looks >= before + 5, { what: 'some looks' }) }
 
 test('whoever begins to lead after an outage tells nobody as silent who is written down again in time', async () => {
-  age = 40_000
+  heardOf = longAgo()
   await lead(15_000)
   await someLooks()
   expect(await told()).toEqual(['api running'])
-  age = 0
+  heardOf = justNow
   await until(async () => (await told()).length > 1)
   await someLooks()
   expect(await told()).toEqual(['api running', '- running'])
 })
 
 test('one who is silent all the same is told once the quiet time is over', async () => {
-  age = 40_000
+  heardOf = longAgo()
   const begun = Date.now()
   await lead(500)
   await until(async () => (await told()).includes('- unknown'))
@@ -67,7 +73,7 @@ test('one who is silent all the same is told once the quiet time is over', async
 
 test('a look that fails is a gap: what looks silent afterwards is doubted anew', async () => {
   const see = createSee({ list }, 'a', 500)
-  age = 40_000
+  heardOf = longAgo()
   await until(async () => !(await see(db)).doubt)
   broken = true
   await expect(see(db)).rejects.toThrow()
