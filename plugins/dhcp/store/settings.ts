@@ -1,0 +1,45 @@
+/** SQL of what operators set: how VLANs and subnets are served, and addresses fixed by client id. */
+import type { Query, Tx } from '../../../core/plugin.ts'
+
+export type Mode = 'server' | 'proxy' | 'off'
+export type V6 = 'off' | 'stateless' | 'stateful'
+/** `mode`: what is done for IPv4; `v6`: for IPv6. `racks`: ranked; empty means every rack attached to the VLAN. */
+export interface ServedVlan { readonly id: string, readonly enabled: boolean, readonly racks: readonly string[], readonly mode: Mode, readonly v6: V6 }
+/** Seconds; null means the configuration's. */
+export interface SubnetSettings { readonly id: string, readonly leaseSeconds: number | null, readonly firmwareSeconds: number | null, readonly domain: string | null, readonly search: readonly string[], readonly ntp: readonly string[] }
+/** `clientId` in hex, as on the wire. */
+export interface Fixed { readonly address: string, readonly subnetId: string, readonly clientId: string, readonly hostname: string | null }
+
+export const listVlans = (q: Query, ids?: readonly string[]): Promise<ServedVlan[]> =>
+  q.query('select vlan_id as id, enabled, racks, mode, v6 from dhcp.vlan where $1::text[] is null or vlan_id = any($1) order by vlan_id', [ids ?? null])
+
+export async function saveVlan (tx: Tx, { id, enabled, racks, mode, v6 }: ServedVlan): Promise<void> {
+  await tx.query(`insert into dhcp.vlan (vlan_id, enabled, racks, mode, v6) values ($1, $2, $3, $4, $5)
+    on conflict (vlan_id) do update set enabled = excluded.enabled, racks = excluded.racks, mode = excluded.mode, v6 = excluded.v6`, [id, enabled, racks, mode, v6])
+}
+
+/** One change of what operators set at a time: what is checked before a write still holds when it commits. */
+export const lockSettings = (tx: Tx): Promise<unknown> => tx.query(`select pg_advisory_xact_lock(hashtext('dhcp.settings'))`)
+
+export const unset = (id: string): SubnetSettings => ({ id, leaseSeconds: null, firmwareSeconds: null, domain: null, search: [], ntp: [] })
+export const listSubnetSettings = (q: Query, ids?: readonly string[]): Promise<SubnetSettings[]> =>
+  q.query(`select subnet_id as id, lease_seconds as "leaseSeconds", firmware_seconds as "firmwareSeconds", domain, search, ntp from dhcp.subnet
+    where $1::text[] is null or subnet_id = any($1) order by subnet_id`, [ids ?? null])
+/** The settings of one subnet; the defaults when nobody set any. */
+export const subnetSettings = async (q: Query, id: string): Promise<SubnetSettings> => (await listSubnetSettings(q, [id]))[0] ?? unset(id)
+export async function saveSubnet (tx: Tx, { id, leaseSeconds, firmwareSeconds, domain, search, ntp }: SubnetSettings): Promise<void> {
+  await tx.query(`insert into dhcp.subnet (subnet_id, lease_seconds, firmware_seconds, domain, search, ntp) values ($1, $2, $3, $4, $5, $6)
+    on conflict (subnet_id) do update set lease_seconds = excluded.lease_seconds, firmware_seconds = excluded.firmware_seconds, domain = excluded.domain, search = excluded.search, ntp = excluded.ntp`,
+  [id, leaseSeconds, firmwareSeconds, domain, search, ntp])
+}
+
+const fixedColumns = 'host(address) as address, subnet_id as "subnetId", client_id as "clientId", hostname'
+export const listFixed = (q: Query, filter: { readonly subnetIds?: readonly string[] | undefined, readonly addresses?: readonly string[] | undefined, readonly clientId?: string | undefined } = {}): Promise<Fixed[]> =>
+  q.query(`select ${fixedColumns} from dhcp.fixed where ($1::text[] is null or subnet_id = any($1)) and ($2::inet[] is null or address = any($2)) and ($3::text is null or client_id = $3)
+    order by dhcp.fixed.address`, [filter.subnetIds ?? null, filter.addresses ?? null, filter.clientId ?? null])
+export async function saveFixed (tx: Tx, { address, subnetId, clientId, hostname }: Fixed): Promise<void> {
+  await tx.query('insert into dhcp.fixed (address, subnet_id, client_id, hostname) values ($1, $2, $3, $4) on conflict (address) do update set subnet_id = excluded.subnet_id, client_id = excluded.client_id, hostname = excluded.hostname',
+    [address, subnetId, clientId, hostname])
+}
+export const removeFixed = async (tx: Tx, address: string): Promise<boolean> =>
+  (await tx.query('delete from dhcp.fixed where address = $1::inet returning 1', [address])).length > 0
