@@ -15,18 +15,17 @@ export type Decision =
   | { readonly kind: 'nak', readonly reason: string }
   | { readonly kind: 'inform', readonly subnet: Subnet }
   | { readonly kind: 'decline' | 'release', readonly subnet: Subnet, readonly address: number }
-export type Drop = 'no-type' | 'not-a-request' | 'hardware' | 'foreign-relay' | 'other-server' | 'not-my-turn' | 'no-address' | 'unknown-client' | 'not-bound' | 'incomplete' | 'unanswered' | 'refused'
+export type Drop = 'no-type' | 'not-a-request' | 'hardware' | 'foreign-relay' | 'other-server' | 'not-my-turn' | 'no-address' | 'unknown-client' | 'not-bound' | 'incomplete' | 'unanswered' | 'refused' | 'vetoed'
 
 const drop = (reason: Drop): Decision => ({ kind: 'drop', reason })
 const etherAddress = /^(?!00:00:00:00:00:00)[0-9a-f]([02468ace]):([0-9a-f]{2}:){4}[0-9a-f]{2}$/ // not zero, not a group
 
-/** `now` in ms since the epoch. */
-export function decide (view: View, packet: Packet, now: number): Decision {
+/** `now` in ms since the epoch; `subnets`: where the client may get an address, the likeliest first. */
+export function decide (view: View, packet: Packet, now: number, subnets: readonly Subnet[] = subnetsFor(view.segment, packet)): Decision {
   if (packet.op !== 1) return drop('not-a-request')
   if (!etherAddress.test(packet.mac)) return drop('hardware')
   const type = messageName(readU8(packet.options.get(option.messageType)))
   if (type === undefined) return drop('no-type')
-  const subnets = subnetsFor(view.segment, packet)
   if (subnets.length === 0) return drop('foreign-relay')
   const server = readIp(packet.options.get(option.serverId))
   if (server !== undefined && server !== view.segment.address) return drop('other-server')

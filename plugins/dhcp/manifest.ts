@@ -1,8 +1,9 @@
 /** dhcp: addresses and boot files for the machines of a segment. Data and types only. */
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { defineManifest, method } from '../../core/plugin.ts'
+import { defineManifest, method, token } from '../../core/plugin.ts'
 import type { Client, Entry, Fact, Key } from '../../core/plugin.ts'
+import type { DhcpService } from './chain.ts'
 
 const Ip = Type.String({ description: 'IPv4 address' })
 const Mac = Type.String({ pattern: '^([0-9a-f]{2}:){5}[0-9a-f]{2}$' })
@@ -15,6 +16,7 @@ export const manifest = defineManifest({
   name: 'dhcp',
   config: Type.Object({
     leaseSeconds: Type.Integer({ default: 600, minimum: 30, description: 'Lease time of dynamic addresses, in seconds.' }),
+    firmwareLeaseSeconds: Type.Integer({ default: 120, minimum: 30, description: 'Lease time of firmware and boot loaders (PXE, UEFI HTTP boot, iPXE), in seconds, where the subnet\'s is not shorter; the system that boots gets the subnet\'s.' }),
     rackHttpPort: Type.Integer({ default: 5248, minimum: 1, maximum: 65535, description: 'Port of the racks\' own HTTP, which boot file URLs name.' }),
     quarantineSeconds: Type.Integer({ default: 600, minimum: 60, maximum: 3600, description: 'How long an address that a client declined is given to nobody, in seconds.' }),
     blockSize: Type.Integer({ default: 32, minimum: 1, maximum: 1024, description: 'How many free addresses a rack is given at a time to offer from.' })
@@ -45,6 +47,10 @@ export const manifest = defineManifest({
     declined: Type.Object({ address: Ip, subnet: Type.String(), mac: Mac })
   }
 })
+
+/** The chain every packet on a rack goes through, for rack halves that extend it: `requires: { dhcp: Dhcp }`, and taps on `deps.dhcp.hooks` during setup. */
+export const Dhcp = token<DhcpService>('dhcp.chain')
+export type { DhcpHooks, DhcpService, Exchange } from './chain.ts'
 
 type M = typeof manifest
 export type SegmentEntry = Static<M['wanted']['segment']>

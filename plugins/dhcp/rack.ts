@@ -5,7 +5,8 @@ import type { Health } from '../../core/health.ts'
 import { defineRack } from '../../core/plugin.ts'
 import type { Service } from '../../core/plugin.ts'
 import { Blocks } from './blocks.ts'
-import { manifest } from './manifest.ts'
+import { Chain } from './chain.ts'
+import { Dhcp, manifest } from './manifest.ts'
 import { Memory } from './memory.ts'
 import { Server } from './server.ts'
 import { Sockets } from './socket.ts'
@@ -14,10 +15,12 @@ import { Wishes } from './wishes.ts'
 
 export default defineRack(manifest, {
   requires: {},
-  provides: {},
+  provides: { dhcp: Dhcp },
   setup ({ config, log, clock, metrics, region, report }) {
     const traffic = createTraffic(metrics)
     const memory = new Memory()
+    const tapFailures = metrics.counter('dhcp_tap_failures', 'Extensions of the DHCP chain that failed and were passed over, by stage and name.', ['stage', 'tap'])
+    const chain = new Chain({ httpPort: config.rackHttpPort, firmwareLeaseSeconds: config.firmwareLeaseSeconds, log, failed: (stage, tap) => { tapFailures.inc({ stage, tap }) } })
     let unstored: string | undefined // why the last batch of bindings was not stored
     const wishes = new Wishes({
       call: async batch => (await region.bind({ wishes: [...batch] })).answers,
@@ -29,7 +32,7 @@ export default defineRack(manifest, {
       monotonic: clock.monotonic
     })
     const blocks = new Blocks({ memory, grant: region.grant, low: Math.ceil(config.blockSize / 2), log, clock })
-    const server = new Server({ memory, wishes, blocks, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds })
+    const server = new Server({ chain, memory, wishes, blocks, traffic, clock, log, report, quarantineSeconds: config.quarantineSeconds })
     const segmentOn = (device: string) => {
       for (const segment of memory.segments.values()) if (segment.interface === device) return segment
       return undefined
@@ -70,7 +73,7 @@ export default defineRack(manifest, {
       }
     }
     return {
-      provides: {},
+      provides: { dhcp: chain },
       rpc: {},
       services: [service],
       apply (change, whole) {

@@ -2,26 +2,25 @@
 import { BedplateError, reasonOf } from '../../core/errors.ts'
 import type { Clock, Logger } from '../../core/plugin.ts'
 import type { Blocks } from './blocks.ts'
-import { bootOf } from './boot-file.ts'
+import type { Chain, Step } from './chain.ts'
 import type { Decision } from './decision.ts'
-import { decide } from './decision.ts'
 import { ipText } from './ipv4.ts'
 import type { Wish } from './manifest.ts'
 import type { Memory } from './memory.ts'
 import { clientIdOf, hostnameOf, maxSizeOf } from './options/client.ts'
-import { messageName, option } from './options/codes.ts'
-import { readIp, readU8 } from './options/values.ts'
+import { option } from './options/codes.ts'
+import { readIp } from './options/values.ts'
 import { decode, encode } from './packet.ts'
 import type { Packet } from './packet.ts'
-import { informReply, leaseReply, nakReply, targetOf } from './reply.ts'
+import { targetOf } from './reply.ts'
 import type { Segment } from './segment.ts'
 import type { Traffic } from './traffic.ts'
 import type { Wishes } from './wishes.ts'
 
 export type Send = (data: Uint8Array, port: number, address: string) => void
 export interface ServerOptions {
-  readonly memory: Memory, readonly wishes: Wishes, readonly blocks: Blocks, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
-  readonly httpPort: number, readonly quarantineSeconds: number
+  readonly chain: Chain, readonly memory: Memory, readonly wishes: Wishes, readonly blocks: Blocks, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
+  readonly quarantineSeconds: number
   readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, mac: string }) => void
 }
 type Bind = Extract<Decision, { kind: 'bind' }>
@@ -46,13 +45,15 @@ export class Server {
   }
 
   private handle (segment: Segment, packet: Packet, send: Send): void {
-    const { memory, traffic, clock, blocks } = this.options
-    const type = messageName(readU8(packet.options.get(option.messageType)))
+    const { chain, memory, traffic, clock, blocks } = this.options
+    const step = chain.open(segment, packet)
+    if (typeof step === 'string') { traffic.dropped(step); return }
+    const { type } = step
     traffic.received(type ?? 'none')
     const now = clock.now()
     const server = readIp(packet.options.get(option.serverId))
     if (type === 'DISCOVER' || (type === 'REQUEST' && server === undefined && packet.ciaddr === 0)) memory.ask(packet.mac, now)
-    const decision = decide(memory.view(segment, now), packet, now)
+    const decision = chain.decide(step, memory.view(segment, now), now)
     switch (decision.kind) {
       case 'drop':
         if (decision.reason === 'other-server' && type === 'REQUEST') memory.tookAnother(packet.mac)
@@ -62,33 +63,34 @@ export class Server {
       case 'offer':
         memory.offer(decision.address, decision.subnet.id, packet.mac, now)
         blocks.refill(decision.subnet.id)
-        this.send('OFFER', packet, leaseReply('OFFER', segment, packet, { ...decision, seconds: decision.subnet.leaseSeconds }, this.boot(segment, packet)), send)
+        this.send('OFFER', packet, chain.lease('OFFER', step, { ...decision, seconds: chain.seconds(step, decision.subnet) }), send)
         break
-      case 'bind': this.bind(segment, packet, decision, send); break
-      case 'nak': this.send('NAK', packet, nakReply(segment, packet, decision.reason), send); break
-      case 'inform': this.send('ACK', packet, informReply(segment, packet, decision.subnet, this.boot(segment, packet)), send); break
+      case 'bind': this.bind(step, decision, send); break
+      case 'nak': this.send('NAK', packet, chain.nak(step, decision.reason), send); break
+      case 'inform': this.send('ACK', packet, chain.inform(step, decision.subnet), send); break
       case 'decline':
       case 'release': this.end(packet, decision, now); break
     }
   }
 
   /** Acknowledges once the region has stored the binding; without its answer the client hears nothing and asks again. */
-  private bind (segment: Segment, packet: Packet, { subnet, address, hostname, refused }: Bind, send: Send): void {
-    const { memory, wishes, traffic, clock, blocks } = this.options
-    const seconds = subnet.leaseSeconds
+  private bind (step: Step, { subnet, address, hostname, refused }: Bind, send: Send): void {
+    const { chain, memory, wishes, traffic, clock, blocks } = this.options
+    const { packet } = step
+    const seconds = chain.seconds(step, subnet)
     const clientId = clientIdOf(packet.options)
     const wish: Wish = { address: ipText(address), subnet: subnet.id, mac: packet.mac, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds }
     wishes.ask(wish, answer => {
       if (answer === undefined) { traffic.dropped('unanswered'); return }
       if (!answer.stored) {
         memory.refused(address, subnet.id, packet.mac, clock.now())
-        if (refused === 'nak') this.send('NAK', packet, nakReply(segment, packet, answer.reason ?? 'this address is taken'), send)
+        if (refused === 'nak') this.send('NAK', packet, chain.nak(step, answer.reason ?? 'this address is taken'), send)
         else traffic.dropped('refused')
         return
       }
       memory.bound({ subnet: subnet.id, mac: packet.mac, clientId, address, expires: clock.now() + seconds * 1000 })
       blocks.refill(subnet.id)
-      this.send('ACK', packet, leaseReply('ACK', segment, packet, { subnet, address, hostname, seconds }, this.boot(segment, packet)), send)
+      this.send('ACK', packet, chain.lease('ACK', step, { subnet, address, hostname, seconds }), send)
     })
   }
 
@@ -100,8 +102,6 @@ export class Server {
     memory.declined(address, now + quarantineSeconds * 1000, now)
     log.warn(body, 'a client found this address in use by somebody else; it is set aside')
   }
-
-  private boot (segment: Segment, packet: Packet) { return bootOf(packet, segment.address, this.options.httpPort) }
 
   private send (type: 'OFFER' | 'ACK' | 'NAK', request: Packet, reply: Packet, send: Send): void {
     const target = targetOf(request, type === 'NAK')

@@ -1,0 +1,33 @@
+/** What kind of client sent a packet: firmware, boot loader or neither, as the names of classes. Pure. */
+import type { Options } from './options/area.ts'
+import { ipxeOf } from './options/client.ts'
+import { option } from './options/codes.ts'
+
+/** The classes the server itself knows; plugins add their own by the hook `classify`. `firmware`: any of the others. */
+export type ClassName = 'firmware' | 'pxe' | 'httpclient' | 'ipxe'
+export type Classes = readonly string[]
+
+// Shared and frozen: most packets cost no allocation here.
+const none: Classes = Object.freeze([])
+const pxe: Classes = Object.freeze(['firmware', 'pxe'] satisfies ClassName[])
+const httpClient: Classes = Object.freeze(['firmware', 'httpclient'] satisfies ClassName[])
+const ipxe: Classes = Object.freeze(['firmware', 'ipxe'] satisfies ClassName[])
+
+const startsWith = (value: Buffer | undefined, word: Buffer): boolean =>
+  value !== undefined && value.length >= word.length && value.compare(word, 0, word.length, 0, word.length) === 0
+const pxeWord = Buffer.from('PXEClient')
+const httpWord = Buffer.from('HTTPClient')
+
+/** Which firmware option 60 names: `PXEClient` (PXE 2.1), `HTTPClient` (UEFI 2.5 section 24.7), or none. */
+export function firmwareOf (options: Options): 'PXEClient' | 'HTTPClient' | undefined {
+  const vendor = options.get(option.vendorClass)
+  if (vendor === undefined) return undefined
+  return startsWith(vendor, pxeWord) ? 'PXEClient' : startsWith(vendor, httpWord) ? 'HTTPClient' : undefined
+}
+
+/** The server's own classes of a client. iPXE says PXEClient too: it counts as iPXE. */
+export function classesOf (options: Options): Classes {
+  if (ipxeOf(options) !== undefined) return ipxe
+  const firmware = firmwareOf(options)
+  return firmware === undefined ? none : firmware === 'PXEClient' ? pxe : httpClient
+}
