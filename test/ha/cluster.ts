@@ -56,6 +56,10 @@ const pace = { readEvery: 100, writeEvery: 200 } // ms
 const traffic = join(import.meta.dirname, 'traffic')
 const bedplate = join(import.meta.dirname, '../../bin/bedplate')
 
+/** Settings as `--set` names them: `rpc.advertise`. */
+const leaves = (values: object, above = ''): [key: string, value: unknown][] => Object.entries(values).flatMap(([key, value]) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? leaves(value, `${above}${key}.`) : [[`${above}${key}`, value] as [string, unknown]])
+
 /** A namespace on the switch. */
 export interface Port { readonly namespace: Namespace, cut(): Promise<void>, mend(): Promise<void> }
 export async function createSwitch (network: TestNetwork): Promise<(name: string, host: number) => Promise<Port>> {
@@ -70,9 +74,24 @@ export async function createSwitch (network: TestNetwork): Promise<(name: string
   }
 }
 
-/** Starts everything but the load. `database`: the setting each region has. */
-export async function startCluster (o: { readonly network: TestNetwork, readonly plug: Awaited<ReturnType<typeof createSwitch>>, readonly directory: string, readonly database: Readonly<Record<string, unknown>>, readonly say: (line: string) => void }): Promise<Cluster> {
-  const { network, plug, directory, say } = o
+export interface ClusterOptions {
+  readonly network: TestNetwork
+  readonly plug: Awaited<ReturnType<typeof createSwitch>>
+  readonly directory: string
+  /** The setting each region has. */
+  readonly database: Readonly<Record<string, unknown>>
+  /** How many of each kind there are; three when left out, at most that many. */
+  readonly size?: number
+  /** Settings of every member; the plugin of the load when left out. */
+  readonly settings?: Readonly<Record<string, unknown>>
+  /** What a rack's namespace needs before the rack starts: further cables. */
+  readonly wired?: (rack: string, namespace: Namespace) => Promise<void>
+  readonly say: (line: string) => void
+}
+
+/** Starts everything but the load. */
+export async function startCluster (o: ClusterOptions): Promise<Cluster> {
+  const { network, plug, directory, say, settings = { plugins: [traffic] } } = o
   let token = ''
   const died = (name: string, code: number | null) => { say(`${name} ended by itself with ${code}; its log is ${join(directory, name)}.log`) }
   const reads: Read[] = []
@@ -101,7 +120,7 @@ export async function startCluster (o: { readonly network: TestNetwork, readonly
   }
 
   /** The settings of a member; the first region has them from here, the others from `bedplate join`. */
-  const settingsOf = (address: string) => ({ 'rpc.advertise': [address], plugins: [traffic] })
+  const settingsOf = (address: string) => ({ rpc: { advertise: [address] }, ...settings })
   async function member (name: string, host: number, role: 'region' | 'rack', prepare: (namespace: Namespace, files: { readonly config: string, readonly data: string }) => Promise<void>): Promise<Member> {
     const port = await plug(name, host)
     const data = join(directory, `${name}.data`)
@@ -127,21 +146,21 @@ export async function startCluster (o: { readonly network: TestNetwork, readonly
     const first = regions[0]?.address
     const { body } = await ask<{ token: string }>(`http://${first}:5240/api/v1/controllers/tokens`, 'POST', { roles: [role] })
     return await member(name, host, role, async (namespace, { config, data }) => {
-      const set = Object.entries(settingsOf(net(host))).flatMap(([key, value]) => ['--set', `${key}=${JSON.stringify(value)}`])
+      if (role === 'rack') await o.wired?.(name, namespace)
+      const set = leaves(settingsOf(net(host))).flatMap(([key, value]) => ['--set', `${key}=${JSON.stringify(value)}`])
       const { code, stderr } = await namespace.exec([bedplate, 'join', String(first), '--token', body.token, '--hostname', name, '--config', config, '--data-directory', data, ...set, '--no-start'])
       if (code !== 0) throw new Error(`bedplate join of ${name}: ${stderr}`)
     })
   }
 
-  const letters = ['a', 'b', 'c']
+  const letters = ['a', 'b', 'c'].slice(0, o.size)
   const regions: Member[] = []
   const racks: Member[] = []
   for (const [index, letter] of letters.entries()) {
     const [name, host] = [`region-${letter}`, 11 + index]
     if (index > 0) { regions.push(await joined(name, host, 'region')); continue }
-    const { 'rpc.advertise': advertise, plugins } = settingsOf(net(host))
     const region = await member(name, host, 'region', async (_namespace, { config, data }) => {
-      await writeFile(config, JSON.stringify({ roles: ['region'], hostname: name, dataDirectory: data, rpc: { advertise }, plugins, database: o.database }))
+      await writeFile(config, JSON.stringify({ roles: ['region'], hostname: name, dataDirectory: data, ...settingsOf(net(host)), database: o.database }))
     })
     token = (await readFile(join(region.directory, 'admin.token'), 'utf8')).trim()
     regions.push(region)
