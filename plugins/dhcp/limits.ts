@@ -14,7 +14,7 @@ export interface LimitsOptions {
 }
 export const usual: LimitsOptions = { poolSeconds: 60, leastPerSecond: 20, portPerSecond: 10, portBurst: 100 }
 
-/** Whom a VLAN's or port's allowance is refused to: what health says. `refused` counts since it last had any to give for `quiet`. */
+/** Where clients are refused, how many so far, and the first of them. */
 export interface Starved { readonly vlan: string, readonly port: string | null, readonly refused: number, readonly mac: string }
 interface Bucket { tokens: number, at: number, refused: number, last: number, mac: string }
 
@@ -100,12 +100,12 @@ function fill (bucket: Bucket, perSecond: number, burst: number, now: number): b
 }
 
 function refuse (bucket: Bucket, mac: string, now: number): false {
-  bucket.refused = bites(bucket, now) ? bucket.refused + 1 : 1
+  if (!bites(bucket, now)) { bucket.refused = 0; bucket.mac = mac }
+  bucket.refused++
   bucket.last = now
-  bucket.mac = mac
   return false
 }
 
 /** What an operator is told. */
 export const starvedSentence = ({ vlan, port, refused, mac }: Starved): string =>
-  `VLAN ${vlan} is starved by new clients${port === null ? '' : ` behind the relay's port ${port} (circuit/remote id)`}: ${refused} refused, the last one ${mac}; known machines are served. Find the switch port these MACs come from and shut it`
+  `VLAN ${vlan} is starved by new clients${port === null ? '' : ` behind the relay's port ${port} (circuit/remote id)`}: ${refused} refused, the first one ${mac}; known machines are served. Find the switch port these MACs come from and shut it`

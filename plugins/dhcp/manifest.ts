@@ -2,11 +2,16 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { defineManifest, method, token } from '../../core/plugin.ts'
-import type { Client, Entry, Fact, Key } from '../../core/plugin.ts'
+import type { Client as RpcClient, Entry, Fact, Key } from '../../core/plugin.ts'
 import type { DhcpService } from './chain.ts'
 
 const Ip = Type.String({ description: 'IPv4 address' })
-const Mac = Type.String({ pattern: '^([0-9a-f]{2}:){5}[0-9a-f]{2}$' })
+const Text = Type.Union([Type.String(), Type.Null()])
+/** Who a client is: see ClientKey in referee.ts. */
+const Client = Type.String({ minLength: 1, maxLength: 300 })
+/** A bigint of the database. */
+const Number = Type.String({ pattern: '^[0-9]{1,19}$' })
+const WishedBinding = { address: Ip, subnet: Type.String(), client: Client, clientId: Text, hostname: Text, seconds: Type.Integer() }
 const SubnetEntry = Type.Object({
   id: Type.String(), cidr: Type.String(), gateway: Type.Union([Ip, Type.Null()]), dnsServers: Type.Array(Ip),
   dynamic: Type.Array(Type.Object({ start: Ip, end: Ip })), leaseSeconds: Type.Integer({ minimum: 30 })
@@ -19,32 +24,65 @@ export const manifest = defineManifest({
     firmwareLeaseSeconds: Type.Integer({ default: 120, minimum: 30, description: 'Lease time of firmware and boot loaders (PXE, UEFI HTTP boot, iPXE), in seconds, where the subnet\'s is not shorter; the system that boots gets the subnet\'s.' }),
     rackHttpPort: Type.Integer({ default: 5248, minimum: 1, maximum: 65535, description: 'Port of the racks\' own HTTP, which boot file URLs name.' }),
     quarantineSeconds: Type.Integer({ default: 600, minimum: 60, maximum: 3600, description: 'How long an address that a client declined is given to nobody, in seconds.' }),
-    blockSize: Type.Integer({ default: 32, minimum: 1, maximum: 1024, description: 'How many free addresses a rack is given at a time to offer from.' })
+    autonomySeconds: Type.Integer({ default: 3600, minimum: 300, maximum: 604_800, description: 'How long a rack that reaches no region may extend leases it knows, in seconds; so long an address that it knew waits for it before it goes to somebody else.' }),
+    reserveSize: Type.Integer({ default: 8, minimum: 0, maximum: 1024, description: 'How many addresses of each subnet are set aside for each rack, for clients nobody knows while it reaches no region.' }),
+    blockSize: Type.Integer({ default: 32, minimum: 1, maximum: 1024, description: 'How many free addresses a rack is given at a time to offer from.' }),
+    newClientPoolSeconds: Type.Integer({ default: 60, minimum: 1, description: 'Clients that nobody knows may take the whole pool of a VLAN in so many seconds, no faster; half of it at once.' }),
+    newClientsPerSecond: Type.Integer({ default: 20, minimum: 1, description: 'Clients that nobody knows that are served a second on every VLAN, however small its pool.' }),
+    newClientsPerPort: Type.Integer({ default: 10, minimum: 1, description: 'Clients that nobody knows that are served a second behind one port of a relay (circuit and remote id).' }),
+    newClientsPortBurst: Type.Integer({ default: 100, minimum: 1, description: 'How many of them at once.' }),
+    rogueProbeSeconds: Type.Integer({ default: 300, minimum: 0, description: 'How often a rack looks for foreign DHCP servers on each VLAN it serves, in seconds; 0: never.' })
   }, { additionalProperties: false }),
   migrations: new URL('./migrations/', import.meta.url),
   rpc: {
     /** Stores bindings before they are promised. One answer per wish, in order: the binding as stored, or why not. */
     bind: method({
       answeredBy: 'region', timeout: 3_000, idempotent: true,
-      params: Type.Object({ wishes: Type.Array(Type.Object({ address: Ip, subnet: Type.String(), mac: Mac, clientId: Type.Union([Type.String(), Type.Null()]), hostname: Type.Union([Type.String(), Type.Null()]), seconds: Type.Integer() }), { minItems: 1, maxItems: 500 }) }),
-      result: Type.Object({ answers: Type.Array(Type.Object({ stored: Type.Boolean(), expires: Type.Union([Type.String(), Type.Null()]), reason: Type.Union([Type.String(), Type.Null()]) })) })
+      params: Type.Object({ wishes: Type.Array(Type.Object(WishedBinding), { minItems: 1, maxItems: 500 }) }),
+      // `number` names the binding as stored; `quiet`: another rack may have given the address alone, so no NAK.
+      result: Type.Object({ answers: Type.Array(Type.Object({ stored: Type.Boolean(), expires: Text, number: Type.Union([Number, Type.Null()]), reason: Text, quiet: Type.Boolean() })) })
     }),
     /** Asks for more free addresses of a subnet for this rack alone; they come back as wanted state `block` too. */
-    grant: method({ answeredBy: 'region', timeout: 3_000, params: Type.Object({ subnet: Type.String() }), result: Type.Object({ addresses: Type.Array(Ip) }) })
+    grant: method({ answeredBy: 'region', timeout: 3_000, params: Type.Object({ subnet: Type.String() }), result: Type.Object({ addresses: Type.Array(Ip) }) }),
+    /**
+     * Says that this rack is there, and exchanges what changed while it was not: leases it gave alone (in the order of its journal), retirements it has durably
+     * forgotten, reserve addresses it gives back. The answer: its standing, how far the journal is stored, its reserve, and what of that it should give back.
+     */
+    sync: method({
+      answeredBy: 'region', timeout: 5_000, idempotent: true,
+      params: Type.Object({
+        epoch: Type.String({ minLength: 1, maxLength: 100 }),
+        last: Type.Integer({ minimum: 0, description: 'the last number this journal has given' }),
+        entries: Type.Array(Type.Object({ seq: Type.Integer({ minimum: 1 }), from: Type.Union([Type.Literal('reserve'), Type.Literal('knowledge')]), ...WishedBinding }), { maxItems: 500 }),
+        forgotten: Type.Array(Type.Object({ address: Ip, round: Number }), { maxItems: 5000 }),
+        returned: Type.Array(Type.Object({ address: Ip, grant: Number }), { maxItems: 5000 }),
+        subnets: Type.Array(Type.Object({ subnet: Type.String(), count: Type.Integer({ minimum: 0, maximum: 1024 }) }), { maxItems: 1000 })
+      }),
+      result: Type.Object({
+        standing: Number, autonomySeconds: Type.Integer(), through: Type.Integer(), refused: Type.Array(Type.Integer()),
+        reserves: Type.Array(Type.Object({ address: Ip, subnet: Type.String(), grant: Number })),
+        surplus: Type.Array(Ip)
+      })
+    })
   },
   wanted: {
     /** id = the VLAN. Present when this rack serves the VLAN. */
     segment: Type.Object({ interface: Type.String(), address: Ip, rank: Type.Integer({ minimum: 0 }), mtu: Type.Integer(), subnets: Type.Array(SubnetEntry) }),
     /** id = the address: set aside for an interface. */
-    host: Type.Object({ subnet: Type.String(), mac: Mac, hostname: Type.Union([Type.String(), Type.Null()]) }),
+    host: Type.Object({ subnet: Type.String(), client: Client, hostname: Text }),
     /** id = the address: a binding, whoever made it; one that has expired stays until the address is wanted elsewhere. */
-    binding: Type.Object({ subnet: Type.String(), mac: Mac, clientId: Type.Union([Type.String(), Type.Null()]), expires: Type.String() }),
+    binding: Type.Object({ subnet: Type.String(), client: Client, clientId: Text, expires: Type.String(), number: Number }),
+    /** id = the address: its last client is to be forgotten, and the rack says so in its next `sync`. Bindings with a smaller number are void. */
+    retiring: Type.Object({ subnet: Type.String(), round: Number }),
+    /** id = `self`: the rack may act on what it knows only while the last `sync` answered this number. */
+    standing: Type.Object({ number: Number }),
     /** id = the subnet: this rack's own free addresses. */
     block: Type.Object({ addresses: Type.Array(Ip) })
   },
   facts: {
-    released: Type.Object({ address: Ip, subnet: Type.String(), mac: Mac }),
-    declined: Type.Object({ address: Ip, subnet: Type.String(), mac: Mac })
+    /** `number` names the binding meant; null: any of this client. */
+    released: Type.Object({ address: Ip, subnet: Type.String(), client: Client, number: Type.Union([Number, Type.Null()]) }),
+    declined: Type.Object({ address: Ip, subnet: Type.String(), client: Client, number: Type.Union([Number, Type.Null()]) })
   }
 })
 
@@ -59,4 +97,6 @@ export type Answer = Static<M['rpc']['bind']['result']>['answers'][number]
 export type WantedEntry = Entry<M['wanted']>
 export type WantedKey = Key<M['wanted']>
 export type DhcpFact = Fact<M['facts']>
-export type RegionClient = Client<'region', M['rpc']>
+export type RegionClient = RpcClient<'region', M['rpc']>
+export type SyncParams = Static<M['rpc']['sync']['params']>
+export type SyncResult = Static<M['rpc']['sync']['result']>

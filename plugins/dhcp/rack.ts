@@ -6,6 +6,7 @@ import { defineRack } from '../../core/plugin.ts'
 import type { Service } from '../../core/plugin.ts'
 import { Blocks } from './blocks.ts'
 import { Chain } from './chain.ts'
+import { Limits, starvedSentence } from './limits.ts'
 import { Dhcp, manifest } from './manifest.ts'
 import { Memory } from './memory.ts'
 import { Server } from './server.ts'
@@ -32,7 +33,8 @@ export default defineRack(manifest, {
       monotonic: clock.monotonic
     })
     const blocks = new Blocks({ memory, grant: region.grant, low: Math.ceil(config.blockSize / 2), log, clock })
-    const server = new Server({ chain, memory, wishes, blocks, traffic, clock, log, report, quarantineSeconds: config.quarantineSeconds })
+    const limits = new Limits({ poolSeconds: config.newClientPoolSeconds, leastPerSecond: config.newClientsPerSecond, portPerSecond: config.newClientsPerPort, portBurst: config.newClientsPortBurst })
+    const server = new Server({ chain, limits, memory, wishes, blocks, traffic, clock, log, report, quarantineSeconds: config.quarantineSeconds })
     const segmentOn = (device: string) => {
       for (const segment of memory.segments.values()) if (segment.interface === device) return segment
       return undefined
@@ -69,7 +71,9 @@ export default defineRack(manifest, {
         const clashes = [...memory.segments.values()].filter(segment => segmentOn(segment.interface) !== segment).map(({ vlan, interface: device }) => `VLAN ${vlan} shares ${device} with another VLAN and is not served; give it an interface of its own`)
         const problems = [...sockets.problems.values(), ...clashes]
         if (problems.length > 0) return (sockets.problems.size === devices().size ? dead : degraded)(problems.join('; '))
-        return unstored === undefined ? running : degraded(`The regions do not store bindings, so new leases are not acknowledged: ${unstored}`)
+        const troubles = limits.starved(clock.monotonic()).slice(0, 3).map(starvedSentence)
+        if (unstored !== undefined) troubles.unshift(`The regions do not store bindings, so new leases are not acknowledged: ${unstored}`)
+        return troubles.length === 0 ? running : degraded(troubles.join('; '))
       }
     }
     return {
@@ -78,6 +82,7 @@ export default defineRack(manifest, {
       services: [service],
       apply (change, whole) {
         memory.apply(change.put, change.remove, whole, clock.now())
+        limits.keep(memory.segments)
         if (serving) void sync()
       },
       reconcile: sync

@@ -32,6 +32,13 @@ export const segmentOf = (vlan: string, entry: SegmentEntry): Segment => ({
 export const subnetHolding = (subnets: readonly Subnet[], address: number): Subnet | undefined => subnets.find(subnet => holds(subnet.prefix, address))
 export const isDynamic = (subnet: Subnet, address: number): boolean => subnet.dynamic.some(({ start, end }) => address >= start && address <= end)
 
+/** How many addresses the ranges of a segment hold. */
+export function poolOf ({ subnets }: Segment): number {
+  let pool = 0
+  for (const { dynamic } of subnets) for (const { start, end } of dynamic) pool += end - start + 1
+  return pool
+}
+
 /** The subnets a client of this packet may get an address in, the likeliest first; none when it came through a relay of another segment. */
 export function subnetsFor (segment: Segment, packet: Packet): readonly Subnet[] {
   const link = linkOf(packet.giaddr, packet.options) || segment.address

@@ -1,10 +1,13 @@
 /** Carries out the decisions about packets: replies, bindings, facts and counts. What is promised has been stored before. */
 import { BedplateError, reasonOf } from '../../core/errors.ts'
 import type { Clock, Logger } from '../../core/plugin.ts'
+import type { View } from './address.ts'
 import type { Blocks } from './blocks.ts'
 import type { Chain, Step } from './chain.ts'
 import type { Decision } from './decision.ts'
 import { ipText } from './ipv4.ts'
+import { portOf } from './limits.ts'
+import type { Limits } from './limits.ts'
 import type { Wish } from './manifest.ts'
 import type { Memory } from './memory.ts'
 import { clientIdOf, hostnameOf, maxSizeOf } from './options/client.ts'
@@ -13,6 +16,7 @@ import { readIp } from './options/values.ts'
 import { decode, encode } from './packet.ts'
 import type { Packet } from './packet.ts'
 import { targetOf } from './reply.ts'
+import { poolOf } from './segment.ts'
 import type { Segment } from './segment.ts'
 import type { Traffic } from './traffic.ts'
 import type { Wishes } from './wishes.ts'
@@ -20,6 +24,7 @@ import type { Wishes } from './wishes.ts'
 export type Send = (data: Uint8Array, port: number, address: string) => void
 export interface ServerOptions {
   readonly chain: Chain, readonly memory: Memory, readonly wishes: Wishes, readonly blocks: Blocks, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
+  readonly limits: Limits
   readonly quarantineSeconds: number
   readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, mac: string }) => void
 }
@@ -53,7 +58,9 @@ export class Server {
     const now = clock.now()
     const server = readIp(packet.options.get(option.serverId))
     if (type === 'DISCOVER' || (type === 'REQUEST' && server === undefined && packet.ciaddr === 0)) memory.ask(packet.mac, now)
-    const decision = chain.decide(step, memory.view(segment, now), now)
+    const view = memory.view(segment, now)
+    const decision = chain.decide(step, view, now)
+    if ((decision.kind === 'offer' || decision.kind === 'bind') && this.starved(view, packet)) { traffic.dropped('starved'); return }
     switch (decision.kind) {
       case 'drop':
         if (decision.reason === 'other-server' && type === 'REQUEST') memory.tookAnother(packet.mac)
@@ -71,6 +78,13 @@ export class Server {
       case 'decline':
       case 'release': this.end(packet, decision, now); break
     }
+  }
+
+  /** A client that nobody knows is given something new only while the allowance of its port and VLAN lasts. */
+  private starved (view: View, { mac, giaddr, options }: Packet): boolean {
+    if (view.offerTo(mac) !== undefined || view.bindings(mac).length > 0 || view.hosts(mac).length > 0) return false
+    const { vlan } = view.segment
+    return !this.options.limits.admit(vlan, portOf(giaddr, options), poolOf(view.segment), mac, this.options.clock.monotonic())
   }
 
   /** Acknowledges once the region has stored the binding; without its answer the client hears nothing and asks again. */

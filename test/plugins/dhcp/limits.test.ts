@@ -58,12 +58,12 @@ describe('a port of a relay', () => {
 })
 
 describe('what is told of it', () => {
-  it('names the VLAN, the port, how many and the last of them, until a minute has passed without', () => {
+  it('names the VLAN, the port, how many and the first of them, until a minute has passed without', () => {
     const limits = new Limits()
     admitted(limits, 150, { port: '6574/', pool: 10_000 })
     limits.admit('5', '6574/', 10_000, other, 10)
-    expect(limits.starved(20)).toEqual([{ vlan: '5', port: '6574/', refused: 51, mac: other }])
-    expect(starvedSentence({ vlan: '5', port: '6574/', refused: 51, mac: other })).toContain(`51 refused, the last one ${other}; known machines are served`)
+    expect(limits.starved(20)).toEqual([{ vlan: '5', port: '6574/', refused: 51, mac: me }])
+    expect(starvedSentence({ vlan: '5', port: '6574/', refused: 51, mac: me })).toContain(`51 refused, the first one ${me}; known machines are served`)
     expect(limits.starved(60_009).length).toBe(1)
     expect(limits.starved(60_010)).toEqual([])
   })

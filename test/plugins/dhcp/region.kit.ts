@@ -42,7 +42,7 @@ export async function openRegion (config: { blockSize?: number } = {}): Promise<
   }
   const networkRunning = networkHalf.setup({ ...shared, config: { scanSeconds: 10, ignoreInterfaces: [] }, deps: {} })
   const network = networkRunning.provides.network
-  const running = half.setup({ ...shared, config: { leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: config.blockSize ?? 8, rackHttpPort: 5248, quarantineSeconds: 600 }, deps: { network } })
+  const running = half.setup({ ...shared, config: { leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: config.blockSize ?? 8, rackHttpPort: 5248, quarantineSeconds: 600, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 }, deps: { network } })
   const app = createApp(shared.log)
   conventions(app)
   await app.register(networkRunning.routes!, { prefix: '/api/v1/network' })
