@@ -2,7 +2,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { defineManifest, method, token } from '../../core/plugin.ts'
-import type { Client as RpcClient, Entry, Fact, Key } from '../../core/plugin.ts'
+import type { Client as RpcClient, Entry, Fact, Key, Query } from '../../core/plugin.ts'
 import type { DhcpService } from './chain.ts'
 
 const Ip = Type.String({ description: 'IPv4 address' })
@@ -14,7 +14,8 @@ const Number = Type.String({ pattern: '^[0-9]{1,19}$' })
 const WishedBinding = { address: Ip, subnet: Type.String(), client: Client, clientId: Text, hostname: Text, seconds: Type.Integer() }
 const SubnetEntry = Type.Object({
   id: Type.String(), cidr: Type.String(), gateway: Type.Union([Ip, Type.Null()]), dnsServers: Type.Array(Ip),
-  dynamic: Type.Array(Type.Object({ start: Ip, end: Ip })), leaseSeconds: Type.Integer({ minimum: 30 })
+  dynamic: Type.Array(Type.Object({ start: Ip, end: Ip })), leaseSeconds: Type.Integer({ minimum: 30 }),
+  firmwareSeconds: Type.Optional(Type.Integer({ minimum: 30 })) // absent: the configuration's
 })
 
 export const manifest = defineManifest({
@@ -67,8 +68,14 @@ export const manifest = defineManifest({
   },
   wanted: {
     /** id = the VLAN. Present when this rack serves the VLAN. */
-    segment: Type.Object({ interface: Type.String(), address: Ip, rank: Type.Integer({ minimum: 0 }), mtu: Type.Integer(), subnets: Type.Array(SubnetEntry) }),
-    /** id = the address: set aside for an interface. */
+    segment: Type.Object({
+      interface: Type.String(), address: Ip, rank: Type.Integer({ minimum: 0 }), mtu: Type.Integer(), subnets: Type.Array(SubnetEntry),
+      mode: Type.Optional(Type.Enum(['server', 'proxy', 'off'])), // IPv4: gives addresses, or only says what to boot, or does nothing; absent: server
+      v6: Type.Optional(Type.Enum(['off', 'stateless', 'stateful'])) // absent: off
+    }),
+    /** id = the scope: `global`, `subnet:<id>` or `mac:<mac>`. What operators set, by code, as it goes over the wire; the narrower scope counts. */
+    options: Type.Object({ options: Type.Array(Type.Object({ code: Type.Integer({ minimum: 1, maximum: 254 }), data: Type.String({ pattern: '^([0-9a-f]{2})*$', description: 'hex' }) })) }),
+    /** id = the address: set aside for a client; for one known by its client id, `client` is `id:` and that in hex. */
     host: Type.Object({ subnet: Type.String(), client: Client, hostname: Text }),
     /** id = the address: a binding, whoever made it; one that has expired stays until the address is wanted elsewhere. */
     binding: Type.Object({ subnet: Type.String(), client: Client, clientId: Text, expires: Type.String(), number: Number }),
@@ -89,6 +96,18 @@ export const manifest = defineManifest({
 /** The chain every packet on a rack goes through, for rack halves that extend it: `requires: { dhcp: Dhcp }`, and taps on `deps.dhcp.hooks` during setup. */
 export const Dhcp = token<DhcpService>('dhcp.chain')
 export type { DhcpHooks, DhcpService, Exchange } from './chain.ts'
+
+/** A binding as other plugins see it. `hostname` is what it is known under: of its fixed address, or what its client calls itself. */
+export interface LeaseOf { readonly address: string, readonly subnetId: string, readonly client: string, readonly hostname: string | null, readonly boundAt: Date, readonly expires: Date }
+/**
+ * Given to region halves. Change-log topic `dhcp.binding` (id = the address): its lease was made, extended, ended or taken back; read it here, and none means that nobody has the address now.
+ * An extension changes nothing a name server would say: compare client and hostname with what was there.
+ */
+export interface LeaseService {
+  /** The leases in force, by address. */
+  leases(q: Query, filter?: { readonly addresses?: readonly string[], readonly subnetIds?: readonly string[] }): Promise<readonly LeaseOf[]>
+}
+export const Leases = token<LeaseService>('dhcp.leases')
 
 type M = typeof manifest
 export type SegmentEntry = Static<M['wanted']['segment']>
