@@ -77,7 +77,7 @@ export const routes = (db: Database, network: NetworkService): FastifyPluginAsyn
   }, async ({ query: { subnet, mac, address, limit, after } }) => {
     const canonical = (text: string | undefined) => text === undefined ? undefined : ipText(parseIp(text))
     const found = await listBindings(db, { subnet, mac: mac === undefined ? undefined : normaliseMac(mac), address: canonical(address), limit: limit + 1, after: canonical(after) })
-    const items = found.slice(0, limit).map(binding => ({ ...binding, boundAt: binding.boundAt.toISOString(), expires: binding.expires.toISOString() }))
+    const items = found.slice(0, limit).map(({ client, number: _, ...binding }) => ({ ...binding, mac: client, boundAt: binding.boundAt.toISOString(), expires: binding.expires.toISOString() }))
     return { items, next: found.length > limit ? items.at(-1)?.address ?? null : null }
   })
 

@@ -77,7 +77,7 @@ function extending (view: View, mac: string, subnets: readonly Subnet[], address
   const subnet = subnetHolding(subnets, address)
   if (subnet === undefined) return { kind: 'nak', reason: 'this address is not of this network' }
   const host = view.hostAt(address)
-  const ours = host?.mac === mac || view.bindings(mac).some(binding => binding.address === address)
+  const ours = host?.client === mac || view.bindings(mac).some(binding => binding.address === address)
   // The binding may have been made by another rack a moment ago: where this one knows nothing, the region tells.
   if (!open(view, address, mac, now) || (!ours && !isDynamic(subnet, address))) return { kind: 'nak', reason: 'this address is not yours' }
   return { kind: 'bind', subnet, address, hostname: host?.hostname ?? null, refused: 'nak' }
@@ -97,7 +97,7 @@ function rebooting (view: View, packet: Packet, subnets: readonly Subnet[], addr
 /** DECLINE and RELEASE count only from the client that holds the address. */
 function end (kind: 'decline' | 'release', view: View, mac: string, address: number, subnets: readonly Subnet[]): Decision {
   const subnet = subnetHolding(subnets, address)
-  if (subnet === undefined || view.bindingAt(address)?.mac !== mac) return drop('not-bound')
+  if (subnet === undefined || view.bindingAt(address)?.client !== mac) return drop('not-bound')
   return { kind, subnet, address }
 }
 

@@ -5,7 +5,7 @@ import type { WantedEntry, WantedKey } from './manifest.ts'
 import type { Segment } from './segment.ts'
 import { segmentOf } from './segment.ts'
 
-interface Offer { readonly mac: string, readonly subnet: string, readonly until: number }
+interface Offer { readonly client: string, readonly subnet: string, readonly until: number }
 interface Asked { count: number, at: number }
 
 const offerFor = 60_000 // ms an offer is remembered
@@ -16,13 +16,13 @@ const askers = 10_000 // clients whose DISCOVERs are counted at most
 export class Memory {
   readonly segments = new Map<string, Segment>()
   private readonly hostsByAddress = new Map<number, Host>()
-  private readonly hostsByMac = new Map<string, Set<Host>>()
+  private readonly hostsByClient = new Map<string, Set<Host>>()
   private readonly bindingsByAddress = new Map<number, Binding>()
-  private readonly bindingsByMac = new Map<string, Set<Binding>>()
+  private readonly bindingsByClient = new Map<string, Set<Binding>>()
   private readonly blocks = new Map<string, readonly number[]>() // as granted
   private readonly freeOf = new Map<string, number[]>() // what of a block can be offered now
   private readonly offers = new Map<number, Offer>() // in the order they end
-  private readonly offersByMac = new Map<string, number>()
+  private readonly offersByClient = new Map<string, number>()
   private readonly quarantine = new Map<number, number>()
   private readonly refusals = new Map<string, number>() // address and MAC → until, in the order they end
   private readonly asked = new Map<string, Asked>()
@@ -34,7 +34,7 @@ export class Memory {
     const bindings = put.flatMap(({ kind, id, value }) => kind === 'binding' ? [{ ...value, address: parseIp(id), expires: Date.parse(value.expires) }] : [])
     const blocks = put.flatMap(({ kind, id, value }) => kind === 'block' ? [{ subnet: id, addresses: value.addresses.map(parseIp) }] : [])
     const gone = remove.filter(({ kind }) => kind === 'host' || kind === 'binding').map(({ kind, id }) => ({ kind, address: parseIp(id) }))
-    if (whole) for (const map of [this.segments, this.hostsByAddress, this.hostsByMac, this.bindingsByAddress, this.bindingsByMac, this.blocks, this.freeOf]) map.clear()
+    if (whole) for (const map of [this.segments, this.hostsByAddress, this.hostsByClient, this.bindingsByAddress, this.bindingsByClient, this.blocks, this.freeOf]) map.clear()
     for (const { kind, id } of remove) {
       if (kind === 'segment') this.segments.delete(id)
       if (kind === 'block') { this.blocks.delete(id); this.freeOf.delete(id) }
@@ -50,18 +50,21 @@ export class Memory {
     this.endOffers(now)
     return {
       segment,
-      hosts: mac => [...this.hostsByMac.get(mac) ?? []],
+      hosts: client => [...this.hostsByClient.get(client) ?? []],
       hostAt: address => this.hostsByAddress.get(address),
-      bindings: mac => [...this.bindingsByMac.get(mac) ?? []],
+      bindings: client => [...this.bindingsByClient.get(client) ?? []],
       bindingAt: address => this.bindingsByAddress.get(address),
-      offeredTo: address => this.offers.get(address)?.mac,
-      offerTo: mac => this.offersByMac.get(mac),
+      offeredTo: address => this.offers.get(address)?.client,
+      offerTo: client => this.offersByClient.get(client),
       quarantined: address => (this.quarantine.get(address) ?? 0) > now,
-      refused: (address, mac) => (this.refusals.get(`${address} ${mac}`) ?? 0) > now,
+      refused: (address, client) => (this.refusals.get(`${address} ${client}`) ?? 0) > now,
       free: subnet => this.freeOf.get(subnet) ?? [],
-      asked: mac => this.asked.get(mac)?.count ?? 0
+      asked: client => this.asked.get(client)?.count ?? 0
     }
   }
+
+  /** Names the binding known at an address; null when there is none, or this rack gave it alone. */
+  numberOf (address: number): string | null { return this.bindingsByAddress.get(address)?.number ?? null }
 
   /** How many addresses of a subnet this rack could offer now. */
   freeCount (subnet: string): number { return this.freeOf.get(subnet)?.length ?? 0 }
@@ -72,50 +75,50 @@ export class Memory {
   }
 
   /** Remembers that an address was offered, so that nobody else is offered it for a minute. */
-  offer (address: number, subnet: string, mac: string, now: number): void {
-    const before = this.offersByMac.get(mac)
+  offer (address: number, subnet: string, client: string, now: number): void {
+    const before = this.offersByClient.get(client)
     if (before !== undefined && before !== address) this.endOffer(before)
     this.offers.delete(address)
-    this.offers.set(address, { mac, subnet, until: now + offerFor })
-    this.offersByMac.set(mac, address)
+    this.offers.set(address, { client, subnet, until: now + offerFor })
+    this.offersByClient.set(client, address)
     this.takeFree(subnet, address)
   }
 
   /** The client took another server's offer: ours is void, and it is not waiting any more. */
-  tookAnother (mac: string): void {
-    this.asked.delete(mac)
-    const address = this.offersByMac.get(mac)
+  tookAnother (client: string): void {
+    this.asked.delete(client)
+    const address = this.offersByClient.get(client)
     if (address !== undefined) this.endOffer(address)
   }
 
   /** Counts a DISCOVER. Bounded: beyond `askers` clients the one counted longest ago is forgotten. */
-  ask (mac: string, now: number): void {
-    const before = this.asked.get(mac)
-    this.asked.delete(mac)
-    this.asked.set(mac, { count: before !== undefined && now - before.at < askedFor ? before.count + 1 : 1, at: now })
+  ask (client: string, now: number): void {
+    const before = this.asked.get(client)
+    this.asked.delete(client)
+    this.asked.set(client, { count: before !== undefined && now - before.at < askedFor ? before.count + 1 : 1, at: now })
     if (this.asked.size <= askers) return
     for (const oldest of this.asked.keys()) { this.asked.delete(oldest); break }
   }
 
   /** A binding was stored: the address leaves the block and the offers. */
   bound (binding: Binding): void {
-    this.asked.delete(binding.mac)
+    this.asked.delete(binding.client)
     this.dropOffer(binding.address)
     this.leaveBlock(binding.address, binding.subnet)
     this.addBinding(binding)
   }
 
   /** The region refused the address to this client: it is not offered from here, and what made this rack think it was theirs is forgotten. */
-  refused (address: number, subnet: string, mac: string, now: number): void {
-    if (this.bindingsByAddress.get(address)?.mac === mac) this.forgetBinding(address)
+  refused (address: number, subnet: string, client: string, now: number): void {
+    if (this.bindingsByAddress.get(address)?.client === client) this.forgetBinding(address)
     this.dropOffer(address)
     this.leaveBlock(address, subnet)
     for (const [old, until] of this.refusals) {
       if (until > now) break
       this.refusals.delete(old)
     }
-    this.refusals.delete(`${address} ${mac}`)
-    this.refusals.set(`${address} ${mac}`, now + refusedFor)
+    this.refusals.delete(`${address} ${client}`)
+    this.refusals.set(`${address} ${client}`, now + refusedFor)
   }
 
   /** The client gave the address back: it is still its favourite, but no longer bound. */
@@ -136,22 +139,22 @@ export class Memory {
   private addHost (host: Host): void {
     this.forgetHost(host.address)
     this.hostsByAddress.set(host.address, host)
-    const own = this.hostsByMac.get(host.mac)
-    if (own === undefined) this.hostsByMac.set(host.mac, new Set([host]))
+    const own = this.hostsByClient.get(host.client)
+    if (own === undefined) this.hostsByClient.set(host.client, new Set([host]))
     else own.add(host)
   }
 
-  private forgetHost (address: number): void { forget(address, this.hostsByAddress, this.hostsByMac) }
+  private forgetHost (address: number): void { forget(address, this.hostsByAddress, this.hostsByClient) }
 
   private addBinding (binding: Binding): void {
     this.forgetBinding(binding.address)
     this.bindingsByAddress.set(binding.address, binding)
-    const own = this.bindingsByMac.get(binding.mac)
-    if (own === undefined) this.bindingsByMac.set(binding.mac, new Set([binding]))
+    const own = this.bindingsByClient.get(binding.client)
+    if (own === undefined) this.bindingsByClient.set(binding.client, new Set([binding]))
     else own.add(binding)
   }
 
-  private forgetBinding (address: number): void { forget(address, this.bindingsByAddress, this.bindingsByMac) }
+  private forgetBinding (address: number): void { forget(address, this.bindingsByAddress, this.bindingsByClient) }
 
   private setBlock (subnet: string, addresses: readonly number[], now: number): void {
     this.blocks.set(subnet, addresses)
@@ -179,7 +182,7 @@ export class Memory {
     const offer = this.offers.get(address)
     if (offer === undefined) return undefined
     this.offers.delete(address)
-    if (this.offersByMac.get(offer.mac) === address) this.offersByMac.delete(offer.mac)
+    if (this.offersByClient.get(offer.client) === address) this.offersByClient.delete(offer.client)
     return offer
   }
 
@@ -197,11 +200,11 @@ export class Memory {
   }
 }
 
-function forget<T extends { readonly mac: string }> (address: number, byAddress: Map<number, T>, byMac: Map<string, Set<T>>): void {
+function forget<T extends { readonly client: string }> (address: number, byAddress: Map<number, T>, byClient: Map<string, Set<T>>): void {
   const known = byAddress.get(address)
   if (known === undefined) return
   byAddress.delete(address)
-  const own = byMac.get(known.mac)
+  const own = byClient.get(known.client)
   own?.delete(known)
-  if (own?.size === 0) byMac.delete(known.mac)
+  if (own?.size === 0) byClient.delete(known.client)
 }

@@ -45,12 +45,13 @@ export default defineRegion(manifest, {
           if (given.length > 0) await tx.changed('dhcp.block', id)
           for (const { address, hadBinding } of given) if (hadBinding) await tx.changed('dhcp.binding', address) // racks forget whose it was
           return { addresses: given.map(({ address }) => address) }
-        })
+        }),
+        sync: () => Promise.reject(new BedplateError('UNAVAILABLE', { reason: 'not built yet' }))
       },
       wanted: (rack, keys) => wantedBy(db, network, rack, config.leaseSeconds, keys),
       touches: changes => touchedBy(db, network, changes),
       async facts (tx, _rack, batch) {
-        const ended = (kind: 'released' | 'declined') => batch.flatMap(fact => fact.kind === kind ? [{ address: fact.body.address, mac: fact.body.mac, at: fact.at }] : [])
+        const ended = (kind: 'released' | 'declined') => batch.flatMap(fact => fact.kind === kind ? [fact.body] : [])
         const touched = [...await release(tx, ended('released')), ...await quarantine(tx, ended('declined'), config.quarantineSeconds)]
         for (const address of touched) await tx.changed('dhcp.binding', address)
       },

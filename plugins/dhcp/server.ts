@@ -26,7 +26,7 @@ export interface ServerOptions {
   readonly chain: Chain, readonly memory: Memory, readonly wishes: Wishes, readonly blocks: Blocks, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
   readonly limits: Limits
   readonly quarantineSeconds: number
-  readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, mac: string }) => void
+  readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, client: string, number: string | null }) => void
 }
 type Bind = Extract<Decision, { kind: 'bind' }>
 
@@ -93,7 +93,7 @@ export class Server {
     const { packet } = step
     const seconds = chain.seconds(step, subnet)
     const clientId = clientIdOf(packet.options)
-    const wish: Wish = { address: ipText(address), subnet: subnet.id, mac: packet.mac, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds }
+    const wish: Wish = { address: ipText(address), subnet: subnet.id, client: packet.mac, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds }
     wishes.ask(wish, answer => {
       if (answer === undefined) { traffic.dropped('unanswered'); return }
       if (!answer.stored) {
@@ -102,7 +102,7 @@ export class Server {
         else traffic.dropped('refused')
         return
       }
-      memory.bound({ subnet: subnet.id, mac: packet.mac, clientId, address, expires: clock.now() + seconds * 1000 })
+      memory.bound({ subnet: subnet.id, client: packet.mac, clientId, address, expires: clock.now() + seconds * 1000, number: answer.number })
       blocks.refill(subnet.id)
       this.send('ACK', packet, chain.lease('ACK', step, { subnet, address, hostname, seconds }), send)
     })
@@ -110,7 +110,7 @@ export class Server {
 
   private end ({ mac }: Packet, { kind, subnet, address }: Extract<Decision, { kind: 'decline' | 'release' }>, now: number): void {
     const { memory, report, log, quarantineSeconds } = this.options
-    const body = { address: ipText(address), subnet: subnet.id, mac }
+    const body = { address: ipText(address), subnet: subnet.id, client: mac, number: memory.numberOf(address) }
     report(kind === 'decline' ? 'declined' : 'released', body)
     if (kind === 'release') { memory.released(address, now); return }
     memory.declined(address, now + quarantineSeconds * 1000, now)

@@ -1,18 +1,18 @@
 /** All SQL of dhcp. Every rule about who may have an address is in a statement here, so that PostgreSQL is the referee. */
 import type { Query } from '../../core/plugin.ts'
 import type { Answer, Wish } from './manifest.ts'
+import type { Ended } from './referee.ts'
 
 export interface ServedVlan { readonly id: string, readonly enabled: boolean, readonly racks: readonly string[] }
-export interface StoredBinding { readonly address: string, readonly subnet: string, readonly mac: string, readonly clientId: string | null, readonly hostname: string | null, readonly boundAt: Date, readonly expires: Date }
+export interface StoredBinding { readonly address: string, readonly subnet: string, readonly client: string, readonly clientId: string | null, readonly hostname: string | null, readonly boundAt: Date, readonly expires: Date, readonly number: string }
 export interface BindingFilter { readonly subnet?: string | undefined, readonly mac?: string | undefined, readonly address?: string | undefined, readonly limit: number, readonly after?: string | undefined }
 export interface Granted { readonly address: string, readonly hadBinding: boolean }
-interface Ended { readonly address: string, readonly mac: string, readonly at: string }
 
 /** Seconds an address rests after its binding expired before anyone else gets it: room for slow replies and drifting clocks. */
 const rest = 10
 // What nobody has a claim on: lapsed bindings and ended quarantines. `a` is dhcp.address.
 const lapsed = `(a.expires + interval '${rest} seconds' <= now() or a.quarantined_until <= now())`
-const columns = 'host(address) as address, subnet_id as subnet, mac, client_id as "clientId", hostname, bound_at as "boundAt", expires'
+const columns = 'host(address) as address, subnet_id as subnet, mac as client, client_id as "clientId", hostname, bound_at as "boundAt", expires, number'
 
 export const listVlans = (q: Query, ids?: readonly string[]): Promise<ServedVlan[]> =>
   q.query('select vlan_id as id, enabled, racks from dhcp.vlan where $1::text[] is null or vlan_id = any($1) order by vlan_id', [ids ?? null])
@@ -26,21 +26,21 @@ export async function saveVlan (q: Query, { id, enabled, racks }: ServedVlan): P
  * has a claim. One statement, rows locked in address order; of two wishes for one address in a batch the first counts.
  */
 export async function bind (q: Query, rack: string, wishes: readonly Wish[]): Promise<Answer[]> {
-  const rows = await q.query<{ address: string, mac: string, expires: Date }>(`
+  const rows = await q.query<{ address: string, client: string, expires: Date, number: string }>(`
     insert into dhcp.address as a (address, subnet_id, mac, client_id, hostname, bound_at, expires)
     select distinct on (w.address) w.address, w.subnet_id, w.mac, w.client_id, w.hostname, now(), now() + w.seconds * interval '1 second'
     from unnest($2::inet[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[]) with ordinality as w (address, subnet_id, mac, client_id, hostname, seconds, place)
     order by w.address, w.place
     on conflict (address) do update set
       subnet_id = excluded.subnet_id, mac = excluded.mac, client_id = excluded.client_id, hostname = excluded.hostname, bound_at = excluded.bound_at, expires = excluded.expires,
-      rack = null, granted_at = null, quarantined_until = null
+      rack = null, granted_at = null, quarantined_until = null, number = nextval('dhcp.number')
     where a.mac = excluded.mac or a.rack = $1 or ${lapsed}
-    returning host(address) as address, mac, expires`,
-  [rack, wishes.map(({ address }) => address), wishes.map(({ subnet }) => subnet), wishes.map(({ mac }) => mac), wishes.map(({ clientId }) => clientId), wishes.map(({ hostname }) => hostname), wishes.map(({ seconds }) => seconds)])
+    returning host(address) as address, mac as client, expires, number`,
+  [rack, wishes.map(({ address }) => address), wishes.map(({ subnet }) => subnet), wishes.map(({ client }) => client), wishes.map(({ clientId }) => clientId), wishes.map(({ hostname }) => hostname), wishes.map(({ seconds }) => seconds)])
   const stored = new Map(rows.map(row => [row.address, row]))
-  return wishes.map(({ address, mac }) => {
+  return wishes.map(({ address, client }) => {
     const row = stored.get(address)
-    return row?.mac === mac ? { stored: true, expires: row.expires.toISOString(), reason: null } : { stored: false, expires: null, reason: 'this address belongs to somebody else' }
+    return row !== undefined && row.client === client ? { stored: true, expires: row.expires.toISOString(), number: row.number, reason: null, quiet: false } : { stored: false, expires: null, number: null, reason: 'this address belongs to somebody else', quiet: false }
   })
 }
 
@@ -84,20 +84,20 @@ export const trimBlocks = async (q: Query, kept: readonly { readonly subnet: str
     ) select distinct subnet_id as subnet from gone`,
   [kept.map(({ subnet }) => subnet), kept.map(({ rack }) => rack), kept.map(({ start }) => start), kept.map(({ end }) => end)])).map(({ subnet }) => subnet)
 
-/** Ends bindings at the word of their machines. One made after the word was given stands. Gives the addresses concerned. */
+/** Ends bindings at the word of their machines. One made since the one they name stands. Gives the addresses concerned. */
 export const release = async (q: Query, ended: readonly Ended[]): Promise<string[]> =>
   (await q.query<{ address: string }>(`
-    update dhcp.address a set expires = least(a.expires, now()) from unnest($1::inet[], $2::text[], $3::timestamptz[]) as e (address, mac, at)
-    where a.address = e.address and a.mac = e.mac and a.bound_at <= e.at returning host(a.address) as address`,
-  [ended.map(({ address }) => address), ended.map(({ mac }) => mac), ended.map(({ at }) => at)])).map(({ address }) => address)
+    update dhcp.address a set expires = least(a.expires, now()) from unnest($1::inet[], $2::text[], $3::bigint[]) as e (address, client, number)
+    where a.address = e.address and a.mac = e.client and (e.number is null or a.number = e.number) returning host(a.address) as address`,
+  [ended.map(({ address }) => address), ended.map(({ client }) => client), ended.map(({ number }) => number)])).map(({ address }) => address)
 
 /** Keeps addresses their machines found in use from everybody. Gives the addresses concerned. */
 export const quarantine = async (q: Query, ended: readonly Ended[], seconds: number): Promise<string[]> =>
   (await q.query<{ address: string }>(`
     update dhcp.address a set quarantined_until = now() + $4 * interval '1 second', mac = null, client_id = null, hostname = null, bound_at = null, expires = null
-    from unnest($1::inet[], $2::text[], $3::timestamptz[]) as e (address, mac, at)
-    where a.address = e.address and a.mac = e.mac and a.bound_at <= e.at returning host(a.address) as address`,
-  [ended.map(({ address }) => address), ended.map(({ mac }) => mac), ended.map(({ at }) => at), seconds])).map(({ address }) => address)
+    from unnest($1::inet[], $2::text[], $3::bigint[]) as e (address, client, number)
+    where a.address = e.address and a.mac = e.client and (e.number is null or a.number = e.number) returning host(a.address) as address`,
+  [ended.map(({ address }) => address), ended.map(({ client }) => client), ended.map(({ number }) => number), seconds])).map(({ address }) => address)
 
 /** Bindings, lapsed ones included, of these subnets; or of these addresses alone. */
 export const bindingsOf = (q: Query, subnets: readonly string[], addresses?: readonly string[]): Promise<StoredBinding[]> =>

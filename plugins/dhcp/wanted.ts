@@ -58,8 +58,8 @@ export async function wantedBy (db: Database, network: NetworkService, rack: str
   const blocks = wants('block') ? await blocksOf(db, rack, blockIds === undefined ? subnetIds : subnetIds.filter(id => blockIds.includes(id))) : []
   return [
     ...segments,
-    ...hosts.flatMap(({ address, subnetId, mac, hostname }): WantedEntry[] => mac === null ? [] : [{ kind: 'host', id: address, value: { subnet: subnetId, mac, hostname } }]),
-    ...bindings.map(({ address, subnet, mac, clientId, expires }): WantedEntry => ({ kind: 'binding', id: address, value: { subnet, mac, clientId, expires: expires.toISOString() } })),
+    ...hosts.flatMap(({ address, subnetId, mac, hostname }): WantedEntry[] => mac === null ? [] : [{ kind: 'host', id: address, value: { subnet: subnetId, client: mac, hostname } }]),
+    ...bindings.map(({ address, subnet, client, clientId, expires, number }): WantedEntry => ({ kind: 'binding', id: address, value: { subnet, client, clientId, expires: expires.toISOString(), number } })),
     ...blocks.map(({ subnet, addresses }): WantedEntry => ({ kind: 'block', id: subnet, value: { addresses } }))
   ]
 }

@@ -15,14 +15,14 @@ const largest = 500
 
 export class Wishes {
   private readonly options: WishesOptions
-  private waiting = new Map<string, Waiting>() // by address and MAC, so that a retransmission joins the wish it repeats
+  private waiting = new Map<string, Waiting>() // by address and client, so that a retransmission joins the wish it repeats
   private flying = new Map<string, Waiting>()
 
   constructor (options: WishesOptions) { this.options = options }
 
   /** Wishes for a binding. Repeated before it is answered, the newest `settle` alone hears the answer. */
   ask (wish: Wish, settle: Settle): void {
-    const key = `${wish.address} ${wish.mac}`
+    const key = `${wish.address} ${wish.client}`
     const known = this.flying.get(key) ?? this.waiting.get(key)
     if (known !== undefined) { known.settle = settle; return }
     this.waiting.set(key, { wish, settle })

@@ -50,7 +50,7 @@ describe('grants', () => {
   it('prefer addresses nobody had yet, and then take those that lapsed longest ago', async () => {
     const subnet = await fresh(6)
     const base = `10.1.${subnets}`
-    await region.bind('a', { address: `${base}.100`, mac: macOf(1), subnet }, { address: `${base}.101`, mac: macOf(2), subnet })
+    await region.bind('a', { address: `${base}.100`, client: macOf(1), subnet }, { address: `${base}.101`, client: macOf(2), subnet })
     await region.db.query(`update dhcp.address set expires = now() - interval '1 hour' where host(address) = $1`, [`${base}.100`])
     await region.db.query(`update dhcp.address set expires = now() - interval '2 hours' where host(address) = $1`, [`${base}.101`])
     await region.changes()
@@ -90,7 +90,7 @@ describe('two racks and many clients at once', () => {
         const address = blocks[rack]?.[pick % Math.max(1, blocks[rack]?.length ?? 1)] ?? `${base}.${100 + pick % 16}`
         if (act === 'grant') blocks[rack]?.push(...await region.grant(rack, subnet))
         else if (act === 'bind') {
-          const [answer] = await region.bind(rack, { address, mac: macOf(mac), subnet })
+          const [answer] = await region.bind(rack, { address, client: macOf(mac), subnet })
           if (!answer?.stored) return
           const holder = holders.get(address)
           expect(holder === undefined || holder === macOf(mac), `${address} of ${holder} was given to ${macOf(mac)} too`).toBe(true)
@@ -99,7 +99,7 @@ describe('two racks and many clients at once', () => {
           const holder = holders.get(address)
           if (holder !== macOf(mac)) return
           holders.delete(address) // before the region hears of it
-          await region.fact(rack, act === 'release' ? 'released' : 'declined', { address, subnet, mac: holder })
+          await region.fact(rack, act === 'release' ? 'released' : 'declined', { address, subnet, client: holder })
         }
       }
       // Racks run at the same time; what is ended is not asked for again in the same round, as with one client at a time.
@@ -116,14 +116,14 @@ describe('two racks and many clients at once', () => {
   it('a hundred wishes for one address end with one owner', async () => {
     const subnet = await fresh(1)
     const address = `10.1.${subnets}.100`
-    const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => region.bind(index % 2 ? 'a' : 'b', { address, mac: macOf(1000 + index), subnet })))
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => region.bind(index % 2 ? 'a' : 'b', { address, client: macOf(1000 + index), subnet })))
     expect(answers.flat().filter(({ stored }) => stored)).toHaveLength(1)
   })
 
   it('batches in opposite orders do not hang each other', async () => {
     const subnet = await fresh(20)
     const addresses = Array.from({ length: 20 }, (_, index) => `10.1.${subnets}.${100 + index}`)
-    const batch = (rack: string, list: readonly string[], first: number) => region.bind(rack, ...list.map((address, index) => ({ address, mac: macOf(first + index), subnet })))
+    const batch = (rack: string, list: readonly string[], first: number) => region.bind(rack, ...list.map((address, index) => ({ address, client: macOf(first + index), subnet })))
     for (let round = 0; round < 10; round++) {
       const [one, two] = await Promise.all([batch('a', addresses, 2000), batch('b', addresses.toReversed(), 2000)])
       for (let index = 0; index < 20; index++) expect(one[index]?.stored || two[19 - index]?.stored).toBe(true)

@@ -45,13 +45,13 @@ export interface Known {
   readonly free?: readonly string[]
 }
 export function viewOf ({ rank = 0, asked = 1, hosts = [], bindings = [], offers = [], quarantined = [], refused = [], free = [] }: Known = {}): View {
-  const knownHosts = hosts.map(([mac, address]): Host => ({ subnet: 's1', mac, address: parseIp(address), hostname: 'sure-fox' }))
-  const knownBindings = bindings.map(([mac, address, seconds]): Binding => ({ subnet: 's1', mac, clientId: null, address: parseIp(address), expires: now + seconds * 1000 }))
+  const knownHosts = hosts.map(([mac, address]): Host => ({ subnet: 's1', client: mac, address: parseIp(address), hostname: 'sure-fox' }))
+  const knownBindings = bindings.map(([mac, address, seconds]): Binding => ({ subnet: 's1', client: mac, clientId: null, address: parseIp(address), expires: now + seconds * 1000, number: '1' }))
   return {
     segment: segmentWith(rank),
-    hosts: mac => knownHosts.filter(host => host.mac === mac),
+    hosts: mac => knownHosts.filter(host => host.client === mac),
     hostAt: address => knownHosts.find(host => host.address === address),
-    bindings: mac => knownBindings.filter(binding => binding.mac === mac),
+    bindings: mac => knownBindings.filter(binding => binding.client === mac),
     bindingAt: address => knownBindings.find(binding => binding.address === address),
     offeredTo: address => offers.find(offer => parseIp(offer[1]) === address)?.[0],
     offerTo: mac => { const offer = offers.find(offer => offer[0] === mac); return offer && parseIp(offer[1]) },

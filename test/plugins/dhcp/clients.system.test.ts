@@ -31,7 +31,7 @@ describe('a real client', () => {
     const client = await segment.client(mac(1))
     client.udhcpc('-q')
     expect(await boundSoon(client)).toBe('bound 192.0.2.100 server=192.0.2.2 mask=255.255.255.0 router=192.0.2.1 dns=192.0.2.53 hostname=')
-    expect(region.bindings.get('192.0.2.100')?.mac).toBe(mac(1))
+    expect(region.bindings.get('192.0.2.100')?.client).toBe(mac(1))
   })
 
   it('dhclient gets an address', async () => {
@@ -39,12 +39,12 @@ describe('a real client', () => {
     const client = await segment.client(mac(2))
     client.dhclient('-1')
     expect(await boundSoon(client)).toContain('192.0.2.100 server=192.0.2.2 mask=255.255.255.0 router=192.0.2.1 dns=192.0.2.53')
-    expect(region.bindings.get('192.0.2.100')?.mac).toBe(mac(2))
+    expect(region.bindings.get('192.0.2.100')?.client).toBe(mac(2))
   })
 
   it('a machine with an address set aside gets that and its name, from either client', async () => {
     const { rack } = await serve()
-    await rack.apply([{ kind: 'host', id: '192.0.2.20', value: { subnet: 's1', mac: mac(3), hostname: 'sure-fox' } }])
+    await rack.apply([{ kind: 'host', id: '192.0.2.20', value: { subnet: 's1', client: mac(3), hostname: 'sure-fox' } }])
     const client = await segment.client(mac(3))
     client.udhcpc('-q', '-O', 'hostname')
     expect(await boundSoon(client)).toMatch(/^bound 192\.0\.2\.20 .* hostname=sure-fox$/)
@@ -77,7 +77,7 @@ describe('a real client', () => {
     await boundSoon(client)
     first.kill('SIGTERM')
     await until(() => region.reports.length > 0)
-    expect(region.reports).toEqual([{ kind: 'released', address: '192.0.2.100', mac: mac(1) }])
+    expect(region.reports).toEqual([{ kind: 'released', address: '192.0.2.100', client: mac(1) }])
     client.udhcpc('-q')
     await until(async () => (await client.events()).filter(event => event.startsWith('bound 192.0.2.100')).length === 2)
   })
@@ -89,7 +89,7 @@ describe('a real client', () => {
     const client = await segment.client(mac(1))
     client.udhcpc('-q', '-a', '-A', '1')
     expect(await boundSoon(client)).toMatch(/^bound 192\.0\.2\.101 /)
-    expect(region.reports).toEqual([{ kind: 'declined', address: '192.0.2.100', mac: mac(1) }])
+    expect(region.reports).toEqual([{ kind: 'declined', address: '192.0.2.100', client: mac(1) }])
   })
 })
 
@@ -138,13 +138,13 @@ describe('two racks on one segment', () => {
     const client = await segment.client(mac(1))
     client.udhcpc()
     expect(await boundSoon(client)).toContain('server=192.0.2.2')
-    await second.rack.apply([...region.bindings].map(([id, wish]) => ({ kind: 'binding' as const, id, value: { subnet: 's1', mac: wish.mac, clientId: null, expires: new Date(Date.now() + 6000).toISOString() } })))
+    await second.rack.apply([...region.bindings].map(([id, wish]) => ({ kind: 'binding' as const, id, value: { subnet: 's1', client: wish.client, clientId: null, expires: new Date(Date.now() + 6000).toISOString(), number: '1' } })))
     first.rack.child.kill('SIGKILL')
     await until(async () => (await client.events()).some(event => event.startsWith('renew 192.0.2.100 server=192.0.2.3')), { timeout: 45_000 })
     const stranger = await segment.client(mac(2))
     stranger.udhcpc('-q')
     expect(await boundSoon(stranger)).toContain('server=192.0.2.3')
-    expect(new Set([...region.bindings.values()].map(wish => wish.mac)).size).toBe(2)
+    expect(new Set([...region.bindings.values()].map(wish => wish.client)).size).toBe(2)
   })
 })
 

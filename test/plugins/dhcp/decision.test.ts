@@ -168,9 +168,9 @@ describe('whatever is known and whatever comes', () => {
       if (decision.kind !== 'offer' && decision.kind !== 'bind') return
       const { address } = decision
       const binding = view.bindingAt(address)
-      expect(binding === undefined || binding.mac === wire.mac || binding.expires <= now).toBe(true)
+      expect(binding === undefined || binding.client === wire.mac || binding.expires <= now).toBe(true)
       expect([undefined, wire.mac]).toContain(view.offeredTo(address))
-      expect([undefined, wire.mac]).toContain(view.hostAt(address)?.mac)
+      expect([undefined, wire.mac]).toContain(view.hostAt(address)?.client)
       expect(view.quarantined(address)).toBe(false)
     }), { numRuns: 5000, seed: 7 })
   })

@@ -7,8 +7,8 @@ import { me, now, other, segmentWith } from './build.ts'
 
 const segment = segmentWith()
 const block = (...addresses: string[]): WantedEntry => ({ kind: 'block', id: 's1', value: { addresses } })
-const host = (address: string, mac = me): WantedEntry => ({ kind: 'host', id: address, value: { subnet: 's1', mac, hostname: null } })
-const binding = (address: string, mac = me, seconds = 60): WantedEntry => ({ kind: 'binding', id: address, value: { subnet: 's1', mac, clientId: null, expires: new Date(now + seconds * 1000).toISOString() } })
+const host = (address: string, mac = me): WantedEntry => ({ kind: 'host', id: address, value: { subnet: 's1', client: mac, hostname: null } })
+const binding = (address: string, mac = me, seconds = 60): WantedEntry => ({ kind: 'binding', id: address, value: { subnet: 's1', client: mac, clientId: null, expires: new Date(now + seconds * 1000).toISOString(), number: '1' } })
 let memory: Memory
 beforeEach(() => { memory = new Memory() })
 const put = (...entries: WantedEntry[]) => { memory.apply(entries, [], false, now) }
@@ -93,7 +93,7 @@ describe('offers', () => {
 
 describe('the life of an address', () => {
   beforeEach(() => { put(block(a, b)) })
-  const bound = (address: string, mac = me, seconds = 60) => { memory.bound({ subnet: 's1', mac, clientId: null, address: parseIp(address), expires: now + seconds * 1000 }) }
+  const bound = (address: string, mac = me, seconds = 60) => { memory.bound({ subnet: 's1', client: mac, clientId: null, address: parseIp(address), expires: now + seconds * 1000, number: '1' }) }
   it('bound, it leaves the block for good', () => {
     memory.offer(parseIp(a), 's1', me, now)
     bound(a)

@@ -12,24 +12,24 @@ export type Down =
   | { type: 'answer', id: number, result?: unknown, failure?: string }
   | { type: 'start' | 'stop' | 'reconcile' | 'health' | 'metrics' }
 export type Up =
-  | { type: 'call', id: number, method: 'bind' | 'grant', params: unknown }
+  | { type: 'call', id: number, method: 'bind' | 'grant' | 'sync', params: unknown }
   | { type: 'report', kind: 'released' | 'declined', body: unknown }
   | { type: 'done', of: string, value?: unknown }
 
 const up = (message: Up) => { process.send?.(message) }
 const waiting = new Map<number, { resolve(value: unknown): void, reject(error: Error): void }>()
 let calls = 0
-const call = <T>(method: 'bind' | 'grant', params: unknown) => new Promise<T>((resolve, reject) => {
+const call = <T>(method: 'bind' | 'grant' | 'sync', params: unknown) => new Promise<T>((resolve, reject) => {
   const id = ++calls
   waiting.set(id, { resolve: value => { resolve(value as T) }, reject })
   up({ type: 'call', id, method, params })
 })
 const metrics = createMetrics()
 const running = rack.setup({
-  config: { leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: 8, rackHttpPort: 5248, quarantineSeconds: 600, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 },
+  config: { leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: 8, rackHttpPort: 5248, quarantineSeconds: 600, autonomySeconds: 3600, reserveSize: 0, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 },
   deps: {}, hooks: createHooks(), log: createLogger('warn'), clock: systemClock, metrics,
   controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nonexistent' },
-  region: { bind: params => call('bind', params), grant: params => call('grant', params) },
+  region: { bind: params => call('bind', params), grant: params => call('grant', params), sync: params => call('sync', params) },
   report: (kind, body) => { up({ type: 'report', kind, body }) }
 })
 const [service] = running.services

@@ -25,9 +25,9 @@ export interface Region {
   /** A rack has these interfaces, each with addresses. */
   attach(rack: string, interfaces: Readonly<Record<string, readonly string[]>>): Promise<void>
   subnet(cidr: string, range?: readonly [start: string, end: string], more?: object): Promise<string>
-  bind(rack: string, ...wishes: readonly (Partial<Wish> & Pick<Wish, 'address' | 'mac'>)[]): Promise<Answer[]>
+  bind(rack: string, ...wishes: readonly (Partial<Wish> & Pick<Wish, 'address' | 'client'>)[]): Promise<Answer[]>
   grant(rack: string, subnet: string): Promise<string[]>
-  fact(rack: string, kind: 'released' | 'declined', body: { address: string, subnet: string, mac: string }, at?: Date): Promise<void>
+  fact(rack: string, kind: 'released' | 'declined', body: { address: string, subnet: string, client: string, number?: string | null }): Promise<void>
   wanted(rack: string, keys?: readonly WantedKey[]): Promise<readonly WantedEntry[]>
   /** The changes logged since the last look. */
   changes(): Promise<readonly Change[]>
@@ -42,7 +42,7 @@ export async function openRegion (config: { blockSize?: number } = {}): Promise<
   }
   const networkRunning = networkHalf.setup({ ...shared, config: { scanSeconds: 10, ignoreInterfaces: [] }, deps: {} })
   const network = networkRunning.provides.network
-  const running = half.setup({ ...shared, config: { leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: config.blockSize ?? 8, rackHttpPort: 5248, quarantineSeconds: 600, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 }, deps: { network } })
+  const running = half.setup({ ...shared, config: { leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: config.blockSize ?? 8, autonomySeconds: 3600, reserveSize: 4, rackHttpPort: 5248, quarantineSeconds: 600, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 }, deps: { network } })
   const app = createApp(shared.log)
   conventions(app)
   await app.register(networkRunning.routes!, { prefix: '/api/v1/network' })
@@ -67,7 +67,7 @@ export async function openRegion (config: { blockSize?: number } = {}): Promise<
     },
     bind: async (rack, ...wishes) => (await running.rpc.bind({ wishes: wishes.map(wish => ({ subnet: '1', clientId: null, hostname: null, seconds: 600, ...wish })) }, caller(rack))).answers,
     grant: async (rack, subnet) => (await running.rpc.grant({ subnet }, caller(rack))).addresses,
-    fact: (rack, kind, body, at = new Date()) => db.tx(tx => running.facts!(tx, rack, [{ kind, at: at.toISOString(), body }])),
+    fact: (rack, kind, body) => db.tx(tx => running.facts!(tx, rack, [{ kind, at: new Date().toISOString(), body: { number: null, ...body } }])),
     wanted: (rack, keys) => running.wanted!(rack, keys),
     async changes () {
       const found = await db.feed.since(position)

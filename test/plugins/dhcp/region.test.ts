@@ -69,16 +69,16 @@ describe('wanted state', () => {
     const { address } = await region.db.tx(tx => region.network.allocate(tx, { subnetId: subnet, kind: 'auto', mac: macOf(77), owner: 'm77', hostname: 'sure-fox' }))
     const keys = await region.running.touches!(await region.changes())
     expect(keys).toEqual([{ kind: 'host', id: address }])
-    expect(await region.wanted('rack-a', keys)).toEqual([{ kind: 'host', id: address, value: { subnet, mac: macOf(77), hostname: 'sure-fox' } }])
+    expect(await region.wanted('rack-a', keys)).toEqual([{ kind: 'host', id: address, value: { subnet, client: macOf(77), hostname: 'sure-fox' } }])
     await region.db.tx(tx => region.network.release(tx, { address }))
     expect(await region.running.touches!(await region.changes())).toEqual([{ kind: 'host', id: address }])
     expect(await region.wanted('rack-a', keys)).toEqual([])
   })
   it('has one entry for a binding, named by one change', async () => {
-    const [answer] = await region.bind('rack-b', { address: '10.0.0.140', mac: macOf(1), subnet })
+    const [answer] = await region.bind('rack-b', { address: '10.0.0.140', client: macOf(1), subnet })
     const keys = await region.running.touches!(await region.changes())
     expect(keys).toEqual([{ kind: 'binding', id: '10.0.0.140' }])
-    expect(await region.wanted('rack-a', keys)).toEqual([{ kind: 'binding', id: '10.0.0.140', value: { subnet, mac: macOf(1), clientId: null, expires: answer?.expires } }])
+    expect(await region.wanted('rack-a', keys)).toEqual([{ kind: 'binding', id: '10.0.0.140', value: { subnet, client: macOf(1), clientId: null, expires: answer?.expires, number: answer?.number } }])
   })
   it('has a block only for the rack that owns it', async () => {
     const addresses = await region.grant('rack-a', subnet)
@@ -106,58 +106,59 @@ describe('wanted state', () => {
 
 describe('bind', () => {
   it('stores an address for one machine, renews it, and refuses it to another', async () => {
-    const [first] = await region.bind('rack-a', { address: '10.0.0.141', mac: macOf(2) })
+    const [first] = await region.bind('rack-a', { address: '10.0.0.141', client: macOf(2) })
     expect(first).toMatchObject({ stored: true, reason: null })
-    expect((await region.bind('rack-b', { address: '10.0.0.141', mac: macOf(2) }))[0]?.stored).toBe(true)
-    expect(await region.bind('rack-b', { address: '10.0.0.141', mac: macOf(3) })).toEqual([{ stored: false, expires: null, reason: 'this address belongs to somebody else' }])
+    expect((await region.bind('rack-b', { address: '10.0.0.141', client: macOf(2) }))[0]?.stored).toBe(true)
+    expect(await region.bind('rack-b', { address: '10.0.0.141', client: macOf(3) })).toEqual([{ stored: false, expires: null, number: null, reason: 'this address belongs to somebody else', quiet: false }])
   })
   it('answers a batch in order, and of two wishes for one address takes the first', async () => {
-    const answers = await region.bind('rack-a', { address: '10.0.0.144', mac: macOf(4) }, { address: '10.0.0.141', mac: macOf(4) }, { address: '10.0.0.144', mac: macOf(5) }, { address: '10.0.0.143', mac: macOf(6) })
+    const answers = await region.bind('rack-a', { address: '10.0.0.144', client: macOf(4) }, { address: '10.0.0.141', client: macOf(4) }, { address: '10.0.0.144', client: macOf(5) }, { address: '10.0.0.143', client: macOf(6) })
     expect(answers.map(({ stored }) => stored)).toEqual([true, false, false, true])
   })
   it('takes an address out of the rack\'s own block, and not out of another rack\'s', async () => {
     const [address = ''] = await region.grant('rack-a', subnet)
-    expect((await region.bind('rack-b', { address, mac: macOf(7) }))[0]?.stored).toBe(false)
-    expect((await region.bind('rack-a', { address, mac: macOf(7) }))[0]?.stored).toBe(true)
+    expect((await region.bind('rack-b', { address, client: macOf(7) }))[0]?.stored).toBe(false)
+    expect((await region.bind('rack-a', { address, client: macOf(7) }))[0]?.stored).toBe(true)
     const block = (await region.wanted('rack-a')).find(({ kind }) => kind === 'block')
     expect(block?.value).not.toMatchObject({ addresses: expect.arrayContaining([address]) })
   })
   it('gives a lapsed address to another machine only after it has rested', async () => {
-    await region.bind('rack-a', { address: '10.0.0.145', mac: macOf(8) })
+    await region.bind('rack-a', { address: '10.0.0.145', client: macOf(8) })
     await lapse('10.0.0.145', 2)
-    expect((await region.bind('rack-a', { address: '10.0.0.145', mac: macOf(9) }))[0]?.stored).toBe(false)
+    expect((await region.bind('rack-a', { address: '10.0.0.145', client: macOf(9) }))[0]?.stored).toBe(false)
     await lapse('10.0.0.145', 60)
-    expect((await region.bind('rack-a', { address: '10.0.0.145', mac: macOf(9) }))[0]?.stored).toBe(true)
+    expect((await region.bind('rack-a', { address: '10.0.0.145', client: macOf(9) }))[0]?.stored).toBe(true)
   })
 })
 
 describe('facts', () => {
   it('a release ends the binding, keeps whose it was, and comes too late for one made since', async () => {
-    await region.bind('rack-a', { address: '10.0.0.146', mac: macOf(10) })
-    const body = { address: '10.0.0.146', subnet, mac: macOf(10) }
-    await region.fact('rack-a', 'released', body, new Date(Date.now() - 60_000))
+    const [before] = await region.bind('rack-a', { address: '10.0.0.146', client: macOf(10) })
+    const [since] = await region.bind('rack-a', { address: '10.0.0.146', client: macOf(10) })
+    const body = { address: '10.0.0.146', subnet, client: macOf(10), number: since?.number ?? null }
+    await region.fact('rack-a', 'released', { ...body, number: before?.number ?? null })
     expect((await region.call('GET', '/dhcp/bindings?address=10.0.0.146')).body.items).toHaveLength(1)
-    await region.fact('rack-a', 'released', { ...body, mac: macOf(11) })
+    await region.fact('rack-a', 'released', { ...body, client: macOf(11) })
     expect((await region.call('GET', '/dhcp/bindings?address=10.0.0.146')).body.items).toHaveLength(1)
     await region.changes()
     await region.fact('rack-a', 'released', body)
     expect((await region.changes()).map(({ topic, id }) => `${topic} ${id}`)).toEqual(['dhcp.binding 10.0.0.146'])
     expect((await region.call('GET', '/dhcp/bindings?address=10.0.0.146')).body.items).toEqual([])
-    expect(await region.wanted('rack-a', [{ kind: 'binding', id: '10.0.0.146' }])).toMatchObject([{ value: { mac: macOf(10) } }])
+    expect(await region.wanted('rack-a', [{ kind: 'binding', id: '10.0.0.146' }])).toMatchObject([{ value: { client: macOf(10) } }])
   })
   it('a declined address is given to nobody, not even to its machine, until its time is up; told twice is told once', async () => {
-    await region.bind('rack-a', { address: '10.0.0.147', mac: macOf(12) })
-    for (let time = 0; time < 2; time++) await region.fact('rack-a', 'declined', { address: '10.0.0.147', subnet, mac: macOf(12) })
-    for (const mac of [macOf(12), macOf(13)]) expect((await region.bind('rack-a', { address: '10.0.0.147', mac }))[0]?.stored).toBe(false)
+    await region.bind('rack-a', { address: '10.0.0.147', client: macOf(12) })
+    for (let time = 0; time < 2; time++) await region.fact('rack-a', 'declined', { address: '10.0.0.147', subnet, client: macOf(12) })
+    for (const client of [macOf(12), macOf(13)]) expect((await region.bind('rack-a', { address: '10.0.0.147', client }))[0]?.stored).toBe(false)
     expect(await region.wanted('rack-a', [{ kind: 'binding', id: '10.0.0.147' }])).toEqual([])
     await region.db.query(`update dhcp.address set quarantined_until = now() where address = '10.0.0.147'`)
-    expect((await region.bind('rack-a', { address: '10.0.0.147', mac: macOf(13) }))[0]?.stored).toBe(true)
+    expect((await region.bind('rack-a', { address: '10.0.0.147', client: macOf(13) }))[0]?.stored).toBe(true)
   })
 })
 
 describe('bindings in the API', () => {
   it('come in pages, by address, and are found by subnet, MAC in any form, and address', async () => {
-    await region.bind('rack-a', ...Array.from({ length: 5 }, (_, index) => ({ address: `10.0.7.${9 + index}`, mac: macOf(500 + index), subnet: 'far' })))
+    await region.bind('rack-a', ...Array.from({ length: 5 }, (_, index) => ({ address: `10.0.7.${9 + index}`, client: macOf(500 + index), subnet: 'far' })))
     const pages: string[][] = []
     for (let after = ''; ;) {
       const { body } = await region.call('GET', `/dhcp/bindings?subnet=far&limit=2${after}`)

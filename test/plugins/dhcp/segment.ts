@@ -18,7 +18,7 @@ import type { Down, Up } from './rack-process.ts'
 export interface FakeRegion {
   bind(wishes: readonly Wish[]): Promise<readonly Answer[]> | readonly Answer[]
   grant(subnet: string): Promise<readonly string[]> | readonly string[]
-  report?(kind: string, body: { address: string, subnet: string, mac: string }): void
+  report?(kind: string, body: { address: string, subnet: string, client: string }): void
 }
 export interface RackProcess {
   readonly namespace: Namespace
@@ -84,7 +84,7 @@ export async function createSegment (): Promise<TestSegment> {
       const done = new Map<string, unknown[]>()
       child.on('message', (message: Up) => {
         if (message.type === 'done') done.set(message.of, [...done.get(message.of) ?? [], message.value])
-        else if (message.type === 'report') region.report?.(message.kind, message.body as { address: string, subnet: string, mac: string })
+        else if (message.type === 'report') region.report?.(message.kind, message.body as { address: string, subnet: string, client: string })
         else {
           const answer = (body: Pick<Extract<Down, { type: 'answer' }>, 'result' | 'failure'>) => { if (child.connected) child.send({ type: 'answer', id: message.id, ...body } satisfies Down, () => {}) } // it may be killed between the question and the answer
           const { id: _, method, params } = message
@@ -137,12 +137,13 @@ export async function createSegment (): Promise<TestSegment> {
 }
 
 /** A region that keeps bindings in memory, as the real one keeps them in PostgreSQL. */
-export function memoryRegion (options: { readonly pool?: readonly string[], readonly seconds?: number } = {}): FakeRegion & { readonly bindings: Map<string, Wish>, readonly reports: { kind: string, address: string, mac: string }[], down: boolean, readonly batches: number[] } {
+export function memoryRegion (options: { readonly pool?: readonly string[], readonly seconds?: number } = {}): FakeRegion & { readonly bindings: Map<string, Wish>, readonly reports: { kind: string, address: string, client: string }[], down: boolean, readonly batches: number[] } {
   const bindings = new Map<string, Wish>()
+  let numbers = 0
   const free = [...options.pool ?? Array.from({ length: 50 }, (_, index) => `192.0.2.${100 + index}`)]
   const region = {
     bindings,
-    reports: [] as { kind: string, address: string, mac: string }[],
+    reports: [] as { kind: string, address: string, client: string }[],
     batches: [] as number[],
     down: false,
     bind (wishes: readonly Wish[]) {
@@ -150,14 +151,14 @@ export function memoryRegion (options: { readonly pool?: readonly string[], read
       region.batches.push(wishes.length)
       return wishes.map((wish): Answer => {
         const holder = bindings.get(wish.address)
-        if (holder !== undefined && holder.mac !== wish.mac) return { stored: false, expires: null, reason: 'taken' }
+        if (holder !== undefined && holder.client !== wish.client) return { stored: false, expires: null, number: null, reason: 'taken', quiet: false }
         bindings.set(wish.address, wish)
-        return { stored: true, expires: new Date(Date.now() + wish.seconds * 1000).toISOString(), reason: null }
+        return { stored: true, expires: new Date(Date.now() + wish.seconds * 1000).toISOString(), number: String(++numbers), reason: null, quiet: false }
       })
     },
     grant: () => free.splice(0, 8),
-    report (kind: string, { address, mac }: { address: string, mac: string }) {
-      region.reports.push({ kind, address, mac })
+    report (kind: string, { address, client }: { address: string, client: string }) {
+      region.reports.push({ kind, address, client })
       bindings.delete(address)
     }
   }

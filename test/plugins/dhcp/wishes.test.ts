@@ -8,8 +8,8 @@ import { Wishes } from '../../../plugins/dhcp/wishes.ts'
 import { manualClock } from '../../kit/clock.ts'
 import { until } from '../../kit/wait.ts'
 
-const wish = (number: number, mac = number): Wish => ({ address: `10.0.0.${number}`, subnet: 's1', mac: `02:00:00:00:00:${String(mac).padStart(2, '0')}`, clientId: null, hostname: null, seconds: 600 })
-const stored: Answer = { stored: true, expires: '2030-01-01T00:00:00.000Z', reason: null }
+const wish = (number: number, mac = number): Wish => ({ address: `10.0.0.${number}`, subnet: 's1', client: `02:00:00:00:00:${String(mac).padStart(2, '0')}`, clientId: null, hostname: null, seconds: 600 })
+const stored: Answer = { stored: true, expires: '2030-01-01T00:00:00.000Z', number: '1', reason: null, quiet: false }
 
 /** A region whose calls return when the test says so. */
 function region () {
