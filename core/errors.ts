@@ -49,6 +49,7 @@ export const errorCodes = {
   OUTBOX_FULL: { status: 507, message: 'The outbox holds {count} facts, its limit; the oldest {dropped} were dropped.' },
   // network
   NETWORK_INVALID: { status: 422, message: '{reason}' },
+  OPTION_INVALID: { status: 422, message: 'option {option}: {reason}' },
   ADDRESS_EXHAUSTED: { status: 409, message: 'No free address is left in {where}. Add a range, or release addresses.' },
   // lifecycle
   TRANSITION_INVALID: { status: 409, message: 'Machine {machine} is {state}; {action} is possible only from {from}.' },
