@@ -9,7 +9,7 @@ import { BedplateError } from '../../core/errors.ts'
 const run = promisify(execFile)
 export type Firmware = 'bios' | 'uefi'
 export type BootDevice = 'network' | 'disk'
-export interface MachineSpec { readonly name: string, readonly firmware: Firmware, readonly mac: string, readonly tap: string, readonly directory: string, readonly memory: number, readonly diskGiB: number }
+export interface MachineSpec { readonly name: string, readonly firmware: Firmware, readonly mac: string, readonly tap: string, readonly directory: string, readonly memory: number, readonly diskGiB: number, readonly namespace?: string }
 
 const uefi = { code: ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_CODE.fd'], vars: ['/usr/share/OVMF/OVMF_VARS_4M.fd', '/usr/share/OVMF/OVMF_VARS.fd'] }
 async function firstOf (paths: readonly string[]): Promise<string> {
@@ -84,7 +84,9 @@ export async function createMachine (spec: MachineSpec, order: BootDevice, say: 
     const first = once ?? order
     once = null
     say(`power on, ${first} first`)
-    const qemu = spawn('qemu-system-x86_64', qemuArguments(spec, first, { ...files, serial: join(spec.directory, `serial-${Date.now()}.log`) }), { stdio: ['ignore', 'ignore', 'pipe'] })
+    const within = spec.namespace === undefined ? [] : ['ip', 'netns', 'exec', spec.namespace] // which execs it, so that the pid is its own
+    const [program = '', ...args] = [...within, 'qemu-system-x86_64', ...qemuArguments(spec, first, { ...files, serial: join(spec.directory, `serial-${Date.now()}.log`) })]
+    const qemu = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     qemu.stderr.on('data', chunk => say(`qemu: ${String(chunk).trim()}`))
     child = qemu
     let reason = ''

@@ -1,0 +1,126 @@
+/** The world of the wire run: a cluster of two regions, two racks and a real database, the segment both racks serve, and what can be plugged into it. */
+import { execFile } from 'node:child_process'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { createSwitch, startCluster, type Cluster, type Member } from '../ha/cluster.ts'
+import type { RegionStatus } from '../ha/watch.ts'
+import { createNetwork } from '../kit/network.ts'
+import { createServers, type Server } from '../kit/servers.ts'
+import { until } from '../kit/wait.ts'
+import { createMachine, type Firmware, type VirtualMachine } from '../lab/vm.ts'
+import { capture, type Message } from './capture.ts'
+import { createClient, writeScript, type Client, type Program } from './client.ts'
+
+const run = promisify(execFile)
+const prefix = '10.99.0.'
+export const leaseSeconds = 30 // the shortest that may be set: T1 after 15 s, T2 after 26
+
+export interface Bound { readonly address: string, readonly mac: string }
+/** A virtual machine that starts by the network. */
+export interface Machine { readonly kind: Firmware, readonly mac: string, readonly started: number, start(): Promise<void>, end(): Promise<void> }
+export interface World {
+  readonly cluster: Cluster
+  /** Ranked: the first is the primary. */
+  readonly racks: readonly Member[]
+  readonly server: Server
+  /** Everything that went over the segment so far. */
+  readonly heard: readonly Message[]
+  client(kind: Program): Promise<Client>
+  machine(kind: Firmware): Promise<Machine>
+  /** Takes a rack's cable out of the segment, and puts it back. */
+  unplug(rack: Member): Promise<void>
+  plug(rack: Member): Promise<void>
+  /** The bindings as the API tells them. */
+  bindings(): Promise<Bound[]>
+  /** Resolves when everything is up and linked. */
+  whole(): Promise<void>
+  close(keep?: boolean): Promise<void>
+}
+
+interface Undo { (): Promise<unknown> }
+const answered = <T>({ status, body }: { readonly status: number, readonly body: T }, what: string): T => {
+  if (status >= 300) throw new Error(`${what}: ${status} ${JSON.stringify(body)}`)
+  return body
+}
+
+export async function createWorld (say: (line: string) => void): Promise<World> {
+  const directory = await mkdtemp(join(tmpdir(), 'bedplate-wire-'))
+  await chmod(directory, 0o755) // clients that give up root read their files there
+  const undo: Undo[] = []
+  let kept = false
+  const close = async (keep = false): Promise<void> => {
+    kept ||= keep
+    for (const step of undo.splice(0).reverse()) await step().catch((error: unknown) => { say(`while closing: ${String(error)}`) })
+    if (kept) say(`logs: ${directory}`); else await rm(directory, { recursive: true, force: true })
+  }
+  try {
+    await writeScript(directory)
+    const network = await createNetwork()
+    undo.push(() => network.destroy())
+    const plug = await createSwitch(network)
+    const wire = await network.namespace()
+    await network.bridge(wire, 'br0')
+    const heard = await capture(wire, 'br0')
+
+    say('starting the database')
+    const place = await plug('pg', 31)
+    const servers = await createServers()
+    undo.push(() => servers.destroy())
+    const server = await servers.primary('pg', { namespace: place.namespace.name, address: '10.77.0.31' })
+    const cluster = await startCluster({
+      network, plug, directory, say, size: 2,
+      settings: { dhcp: { leaseSeconds }, network: { scanSeconds: 2 } },
+      database: { hosts: [server.at], name: servers.database, user: servers.user, password: servers.password },
+      wired: async (name, namespace) => { await network.cable({ namespace, name: 'eth1', addresses: [`${prefix}${name === 'rack-a' ? 2 : 3}/24`] }, { namespace: wire, name: `s-${name}`, bridge: 'br0' }) }
+    })
+    undo.push(() => cluster.close())
+    const api = `http://${cluster.regions[0]?.address}:5240/api/v1`
+    const ask = async <T> (path: string, method?: string, body?: unknown): Promise<T> => answered(await cluster.ask<T>(`${api}${path}`, method, body), `${method ?? 'GET'} ${path}`)
+
+    say('describing the segment')
+    const [vlan] = (await ask<{ items: { id: string }[] }>('/network/vlans')).items
+    const subnet = await ask<{ id: string }>('/network/subnets', 'POST', { vlanId: vlan?.id, name: 'wire', cidr: `${prefix}0/24`, gateway: `${prefix}1`, dnsServers: [`${prefix}1`] })
+    await ask('/network/ranges', 'POST', { subnetId: subnet.id, kind: 'dynamic', start: `${prefix}50`, end: `${prefix}249`, comment: 'clients' })
+    await until(async () => (await ask<{ items: { vlanId: string }[] }>('/network/attachments')).items.filter(item => item.vlanId === vlan?.id).length === 2, { timeout: 60_000, interval: 200, what: 'both racks are known to touch the segment' })
+    await ask(`/dhcp/vlans/${vlan?.id}`, 'PUT', { enabled: true, racks: cluster.racks.map(({ id }) => id) })
+    await until(async () => (await Promise.all(cluster.racks.map(rack => rack.namespace.exec(['ss', '-Huln', 'sport', '=', ':67'])))).every(({ stdout }) => stdout !== ''), { timeout: 60_000, interval: 200, what: 'both racks listen on the segment' })
+
+    let plugged = 0
+    const nextMac = (): string => `02:be:d0:00:${[++plugged >> 8, plugged & 255].map(byte => byte.toString(16).padStart(2, '0')).join(':')}`
+    const cable = async (rack: Member, state: 'up' | 'down'): Promise<void> => { await run('ip', ['-n', wire.name, 'link', 'set', `s-${rack.name}`, state]) }
+    return {
+      cluster, server, heard, racks: cluster.racks, close,
+      unplug: rack => cable(rack, 'down'),
+      plug: rack => cable(rack, 'up'),
+      async client (kind) {
+        const mac = nextMac()
+        const namespace = await network.namespace()
+        await network.cable({ namespace, name: 'eth0', mac }, { namespace: wire, name: `c${plugged}`, bridge: 'br0' })
+        return await createClient({ kind, namespace, mac, folder: directory, prefix })
+      },
+      async machine (kind) {
+        const mac = nextMac()
+        const tap = `t${plugged}`
+        await network.tap(wire, tap, 'br0')
+        const vm: VirtualMachine = await createMachine({ name: `wire-${plugged}`, firmware: kind, mac, tap, directory: join(directory, `vm-${plugged}`), memory: 512, diskGiB: 1, namespace: wire.name }, 'network', () => {})
+        let started = 0
+        return { kind, mac, get started () { return started }, start: () => { started = Date.now(); return vm.on() }, end: () => vm.off() }
+      },
+      bindings: async () => (await ask<{ items: Bound[] }>('/dhcp/bindings?limit=1000')).items,
+      async whole () {
+        await until(async () => {
+          const seen = await Promise.all(cluster.regions.map(async region => (await cluster.ask<RegionStatus>(`http://${region.address}:5240/api/v1/status`)).body))
+          const poor = seen.find(({ ready, linkedRacks }) => !ready || linkedRacks.length < cluster.racks.length)
+          if (poor !== undefined) throw new Error(JSON.stringify(poor))
+          return seen.some(({ leading }) => leading !== undefined)
+        }, { timeout: 120_000, interval: 100, what: 'the cluster is whole' })
+        for (const rack of cluster.racks) await rack.ready()
+      }
+    }
+  } catch (error) {
+    await close(true)
+    throw error
+  }
+}
