@@ -6,8 +6,10 @@ import { BedplateError, reasonOf } from './errors.ts'
 
 export interface DatagramOptions {
   readonly port: number
-  readonly address?: string // IPv4; all by default
+  readonly family?: 4 | 6 // 4 by default
+  readonly address?: string // IPv4; all by default, and always with IPv6
   readonly device?: string // only what comes in there is received, and what is sent leaves there
+  readonly groups?: readonly string[] // IPv6 multicast groups joined on the device
 }
 /** A bound socket. Narrow on purpose: a faster implementation may stand behind it. */
 export interface Datagrams {
@@ -31,11 +33,14 @@ interface Libc {
 
 // Linux numbers; the same on every architecture Node runs on but MIPS and SPARC.
 const AF_INET = 2
+const AF_INET6 = 10
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000
 const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_BROADCAST = 6
 const SO_BINDTODEVICE = 25
+const IPPROTO_IPV6 = 41
+const IPV6_V6ONLY = 26
 
 let loaded: Promise<Libc> | undefined
 const libc = (): Promise<Libc> => loaded ??= import('koffi').then(({ default: koffi }) => {
@@ -63,7 +68,8 @@ function fault (step: string, errno: number, { port, device }: DatagramOptions):
 /** Makes a bound, non-blocking descriptor. Throws PRIVILEGE_MISSING or UNAVAILABLE, with the errno's name in `details.name`; nothing is left open then. */
 async function descriptor (options: DatagramOptions): Promise<number> {
   const c = await libc()
-  const fd = c.socket(AF_INET, SOCK_DGRAM_CLOEXEC_NONBLOCK, 0)
+  const domain = options.family === 6 ? AF_INET6 : AF_INET
+  const fd = c.socket(domain, SOCK_DGRAM_CLOEXEC_NONBLOCK, 0)
   if (fd < 0) throw fault('socket', c.errno(), options)
   const check = (step: string, result: number) => {
     if (result === 0) return
@@ -78,10 +84,11 @@ async function descriptor (options: DatagramOptions): Promise<number> {
     const name = Buffer.from(`${options.device}\0`)
     check('SO_BINDTODEVICE', c.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length))
   }
-  const address = Buffer.alloc(16)
-  new Uint16Array(address.buffer, address.byteOffset, 1)[0] = AF_INET // sa_family is in the host's byte order
+  if (domain === AF_INET6) check('IPV6_V6ONLY', c.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, one, 4))
+  const address = Buffer.alloc(domain === AF_INET6 ? 28 : 16) // all of IPv6 is zeros
+  new Uint16Array(address.buffer, address.byteOffset, 1)[0] = domain // sa_family is in the host's byte order
   address.writeUInt16BE(options.port, 2)
-  address.set((options.address ?? '0.0.0.0').split('.').map(Number), 4)
+  if (domain === AF_INET) address.set((options.address ?? '0.0.0.0').split('.').map(Number), 4)
   check('bind', c.bind(fd, address, address.length))
   return fd
 }
@@ -89,7 +96,7 @@ async function descriptor (options: DatagramOptions): Promise<number> {
 /** Opens a socket; resolves once it receives. Throws PRIVILEGE_MISSING or UNAVAILABLE. */
 export async function openDatagrams (options: DatagramOptions, events: DatagramEvents): Promise<Datagrams> {
   const fd = await descriptor(options)
-  const socket: Socket = createSocket('udp4')
+  const socket: Socket = createSocket(options.family === 6 ? 'udp6' : 'udp4')
   socket.on('message', events.received)
   try {
     await new Promise<void>((resolve, reject) => {
@@ -100,10 +107,17 @@ export async function openDatagrams (options: DatagramOptions, events: DatagramE
     (await libc()).close(fd)
     throw new BedplateError('UNAVAILABLE', { reason: `UDP port ${options.port} cannot be opened: ${reasonOf(error)}`, name: 'bind' }, error)
   }
+  const close = () => new Promise<void>(resolve => { try { socket.close(() => { resolve() }) } catch { resolve() } }) // already closed
+  try {
+    for (const group of options.groups ?? []) socket.addMembership(group, options.device === undefined ? undefined : `::%${options.device}`)
+  } catch (error) {
+    await close()
+    throw new BedplateError('UNAVAILABLE', { reason: `UDP port ${options.port}${options.device === undefined ? '' : ` on ${options.device}`} cannot join ${options.groups?.join(' and ')}: ${reasonOf(error)}. Is IPv6 on there?`, name: 'membership' }, error)
+  }
   socket.on('error', events.failed)
   return {
     port: socket.address().port,
     send: (data, port, address) => { socket.send(data, port, address, error => { if (error) events.lost(error) }) },
-    close: () => new Promise(resolve => { try { socket.close(() => { resolve() }) } catch { resolve() } }) // already closed
+    close
   }
 }

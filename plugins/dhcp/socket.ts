@@ -6,7 +6,8 @@ import { openDatagrams } from '../../core/socket.ts'
 import type { Datagrams } from '../../core/socket.ts'
 import type { Send } from './server.ts'
 
-export interface SocketsOptions { readonly received: (device: string, data: Buffer, send: Send) => void, readonly log: Logger, readonly port?: number }
+/** `from`: the sender's address. IPv4 and port 67 unless said otherwise; `groups`: IPv6 multicast groups joined on every interface. */
+export interface SocketsOptions { readonly received: (device: string, data: Buffer, send: Send, from: string, port: number) => void, readonly log: Logger, readonly port?: number, readonly family?: 4 | 6, readonly groups?: readonly string[] }
 interface Open { readonly socket: Datagrams, readonly index: string, broken?: string }
 
 /** The number of the interface, or '' where it cannot be told: one that went and came back has another, and its old socket is deaf. */
@@ -37,11 +38,11 @@ export class Sockets {
   }
 
   private async start (device: string): Promise<void> {
-    const { received, log, port = 67 } = this.options
+    const { received, log, port = 67, family = 4, groups = [] } = this.options
     try {
       const index = await indexOf(device)
-      const socket = await openDatagrams({ port, device }, {
-        received: data => { received(device, data, send) },
+      const socket = await openDatagrams({ port, device, family, groups }, {
+        received: (data, from) => { received(device, data, send, from.address, from.port) },
         lost: error => { log.debug({ interface: device, reason: reasonOf(error) }, 'a reply could not be sent') },
         failed: error => {
           const found = this.open.get(device)
