@@ -5,7 +5,7 @@ import { defineManifest, method, token } from '../../core/plugin.ts'
 import type { Client as RpcClient, Entry, Fact, Key, Query } from '../../core/plugin.ts'
 import type { DhcpService } from './chain.ts'
 
-const Ip = Type.String({ description: 'IPv4 address' })
+const Ip = Type.String({ description: 'IPv4 or IPv6 address' })
 const Text = Type.Union([Type.String(), Type.Null()])
 /** Who a client is: see ClientKey in referee.ts. */
 const Client = Type.String({ minLength: 1, maxLength: 300 })
@@ -73,6 +73,15 @@ export const manifest = defineManifest({
       mode: Type.Optional(Type.Enum(['server', 'proxy', 'off'])), // IPv4: gives addresses, or only says what to boot, or does nothing; absent: server
       v6: Type.Optional(Type.Enum(['off', 'stateless', 'stateful'])) // absent: off
     }),
+    /** id = the VLAN. Present when this rack serves the VLAN with DHCPv6. `address`: this rack's own there; `server`: a UUID, the same on every rack; `taken`: addresses in the ranges that are somebody's without a binding. */
+    segment6: Type.Object({
+      interface: Type.String(), address: Type.Union([Ip, Type.Null()]), rank: Type.Integer({ minimum: 0 }), mode: Type.Union([Type.Literal('stateless'), Type.Literal('stateful')]),
+      server: Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' }),
+      subnets: Type.Array(Type.Object({
+        id: Type.String(), cidr: Type.String(), dnsServers: Type.Array(Ip), search: Type.Array(Type.String()), ntpServers: Type.Array(Ip),
+        dynamic: Type.Array(Type.Object({ start: Ip, end: Ip })), taken: Type.Array(Ip), leaseSeconds: Type.Integer({ minimum: 30 })
+      }))
+    }),
     /** id = the scope: `global`, `subnet:<id>` or `mac:<mac>`. What operators set, by code, as it goes over the wire; the narrower scope counts. */
     options: Type.Object({ options: Type.Array(Type.Object({ code: Type.Integer({ minimum: 1, maximum: 254 }), data: Type.String({ pattern: '^([0-9a-f]{2})*$', description: 'hex' }) })) }),
     /** id = the address: set aside for a client; for one known by its client id, `client` is `id:` and that in hex. */
@@ -111,6 +120,7 @@ export const Leases = token<LeaseService>('dhcp.leases')
 
 type M = typeof manifest
 export type SegmentEntry = Static<M['wanted']['segment']>
+export type Segment6Entry = Static<M['wanted']['segment6']>
 export type Wish = Static<M['rpc']['bind']['params']>['wishes'][number]
 export type Answer = Static<M['rpc']['bind']['result']>['answers'][number]
 export type WantedEntry = Entry<M['wanted']>

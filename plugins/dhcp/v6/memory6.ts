@@ -1,0 +1,156 @@
+/** What a rack knows of IPv6 in memory: wanted state indexed for the decisions, and what the region refused lately. Time is handed in. */
+import type { WantedEntry, WantedKey } from '../manifest.ts'
+import type { Binding6, Host6, View6 } from './address6.ts'
+import { parseIp6 } from './ipv6.ts'
+import type { Ip6 } from './ipv6.ts'
+import { segment6Of, subnetHolding6 } from './segment6.ts'
+import type { Segment6 } from './segment6.ts'
+
+export interface Numbered6 extends Binding6 { readonly number: string }
+interface Asked { readonly count: number, readonly at: number }
+
+const refusedFor = 60_000 // ms an address the region refused to a client is not tried again for it
+const askedFor = 30_000 // ms without a question after which counting starts again
+const most = 10_000 // clients counted and refusals kept at most
+
+/** Whether an entry of kind `host`, `binding` or `retiring` is about an IPv6 address. */
+export const isOf6 = ({ kind, id }: { readonly kind: WantedKey['kind'], readonly id: string }): boolean => kind === 'segment6' || ((kind === 'host' || kind === 'binding' || kind === 'retiring') && id.includes(':'))
+
+export class Memory6 {
+  readonly segments = new Map<string, Segment6>()
+  private readonly hosts = new Held<Host6>(({ mac }) => mac)
+  private readonly bindings = new Held<Numbered6>(({ client }) => client)
+  private readonly quarantine = new Map<Ip6, number>()
+  private readonly refusals = new Map<string, number>() // address and client → until, in the order they end
+  private readonly asked = new Map<string, Asked>()
+
+  /** Takes in wanted state; entries of IPv4 are passed over. Those that cannot be read throw before anything has changed. */
+  apply (put: readonly WantedEntry[], remove: readonly WantedKey[], whole: boolean): void {
+    const segments: Segment6[] = []
+    const hosts: Host6[] = []
+    const bindings: Numbered6[] = []
+    for (const entry of put) {
+      if (!isOf6(entry)) continue
+      if (entry.kind === 'segment6') segments.push(segment6Of(entry.id, entry.value))
+      else if (entry.kind === 'host') hosts.push({ subnet: entry.value.subnet, mac: entry.value.client, hostname: entry.value.hostname, address: parseIp6(entry.id) })
+      else if (entry.kind === 'binding') bindings.push({ subnet: entry.value.subnet, client: entry.value.client, holder: entry.value.clientId, number: entry.value.number, address: parseIp6(entry.id), expires: Date.parse(entry.value.expires) })
+    }
+    const gone = remove.filter(isOf6).map(({ kind, id }) => ({ kind, id: kind === 'segment6' ? id : parseIp6(id) }))
+    if (whole) for (const held of [this.segments, this.hosts, this.bindings]) held.clear()
+    for (const { kind, id } of gone) {
+      if (kind === 'segment6') this.segments.delete(id)
+      if (kind === 'host') this.hosts.forget(id)
+      if (kind === 'binding') this.bindings.forget(id)
+    }
+    for (const segment of segments) this.segments.set(segment.vlan, segment)
+    for (const host of hosts) this.hosts.add(host)
+    for (const binding of bindings) this.bindings.add(binding)
+  }
+
+  view (segment: Segment6, now: number): View6 {
+    return {
+      segment,
+      hosts: mac => this.hosts.of(mac),
+      hostAt: address => this.hosts.at(address),
+      bindings: client => this.bindings.of(client),
+      bindingAt: address => this.bindings.at(address),
+      quarantined: address => (this.quarantine.get(address) ?? 0) > now,
+      refused: (address, client) => (this.refusals.get(`${address} ${client}`) ?? 0) > now,
+      asked: duid => this.asked.get(duid)?.count ?? 0
+    }
+  }
+
+  /** The segment a message concerns: that of the interface, or the one that holds the link a relay names. */
+  segmentFor (device: string, link: Ip6 | undefined): Segment6 | undefined {
+    let here: Segment6 | undefined
+    for (const segment of this.segments.values()) {
+      if (link !== undefined && subnetHolding6(segment.subnets, link) !== undefined) return segment
+      if (segment.interface === device) here ??= segment
+    }
+    return here
+  }
+
+  bindingAt (address: Ip6): Numbered6 | undefined { return this.bindings.at(address) }
+
+  /** Counts a question of a client that nobody is known to have answered. Bounded: the client counted longest ago is forgotten. */
+  ask (duid: string, now: number): void {
+    const before = this.asked.get(duid)
+    this.asked.delete(duid)
+    this.asked.set(duid, { count: before !== undefined && now - before.at < askedFor ? before.count + 1 : 1, at: now })
+    dropOldest(this.asked)
+  }
+
+  /** A binding was stored. */
+  bound (binding: Numbered6, duid: string): void {
+    this.asked.delete(duid)
+    this.bindings.add(binding)
+  }
+
+  /** The region refused the address to this client: what made this rack think it was theirs is forgotten. */
+  refused (address: Ip6, client: string, now: number): void {
+    if (this.bindings.at(address)?.client === client) this.bindings.forget(address)
+    for (const [old, until] of this.refusals) {
+      if (until > now) break
+      this.refusals.delete(old)
+    }
+    this.refusals.delete(`${address} ${client}`)
+    this.refusals.set(`${address} ${client}`, now + refusedFor)
+    dropOldest(this.refusals)
+  }
+
+  /** The client gave the address back: it is still its favourite, but no longer bound. */
+  released (address: Ip6, now: number): void {
+    const binding = this.bindings.at(address)
+    if (binding !== undefined) this.bindings.add({ ...binding, expires: Math.min(binding.expires, now) })
+  }
+
+  /** A client found the address in use: nobody gets it until `until`. */
+  declined (address: Ip6, until: number, now: number): void {
+    for (const [old, end] of this.quarantine) if (end <= now) this.quarantine.delete(old)
+    this.bindings.forget(address)
+    this.quarantine.set(address, until)
+  }
+}
+
+function dropOldest (map: Map<string, unknown>): void {
+  if (map.size <= most) return
+  for (const oldest of map.keys()) { map.delete(oldest); return }
+}
+
+const none: readonly never[] = []
+
+/** Things by address, and by whose they are. */
+class Held<T extends { readonly address: Ip6 }> {
+  private readonly ownerOf: (held: T) => string
+  private readonly byAddress = new Map<Ip6, T>()
+  private readonly byOwner = new Map<string, T[]>()
+
+  constructor (ownerOf: (held: T) => string) { this.ownerOf = ownerOf }
+
+  at (address: Ip6): T | undefined { return this.byAddress.get(address) }
+  of (owner: string): readonly T[] { return this.byOwner.get(owner) ?? none }
+
+  add (held: T): void {
+    this.forget(held.address)
+    this.byAddress.set(held.address, held)
+    const owner = this.ownerOf(held)
+    const own = this.byOwner.get(owner)
+    if (own === undefined) this.byOwner.set(owner, [held])
+    else own.push(held)
+  }
+
+  forget (address: Ip6): void {
+    const held = this.byAddress.get(address)
+    if (held === undefined) return
+    this.byAddress.delete(address)
+    const owner = this.ownerOf(held)
+    const left = (this.byOwner.get(owner) ?? []).filter(other => other !== held)
+    if (left.length === 0) this.byOwner.delete(owner)
+    else this.byOwner.set(owner, left)
+  }
+
+  clear (): void {
+    this.byAddress.clear()
+    this.byOwner.clear()
+  }
+}
