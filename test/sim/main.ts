@@ -1,19 +1,38 @@
-/** `npm run sim -- leader|outbox [--seed S] [--count N] [--json]`: seeded schedules of the real code in virtual time. With a seed alone: that one, and its story. */
+/**
+ * `npm run sim -- leader|outbox [--seed S] [--count N] [--json]`, `npm run sim -- dhcp [--seeds N] [--first S] [--mutants] [--json]`, `npm run sim -- dhcp --seed S`:
+ * seeded schedules of the real code in virtual time. With a seed alone: that one, and its story.
+ */
 import { parseArgs } from 'node:util'
+import { dhcpCommand } from './dhcp/command.ts'
 import { leader } from './leader.ts'
 import { outbox } from './outbox.ts'
 import { runMany } from './run.ts'
 import type { Outcome } from './run.ts'
 
 const kinds: Readonly<Record<string, (seed: number, options: { readonly verbose?: boolean }) => Promise<Outcome>>> = { leader, outbox }
-const usage = 'npm run sim -- leader|outbox [--seed S] [--count N] [--json]'
-const { values, positionals: [kind = ''] } = parseArgs({ allowPositionals: true, options: { seed: { type: 'string' }, count: { type: 'string' }, json: { type: 'boolean', default: false } } })
+const usage = 'npm run sim -- leader|outbox [--seed S] [--count N] [--json]\nnpm run sim -- dhcp [--seeds N] [--first S] [--mutants [--only NAME]] [--jobs N] [--json]\nnpm run sim -- dhcp --seed S'
+const { values, positionals: [kind = ''] } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seed: { type: 'string' }, count: { type: 'string' }, json: { type: 'boolean', default: false },
+    seeds: { type: 'string' }, first: { type: 'string' }, mutants: { type: 'boolean', default: false }, only: { type: 'string' }, jobs: { type: 'string' }
+  }
+})
 const schedule = kinds[kind]
 const seed = Number(values.seed ?? 1)
 const count = Number(values.count ?? (values.seed === undefined ? 10_000 : 1))
 const say = (line: string) => process.stdout.write(`${line}\n`)
+const whole = (text: string | undefined, otherwise: number) => Number(text ?? otherwise)
 
-if (schedule === undefined || !Number.isSafeInteger(seed) || !Number.isSafeInteger(count) || count < 1) {
+if (kind === 'dhcp') {
+  const [seeds, first, jobs] = [whole(values.seeds ?? values.count, values.mutants ? 3_000 : 20_000), whole(values.first, 1), whole(values.jobs, 0)]
+  if (![seeds, first, jobs, seed].every(Number.isSafeInteger) || seeds < 1) {
+    process.stderr.write(`${usage}\n`)
+    process.exitCode = 2
+  } else {
+    process.exitCode = await dhcpCommand({ seeds, first, json: values.json, mutants: values.mutants, only: values.only, jobs: jobs > 0 ? jobs : undefined, seed: values.seed === undefined ? undefined : seed })
+  }
+} else if (schedule === undefined || !Number.isSafeInteger(seed) || !Number.isSafeInteger(count) || count < 1) {
   process.stderr.write(`${usage}\n`)
   process.exitCode = 2
 } else {

@@ -1,0 +1,42 @@
+/** What operators have set: VLANs, subnets with their ranges, which racks touch what, and addresses set aside. Changed as rows are, inside transactions of the model. */
+import type { Address, Attachment, NetworkService, Range, Subnet, Vlan } from '../../../plugins/network/manifest.ts'
+import type { Dice } from '../dice.ts'
+
+export interface Plan { readonly racks: readonly string[], readonly segments: number, readonly pool: number }
+
+/** `10.0.<n>.0/24` for segment n; racks have .1, .2, …; dynamic addresses begin at .100, those set aside at .200. */
+export const rackAddress = (segment: number, rack: number): string => `10.0.${segment}.${rack + 1}`
+export const segmentName = (number: number): string => `v${number}`
+export const subnetName = (number: number): string => `s${number}`
+
+export class Installation {
+  readonly vlans: Vlan[] = []
+  readonly subnets: Subnet[] = []
+  readonly attachments: Attachment[] = []
+  readonly addresses = new Map<string, Address>()
+  /** Racks that serve each VLAN, ranked. */
+  readonly serving = new Map<string, string[]>()
+
+  constructor (dice: Dice, plan: Plan) {
+    for (let n = 0; n < plan.segments; n++) {
+      const id = segmentName(n)
+      this.vlans.push({ id, fabricId: 'f', vid: n, name: id, mtu: 1500 })
+      const ranges: Range[] = [{ id: `r${n}`, kind: 'dynamic', start: `10.0.${n}.100`, end: `10.0.${n}.${100 + plan.pool - 1}`, comment: '' }]
+      this.subnets.push({ id: subnetName(n), vlanId: id, name: id, cidr: `10.0.${n}.0/24`, family: 4, gateway: `10.0.${n}.254`, dnsServers: [], ranges })
+      const there = plan.racks.filter((_, index) => n === 0 || index === 0 || dice.chance(0.7))
+      this.serving.set(id, there)
+      for (const rack of there) this.attachments.push({ rack, vlanId: id, subnetId: subnetName(n), interface: `eth${n}`, mac: '52:54:00:ff:00:00', address: rackAddress(n, plan.racks.indexOf(rack)) })
+    }
+  }
+
+  service (): Pick<NetworkService, 'vlans' | 'subnets' | 'subnetOf' | 'attachments' | 'addresses'> {
+    return {
+      vlans: async () => this.vlans,
+      subnets: async (_q, filter) => this.subnets.filter(({ id, vlanId }) => (filter?.ids === undefined || filter.ids.includes(id)) && (filter?.vlanId === undefined || filter.vlanId === vlanId)),
+      subnetOf: async (_q, address) => this.subnets.find(({ cidr }) => address.startsWith(cidr.slice(0, cidr.lastIndexOf('.') + 1))),
+      attachments: async (_q, filter) => this.attachments.filter(({ rack, vlanId }) => (filter?.rack === undefined || filter.rack === rack) && (filter?.vlanId === undefined || filter.vlanId === vlanId)),
+      addresses: async (_q, filter) => [...this.addresses.values()].filter(({ address, subnetId, mac }) =>
+        (filter.subnetIds === undefined || filter.subnetIds.includes(subnetId)) && (filter.addresses === undefined || filter.addresses.includes(address)) && (filter.macs === undefined || (mac !== null && filter.macs.includes(mac))))
+    }
+  }
+}

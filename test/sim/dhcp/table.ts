@@ -1,0 +1,66 @@
+/** dhcp's tables in the model: the same rows as in PostgreSQL; what a transaction changed is put back when it fails. */
+import type { ModelTx } from './database.ts'
+
+/** A row of dhcp.address. Times in ms by the database's clock, numbers as text as the referee gives them. */
+export interface Row {
+  readonly address: string, readonly subnet: string
+  readonly client: string | null, readonly clientId: string | null, readonly hostname: string | null, readonly boundAt: number | null, readonly expires: number | null
+  readonly rack: string | null, readonly quarantinedUntil: number | null
+  readonly number: string
+  readonly reserveOf: string | null, readonly reserveGrant: string | null
+  readonly retiring: string | null, readonly waitsFor: readonly string[]
+}
+/** A row of dhcp.rack. */
+export interface RackRow { readonly rack: string, readonly heardAt: number, readonly promisedUntil: number, readonly standing: string, readonly epoch: string | null, readonly seq: number }
+
+export const emptyRow = { client: null, clientId: null, hostname: null, boundAt: null, expires: null, rack: null, quarantinedUntil: null, reserveOf: null, reserveGrant: null, retiring: null, waitsFor: [] } as const
+
+export class Table {
+  readonly rows = new Map<string, Row>()
+  readonly racks = new Map<string, RackRow>()
+  readonly told = new Map<string, Set<string>>() // subnet → racks
+  readonly formerJournals = new Set<string>()
+  private sequence = 0
+
+  /** nextval: what is drawn in a transaction that fails is not drawn again. */
+  next (): string { return String(++this.sequence) }
+
+  put (tx: ModelTx, row: Row): void {
+    const before = this.rows.get(row.address)
+    tx.undo.push(() => { if (before === undefined) this.rows.delete(row.address); else this.rows.set(row.address, before) })
+    this.rows.set(row.address, row)
+  }
+
+  remove (tx: ModelTx, address: string): void {
+    const before = this.rows.get(address)
+    if (before === undefined) return
+    tx.undo.push(() => { this.rows.set(address, before) })
+    this.rows.delete(address)
+  }
+
+  putRack (tx: ModelTx, row: RackRow): void {
+    const before = this.racks.get(row.rack)
+    tx.undo.push(() => { if (before === undefined) this.racks.delete(row.rack); else this.racks.set(row.rack, before) })
+    this.racks.set(row.rack, row)
+  }
+
+  tell (tx: ModelTx, subnet: string, rack: string): void {
+    let racks = this.told.get(subnet)
+    if (racks === undefined) this.told.set(subnet, racks = new Set())
+    if (racks.has(rack)) return
+    racks.add(rack)
+    tx.undo.push(() => { racks.delete(rack) })
+  }
+
+  untell (tx: ModelTx, subnet: string, rack: string): void {
+    const racks = this.told.get(subnet)
+    if (racks?.delete(rack)) tx.undo.push(() => { racks.add(rack) })
+  }
+
+  formerJournal (tx: ModelTx, rack: string, epoch: string): void {
+    const key = `${rack} ${epoch}`
+    if (this.formerJournals.has(key)) return
+    this.formerJournals.add(key)
+    tx.undo.push(() => { this.formerJournals.delete(key) })
+  }
+}
