@@ -8,7 +8,7 @@ export interface LimitsOptions {
   readonly poolSeconds: number
   /** New clients a second that every VLAN may have, however small its pool. */
   readonly leastPerSecond: number
-  /** New clients a second behind one port of a relay (its circuit and remote id), and how many at once. */
+  /** New clients a second behind one port of a relay (its circuit and remote id), and how many at once; never more than a quarter of the VLAN's. */
   readonly portPerSecond: number
   readonly portBurst: number
 }
@@ -48,10 +48,12 @@ export class Limits {
    */
   admit (vlan: string, port: string | null, pool: number, mac: string, now: number): boolean {
     const { poolSeconds, leastPerSecond, portPerSecond, portBurst } = this.options
-    const own = port === null ? undefined : this.port(`${vlan} ${port}`, portBurst, now)
-    if (own !== undefined && !fill(own, portPerSecond, portBurst, now)) return refuse(own, mac, now)
     const perSecond = Math.max(leastPerSecond, pool / poolSeconds)
     const burst = Math.max(leastPerSecond, pool / 2)
+    // One port alone never uses up what its whole VLAN may have.
+    const ownBurst = Math.min(portBurst, burst / 4)
+    const own = port === null ? undefined : this.port(`${vlan} ${port}`, ownBurst, now)
+    if (own !== undefined && !fill(own, Math.min(portPerSecond, perSecond / 4), ownBurst, now)) return refuse(own, mac, now)
     let all = this.vlans.get(vlan)
     if (all === undefined) this.vlans.set(vlan, all = bucket(burst, now))
     if (!fill(all, perSecond, burst, now)) return refuse(all, mac, now)

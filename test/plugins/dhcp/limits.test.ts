@@ -46,7 +46,12 @@ describe('a port of a relay', () => {
     const limits = new Limits()
     expect(admitted(limits, 100_000, { port: 'a/', pool: 1000 })).toBe(usual.portBurst)
     expect(admitted(limits, 50, { port: 'b/', pool: 1000 })).toBe(50)
-    expect(admitted(limits, 100_000, { port: 'a/', pool: 1000, now: 1000 })).toBe(usual.portPerSecond)
+    expect(admitted(limits, 100_000, { port: 'a/', pool: 1000, now: 2000 })).toBe(10)
+  })
+  it('never has more than a quarter of what its VLAN may have', () => {
+    const limits = new Limits()
+    expect(admitted(limits, 100, { port: 'a/', pool: 120 })).toBe(15)
+    expect(admitted(limits, 100, { port: 'b/', pool: 120 })).toBe(15)
   })
   it('invented without end is held by the VLAN, and costs no more memory than 4,096 do', () => {
     const limits = new Limits()
@@ -79,7 +84,7 @@ describe('what is told of it', () => {
 
 it('never admits more than burst + rate × time, in any order of ports and times', () => {
   fc.assert(fc.property(fc.array(fc.record({ port: fc.option(fc.constantFrom('a', 'b', 'c'), { nil: null }), wait: fc.integer({ min: -50, max: 500 }) }), { maxLength: 400 }), steps => {
-    const limits = new Limits({ poolSeconds: 60, leastPerSecond: 5, portPerSecond: 2, portBurst: 4 })
+    const limits = new Limits({ poolSeconds: 60, leastPerSecond: 20, portPerSecond: 2, portBurst: 4 })
     const [by, most] = [new Map<string, number>(), { now: 0, latest: 0 }]
     let all = 0
     for (const { port, wait } of steps) {
@@ -89,7 +94,7 @@ it('never admits more than burst + rate × time, in any order of ports and times
       all++
       if (port !== null) by.set(port, (by.get(port) ?? 0) + 1)
     }
-    expect(all).toBeLessThanOrEqual(5 + 5 * most.latest / 1000)
+    expect(all).toBeLessThanOrEqual(20 + 20 * most.latest / 1000)
     for (const count of by.values()) expect(count).toBeLessThanOrEqual(4 + 2 * most.latest / 1000)
   }), { numRuns: 300 })
 })

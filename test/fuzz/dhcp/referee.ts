@@ -1,0 +1,71 @@
+/** A referee in memory, one row per address as in the database: what the fuzzer holds every reply against. */
+import { holds, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import type { Range, Segment } from '../../../plugins/dhcp/segment.ts'
+
+export interface Row { readonly client: string, readonly subnet: string, expires: number }
+
+const rest = 10_000 // ms an address rests after its binding ended
+
+export class StoringReferee {
+  readonly rows = new Map<number, Row>()
+  /** Set aside for a client alone. */
+  readonly hosts = new Map<number, string>()
+  private readonly quarantined = new Map<number, number>()
+  private readonly granted = new Set<number>()
+  private readonly ranges = new Map<string, readonly Range[]>()
+
+  constructor (segments: readonly Segment[]) { for (const { subnets } of segments) for (const { id, dynamic } of subnets) this.ranges.set(id, dynamic) }
+
+  /** Stores it, or not. */
+  bind (address: number, subnet: string, client: string, seconds: number, now: number): boolean {
+    const host = this.hosts.get(address)
+    const row = this.rows.get(address)
+    if (host !== undefined && host !== client) return false
+    if ((this.quarantined.get(address) ?? 0) > now) return false
+    if (row !== undefined && row.client !== client && row.expires + rest > now) return false
+    this.rows.set(address, { client, subnet, expires: now + seconds * 1000 })
+    this.granted.delete(address)
+    return true
+  }
+
+  /** Up to `most` free addresses for the rack's block, and the lapsed rows that ended for it. */
+  grant (subnet: string, most: number, now: number): { readonly addresses: number[], readonly ended: number[] } {
+    const [addresses, ended]: [number[], number[]] = [[], []]
+    for (const { start, end } of this.ranges.get(subnet) ?? []) {
+      for (let address = start; address <= end && addresses.length < most; address++) {
+        const row = this.rows.get(address)
+        if (this.granted.has(address) || this.hosts.has(address) || (this.quarantined.get(address) ?? 0) > now || (row !== undefined && row.expires + rest > now)) continue
+        if (row !== undefined) { this.rows.delete(address); ended.push(address) }
+        this.granted.add(address)
+        addresses.push(address)
+      }
+    }
+    return { addresses, ended }
+  }
+
+  release (address: number, client: string, now: number): void {
+    const row = this.rows.get(address)
+    if (row?.client === client) row.expires = Math.min(row.expires, now)
+  }
+
+  decline (address: number, client: string, until: number): void {
+    if (this.rows.get(address)?.client !== client) return
+    this.rows.delete(address)
+    this.quarantined.set(address, until)
+  }
+
+  /** Why this address may not be promised to this client now, if it may not. */
+  objection (segment: Segment, address: number, client: string, now: number): string | undefined {
+    const subnet = segment.subnets.find(({ prefix }) => holds(prefix, address))
+    if (subnet === undefined) return 'an address of no subnet of the segment'
+    if (address === subnet.prefix.network || address === subnet.prefix.broadcast || address === segment.address || address === subnet.gateway) return 'an address that is nobody\'s'
+    const host = this.hosts.get(address)
+    if (host !== undefined && host !== client) return 'an address set aside for another client'
+    const row = this.rows.get(address)
+    if (row !== undefined && row.client !== client && row.expires > now) return 'an address another client holds'
+    if (host === undefined && row?.client !== client && !subnet.dynamic.some(({ start, end }) => address >= start && address <= end)) return 'an address outside every range'
+    return undefined
+  }
+}
+
+export const at = (text: string): number => parseIp(text)
