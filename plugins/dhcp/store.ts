@@ -2,6 +2,7 @@
 import type { Query } from '../../core/plugin.ts'
 import type { Answer, Wish } from './manifest.ts'
 import type { Ended } from './referee.ts'
+import { grantUnused } from './store/unused.ts'
 
 export interface ServedVlan { readonly id: string, readonly enabled: boolean, readonly racks: readonly string[] }
 export interface StoredBinding { readonly address: string, readonly subnet: string, readonly client: string, readonly clientId: string | null, readonly hostname: string | null, readonly boundAt: Date, readonly expires: Date, readonly number: string }
@@ -50,6 +51,8 @@ export async function bind (q: Query, rack: string, wishes: readonly Wish[]): Pr
  */
 export async function grant (q: Query, rack: string, subnet: string, options: { readonly ranges: readonly { readonly start: string, readonly end: string }[], readonly taken: readonly string[], readonly racks: number, readonly most: number }): Promise<Granted[]> {
   await q.query('select pg_advisory_xact_lock(hashtext($1))', [`dhcp.grant ${subnet}`])
+  const unused = await grantUnused(q, rack, subnet, options)
+  if (unused.length > 0) return unused.map(address => ({ address, hadBinding: false }))
   return q.query<Granted>(`
     with pool as materialized (
       select r.low + n as address, a.mac is not null as had_binding, a.expires
@@ -101,7 +104,9 @@ export const quarantine = async (q: Query, ended: readonly Ended[], seconds: num
 
 /** Bindings, lapsed ones included, of these subnets; or of these addresses alone. */
 export const bindingsOf = (q: Query, subnets: readonly string[], addresses?: readonly string[]): Promise<StoredBinding[]> =>
-  q.query(`select ${columns} from dhcp.address where mac is not null and subnet_id = any($1) and ($2::inet[] is null or address = any($2))`, [subnets, addresses ?? null])
+  addresses === undefined // two statements, and the second by the key alone: PostgreSQL would rather read a whole subnet for a single address
+    ? q.query(`select ${columns} from dhcp.address where mac is not null and subnet_id = any($1)`, [subnets])
+    : q.query(`select ${columns} from unnest($2::inet[]) as w (wanted) cross join lateral (select * from dhcp.address where address = wanted limit 1) a where mac is not null and subnet_id = any($1)`, [subnets, addresses])
 
 export const blocksOf = (q: Query, rack: string, subnets: readonly string[]): Promise<{ subnet: string, addresses: string[] }[]> =>
   q.query('select subnet_id as subnet, array_agg(host(address) order by address) as addresses from dhcp.address where rack = $1 and subnet_id = any($2) group by subnet_id', [rack, subnets])
