@@ -88,23 +88,26 @@ export async function createWorld (say: (line: string) => void): Promise<World> 
     await until(async () => (await Promise.all(cluster.racks.map(rack => rack.namespace.exec(['ss', '-Huln', 'sport', '=', ':67'])))).every(({ stdout }) => stdout !== ''), { timeout: 60_000, interval: 200, what: 'both racks listen on the segment' })
 
     let plugged = 0
-    const nextMac = (): string => `02:be:d0:00:${[++plugged >> 8, plugged & 255].map(byte => byte.toString(16).padStart(2, '0')).join(':')}`
+    const next = (): { readonly number: number, readonly mac: string } => {
+      const number = ++plugged
+      return { number, mac: `02:be:d0:00:${[number >> 8, number & 255].map(byte => byte.toString(16).padStart(2, '0')).join(':')}` }
+    }
     const cable = async (rack: Member, state: 'up' | 'down'): Promise<void> => { await run('ip', ['-n', wire.name, 'link', 'set', `s-${rack.name}`, state]) }
     return {
       cluster, server, heard, racks: cluster.racks, close,
       unplug: rack => cable(rack, 'down'),
       plug: rack => cable(rack, 'up'),
       async client (kind) {
-        const mac = nextMac()
+        const { number, mac } = next()
         const namespace = await network.namespace()
-        await network.cable({ namespace, name: 'eth0', mac }, { namespace: wire, name: `c${plugged}`, bridge: 'br0' })
+        await network.cable({ namespace, name: 'eth0', mac }, { namespace: wire, name: `c${number}`, bridge: 'br0' })
         return await createClient({ kind, namespace, mac, folder: directory, prefix })
       },
       async machine (kind) {
-        const mac = nextMac()
-        const tap = `t${plugged}`
+        const { number, mac } = next()
+        const tap = `t${number}`
         await network.tap(wire, tap, 'br0')
-        const vm: VirtualMachine = await createMachine({ name: `wire-${plugged}`, firmware: kind, mac, tap, directory: join(directory, `vm-${plugged}`), memory: 512, diskGiB: 1, namespace: wire.name }, 'network', () => {})
+        const vm: VirtualMachine = await createMachine({ name: `wire-${number}`, firmware: kind, mac, tap, directory: join(directory, `vm-${number}`), memory: 512, diskGiB: 1, namespace: wire.name }, 'network', () => {})
         let started = 0
         return { kind, mac, get started () { return started }, start: () => { started = Date.now(); return vm.on() }, end: () => vm.off() }
       },
