@@ -4,17 +4,20 @@ import { defineRegion } from '../../core/plugin.ts'
 import { Network } from '../network/manifest.ts'
 import { routes } from './api.ts'
 import { manifest } from './manifest.ts'
-import { bind, grant, listVlans, quarantine, release, trimBlocks } from './store.ts'
-import { ranked, touchedBy, wantedBy } from './wanted.ts'
+import { ranked, Serving } from './serving.ts'
+import { bind, grant, quarantine, release, trimBlocks } from './store.ts'
+import { listVlans } from './store/settings.ts'
+import { touchedBy, wantedBy } from './wanted.ts'
 
 export default defineRegion(manifest, {
   requires: { network: Network },
   provides: {},
-  setup ({ config, db, deps: { network } }) {
+  setup ({ config, db, clock, deps: { network } }) {
+    const serving = new Serving(db, network, clock)
     /** Takes back what lies outside every range by now, and the blocks of racks that do not serve a VLAN any more. */
     const trim = () => db.tx(async tx => {
       const [vlans, subnets, attachments] = [await listVlans(tx), await network.subnets(tx), await network.attachments(tx)]
-      const kept = vlans.filter(({ enabled }) => enabled).flatMap(vlan => {
+      const kept = vlans.filter(({ enabled, mode }) => enabled && mode === 'server').flatMap(vlan => {
         const racks = ranked(vlan, attachments.filter(({ vlanId }) => vlanId === vlan.id))
         const own = subnets.filter(({ vlanId, family }) => vlanId === vlan.id && family === 4)
         return own.flatMap(({ id, ranges }) => ranges.filter(({ kind }) => kind === 'dynamic').flatMap(({ start, end }) => racks.map(rack => ({ subnet: id, rack, start, end }))))
@@ -36,7 +39,7 @@ export default defineRegion(manifest, {
           if (subnet === undefined) throw new BedplateError('NOT_FOUND', { what: 'subnet', id })
           const [vlan] = await listVlans(tx, [subnet.vlanId])
           const attachments = await network.attachments(tx, { vlanId: subnet.vlanId })
-          const racks = vlan?.enabled ? ranked(vlan, attachments) : []
+          const racks = vlan?.enabled && vlan.mode === 'server' ? ranked(vlan, attachments) : []
           if (!racks.includes(controller)) return { addresses: [] }
           const setAside = await network.addresses(tx, { subnetIds: [id] })
           const taken = [...setAside.map(({ address }) => address), ...attachments.map(({ address }) => address), ...subnet.gateway === null ? [] : [subnet.gateway], ...subnet.dnsServers]
@@ -48,8 +51,8 @@ export default defineRegion(manifest, {
         }),
         sync: () => Promise.reject(new BedplateError('UNAVAILABLE', { reason: 'not built yet' }))
       },
-      wanted: (rack, keys) => wantedBy(db, network, rack, config.leaseSeconds, keys),
-      touches: changes => touchedBy(db, network, changes),
+      wanted: (rack, keys) => wantedBy(db, network, serving, rack, config.leaseSeconds, keys),
+      touches: changes => touchedBy(db, network, serving, changes),
       async facts (tx, _rack, batch) {
         const ended = (kind: 'released' | 'declined') => batch.flatMap(fact => fact.kind === kind ? [fact.body] : [])
         const touched = [...await release(tx, ended('released')), ...await quarantine(tx, ended('declined'), config.quarantineSeconds)]

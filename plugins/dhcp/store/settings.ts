@@ -43,3 +43,16 @@ export async function saveFixed (tx: Tx, { address, subnetId, clientId, hostname
 }
 export const removeFixed = async (tx: Tx, address: string): Promise<boolean> =>
   (await tx.query('delete from dhcp.fixed where address = $1::inet returning 1', [address])).length > 0
+
+export interface ServedSubnet { readonly subnet: string, readonly rack: string }
+/** Who served what when somebody last looked. */
+export const listServed = (q: Query): Promise<ServedSubnet[]> => q.query('select subnet_id as subnet, rack from dhcp.served')
+/** Makes it so, and names the subnets for which it was not. Under lockServed. */
+export const replaceServed = async (tx: Tx, served: readonly ServedSubnet[]): Promise<string[]> =>
+  (await tx.query<{ subnet: string }>(`
+    with present as (select * from unnest($1::text[], $2::text[]) as p (subnet_id, rack)),
+    gone as (delete from dhcp.served s where not exists (select from present p where p.subnet_id = s.subnet_id and p.rack = s.rack) returning subnet_id),
+    fresh as (insert into dhcp.served (subnet_id, rack) select subnet_id, rack from present on conflict do nothing returning subnet_id)
+    select subnet_id as subnet from gone union select subnet_id from fresh order by subnet`,
+  [served.map(({ subnet }) => subnet), served.map(({ rack }) => rack)])).map(({ subnet }) => subnet)
+export const lockServed = (tx: Tx): Promise<unknown> => tx.query(`select pg_advisory_xact_lock(hashtext('dhcp.served'))`)

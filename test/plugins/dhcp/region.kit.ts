@@ -49,6 +49,7 @@ export async function openRegion (config: { blockSize?: number } = {}): Promise<
   await app.register(running.routes!, { prefix: '/api/v1/dhcp' })
   await app.ready()
   let position = await db.feed.position()
+  let shown = position
   const caller = (controller: string) => ({ controller, signal: new AbortController().signal })
   const region: Region = {
     db, app, network, running,
@@ -68,7 +69,13 @@ export async function openRegion (config: { blockSize?: number } = {}): Promise<
     bind: async (rack, ...wishes) => (await running.rpc.bind({ wishes: wishes.map(wish => ({ subnet: '1', clientId: null, hostname: null, seconds: 600, ...wish })) }, caller(rack))).answers,
     grant: async (rack, subnet) => (await running.rpc.grant({ subnet }, caller(rack))).addresses,
     fact: (rack, kind, body) => db.tx(tx => running.facts!(tx, rack, [{ kind, at: new Date().toISOString(), body: { number: null, ...body } }])),
-    wanted: (rack, keys) => running.wanted!(rack, keys),
+    async wanted (rack, keys) {
+      // As the publisher does: every change has been shown to `touches` before anything is computed.
+      const { changes, position } = await db.feed.since(shown)
+      shown = position
+      if (changes.length > 0) await running.touches!(changes)
+      return await running.wanted!(rack, keys)
+    },
     async changes () {
       const found = await db.feed.since(position)
       position = found.position
