@@ -52,6 +52,7 @@ export interface DatabaseHandle extends Database {
 }
 
 const attempts = 6 // the first and five more
+const tellEvery = 10 // ms from one NOTIFY to the next while commits follow each other
 /** Of a pool's connections these (3 of 10) are for statements that only read: when the synchronous standby is away, commits wait for it, and what can be read is still to be read. */
 const reserved = (size: number): number => Math.floor(size * 0.3)
 
@@ -98,6 +99,7 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
       while (wanted) {
         wanted = false
         await writers.take(() => using(client => client.query("select pg_notify('core_change', '')"))).catch((error: unknown) => { log.debug({ err: error }, 'a change could not be announced; the feeds find it by themselves') })
+        await clock.sleep(tellEvery)
       }
     })().finally(() => { telling = undefined })
   }

@@ -66,6 +66,7 @@ function prepare (path: string): RackStore {
   const remove = db.prepare('delete from entry where plugin = ? and kind = ? and id = ?')
   const clear = db.prepare('delete from entry where plugin = ?')
   const stand = db.prepare('insert into position values (?, ?) on conflict do update set position = excluded.position')
+  const standing = db.prepare('select plugin, position from position')
   const append = db.prepare('insert into outbox (plugin, kind, at, body) values (?, ?, ?, ?)')
   const oldest = db.prepare('select seq, plugin, kind, at, body from outbox order by seq limit ?')
   const settle = db.prepare('delete from outbox where seq <= ?')
@@ -85,7 +86,7 @@ function prepare (path: string): RackStore {
 
   return {
     epoch,
-    positions: () => new Map(db.prepare('select plugin, position from position').all().map(row => [String(row.plugin), String(row.position)])),
+    positions: () => new Map(standing.all().map(row => [String(row.plugin), String(row.position)])),
     entries: plugin => db.prepare('select kind, id, value from entry where plugin = ? order by kind, id').all(plugin)
       .map(row => ({ kind: String(row.kind), id: String(row.id), value: JSON.parse(String(row.value)) as unknown })) as Entry[],
     change (plugin, to, whole, entries, keys, apply) {
