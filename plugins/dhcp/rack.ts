@@ -12,6 +12,8 @@ import { Memory } from './memory.ts'
 import { Server } from './server.ts'
 import { Sockets } from './socket.ts'
 import { createTraffic } from './traffic.ts'
+import { isOf6 } from './v6/memory6.ts'
+import { createDhcp6 } from './v6/service6.ts'
 import { Wishes } from './wishes.ts'
 
 export default defineRack(manifest, {
@@ -47,6 +49,7 @@ export default defineRack(manifest, {
         else server.receive(segment, data, send)
       }
     })
+    const six = createDhcp6({ bind: region.bind, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds })
     let serving = false
     const refill = () => { for (const { subnets } of memory.segments.values()) for (const { id, dynamic } of subnets) if (dynamic.length > 0) blocks.refill(id) }
     const devices = () => new Set([...memory.segments.values()].map(segment => segment.interface))
@@ -79,13 +82,14 @@ export default defineRack(manifest, {
     return {
       provides: { dhcp: chain },
       rpc: {},
-      services: [service],
+      services: [service, six.service],
       apply (change, whole) {
-        memory.apply(change.put, change.remove, whole, clock.now())
+        six.apply(change.put, change.remove, whole)
+        memory.apply(change.put.filter(entry => !isOf6(entry)), change.remove.filter(key => !isOf6(key)), whole, clock.now())
         limits.keep(memory.segments)
         if (serving) void sync()
       },
-      reconcile: sync
+      reconcile: async () => { await Promise.all([sync(), six.reconcile()]) }
     }
   }
 })

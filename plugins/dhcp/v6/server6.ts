@@ -1,0 +1,151 @@
+/** Carries out the decisions about DHCPv6 messages: replies, bindings, facts and counts. What is promised has been stored before. */
+import { BedplateError, reasonOf } from '../../../core/errors.ts'
+import type { Clock, Logger } from '../../../core/plugin.ts'
+import type { Wish } from '../manifest.ts'
+import type { Send } from '../server.ts'
+import type { Traffic } from '../traffic.ts'
+import type { Wishes } from '../wishes.ts'
+import type { View6 } from './address6.ts'
+import { bootOf6 } from './boot6.ts'
+import type { Boot6 } from './boot6.ts'
+import { duidOf, hostname6, macOf6 } from './client6.ts'
+import { message6, message6Name, ports6 } from './codes6.ts'
+import { decide6, second6 } from './decision6.ts'
+import type { Decision6, Plan6 } from './decision6.ts'
+import { ip6Text, parseIp6 } from './ipv6.ts'
+import type { Ip6 } from './ipv6.ts'
+import type { Memory6 } from './memory6.ts'
+import type { Packet6 } from './packet6.ts'
+import { linkOf6, ownPort, unwrap, wrap } from './relay6.ts'
+import type { Datagram6 } from './relay6.ts'
+import { confirmReply6, endReply6, informReply6, leaseReply6 } from './reply6.ts'
+import type { Segment6, Subnet6 } from './segment6.ts'
+
+export interface Server6Options {
+  readonly memory: Memory6, readonly wishes: Pick<Wishes, 'ask'>, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
+  readonly httpPort: number, readonly quarantineSeconds: number, readonly firmwareSeconds: number
+  readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, client: string, number: string | null }) => void
+}
+/** Where a datagram came from; `address` with the zone of a link-local one. */
+interface Origin { readonly address: string, readonly port: number, readonly ip: Ip6 }
+interface Exchange { readonly segment: Segment6, readonly datagram: Datagram6, readonly from: Origin, readonly boot: Boot6 | undefined, readonly send: Send }
+type Lease = Extract<Decision6, { kind: 'lease' }>
+
+const choices = 4 // how many addresses are tried for one client in one exchange
+
+export class Server6 {
+  private readonly options: Server6Options
+
+  constructor (options: Server6Options) { this.options = options }
+
+  /** Takes one datagram in. Never throws: whatever is wrong with it costs one counted drop. `address` may carry a zone. */
+  receive (device: string, data: Buffer, send: Send, address: string, port: number): void {
+    const { traffic, log } = this.options
+    try {
+      this.handle(device, unwrap(data), { address, port, ip: parseIp6(address.split('%', 1)[0] as string) }, send)
+    } catch (error) {
+      const malformed = error instanceof BedplateError && error.code === 'PACKET_INVALID'
+      traffic.dropped(malformed ? String(error.details.kind) : 'internal')
+      if (!malformed) log.error({ reason: reasonOf(error), interface: device }, 'a DHCPv6 message could not be handled')
+    }
+  }
+
+  private handle (device: string, datagram: Datagram6, from: Origin, send: Send): void {
+    const { memory, traffic, clock } = this.options
+    const { message, relays } = datagram
+    traffic.received(message6Name(message.type) ?? 'none')
+    const segment = memory.segmentFor(device, linkOf6(relays))
+    if (segment === undefined) { traffic.dropped('no-segment'); return }
+    const now = clock.now()
+    const duid = duidOf(message.options)
+    if (duid !== undefined && (message.type === message6.SOLICIT || message.type === message6.REQUEST || message.type === message6.CONFIRM || message.type === message6['INFORMATION-REQUEST'])) memory.ask(duid, now)
+    const view = memory.view(segment, now)
+    const decision = decide6(view, datagram, from.ip, now)
+    const boot = decision.kind === 'lease' || decision.kind === 'inform' ? bootOf6(message.options, segment.address, this.options.httpPort, macOf6(datagram, from.ip)) : undefined
+    const exchange = { segment, datagram, from, boot, send }
+    switch (decision.kind) {
+      case 'drop': traffic.dropped(decision.reason); break
+      case 'lease':
+        if (decision.type === 'ADVERTISE') this.lease(exchange, decision)
+        else this.bind(exchange, view, decision)
+        break
+      case 'confirm': this.reply(exchange, confirmReply6(segment, message, decision.onLink)); break
+      case 'inform': this.inform(exchange, decision.subnets); break
+      case 'end': this.end(exchange, decision, now); break
+    }
+  }
+
+  /** Replies once the region has stored or refused every binding; without its answer the client hears nothing and asks again. */
+  private bind (exchange: Exchange, view: View6, decision: Lease): void {
+    const { traffic, clock, memory } = this.options
+    const plans: Plan6[] = [...decision.plans]
+    let waiting = 0
+    let silent = false
+    const done = () => {
+      if (waiting > 0) return
+      if (silent) traffic.dropped('unanswered')
+      else this.lease(exchange, { ...decision, plans })
+    }
+    const ask = (index: number, left: number): void => {
+      const plan = plans[index] as Plan6
+      if (plan.give === undefined) return
+      waiting++
+      const wish = this.wishOf(exchange, plan.give, plan.who.holder)
+      this.options.wishes.ask(wish, answer => {
+        waiting--
+        if (answer === undefined || (!answer.stored && answer.quiet)) silent = true
+        else if (answer.stored) memory.bound({ subnet: wish.subnet, client: wish.client, holder: wish.clientId, address: plan.give.address, expires: clock.now() + wish.seconds * 1000, number: answer.number ?? '0' }, plan.who.duid)
+        else {
+          memory.refused(plan.give.address, wish.client, clock.now())
+          const others = new Set(plans.flatMap(({ give }) => give === undefined ? [] : [give.address]))
+          plans[index] = second6(view, decision.subnets, plan, clock.now(), others)
+          if (left > 1) ask(index, left - 1)
+          else if (plans[index]?.give !== undefined) plans[index] = { iaid: plan.iaid, status: 'NoAddrsAvail', gone: plans[index]?.gone ?? [] }
+        }
+        done()
+      })
+    }
+    // counted up before the first may answer, so that no reply goes out early
+    waiting++
+    plans.forEach((_, index) => { ask(index, choices) })
+    waiting--
+    done()
+  }
+
+  private wishOf (exchange: Exchange, { address, subnet, client, hostname }: NonNullable<Plan6['give']>, holder: string): Wish {
+    return { address: ip6Text(address), subnet: subnet.id, client, clientId: holder, hostname: hostname ?? hostname6(exchange.datagram.message.options), seconds: this.secondsOf(exchange, subnet) }
+  }
+
+  private lease (exchange: Exchange, decision: Lease): void {
+    const { segment, datagram: { message } } = exchange
+    this.reply(exchange, leaseReply6(segment, message, decision, subnet => this.secondsOf(exchange, subnet), exchange.boot))
+  }
+
+  private inform (exchange: Exchange, [subnet]: readonly Subnet6[]): void {
+    const { segment, datagram: { message } } = exchange
+    this.reply(exchange, informReply6(segment, message, subnet, subnet?.leaseSeconds ?? 0, exchange.boot))
+  }
+
+  private end (exchange: Exchange, { ended, bindings, unbound }: Extract<Decision6, { kind: 'end' }>, now: number): void {
+    const { memory, report, log, quarantineSeconds } = this.options
+    for (const { client, address, subnet } of bindings) {
+      const body = { address: ip6Text(address), subnet: subnet.id, client, number: memory.bindingAt(address)?.number ?? null }
+      report(ended, body)
+      if (ended === 'released') { memory.released(address, now); continue }
+      memory.declined(address, now + quarantineSeconds * 1000, now)
+      log.warn(body, 'a client found this address in use by somebody else; it is set aside')
+    }
+    this.reply(exchange, endReply6(exchange.segment, exchange.datagram.message, unbound))
+  }
+
+  /** Firmware and boot loaders have DUIDs of their own: what they hold is soon free again. */
+  private secondsOf ({ boot }: Exchange, { leaseSeconds }: Subnet6): number { return boot === undefined ? leaseSeconds : Math.min(leaseSeconds, this.options.firmwareSeconds) }
+
+  /** To the relay it came from, on the relays' port; else to the client, on the clients'. */
+  private reply ({ datagram: { relays }, from, send }: Exchange, message: Packet6): void {
+    const port = relays.length === 0 ? ports6.client : ownPort(relays) ? from.port : ports6.server
+    send(wrap({ relays, message }), port, from.address)
+    this.options.traffic.sent(message.type === message6.ADVERTISE ? 'ADVERTISE' : 'REPLY')
+  }
+}
+
