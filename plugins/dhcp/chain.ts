@@ -110,7 +110,7 @@ export class Chain implements DhcpService {
 
   /** How long a lease is, in seconds: short for firmware and boot loaders, which never give one back; the system that boots asks again. */
   seconds (step: Step, subnet: Subnet): number {
-    return step.classes.length > 0 && step.classes.includes('firmware') ? Math.min(subnet.leaseSeconds, this.options.firmwareLeaseSeconds) : subnet.leaseSeconds
+    return step.classes.length > 0 && step.classes.includes('firmware') ? Math.min(subnet.leaseSeconds, subnet.firmwareSeconds ?? this.options.firmwareLeaseSeconds) : subnet.leaseSeconds
   }
 
   /** The stages `options` and `reply` of an OFFER or an ACK. */

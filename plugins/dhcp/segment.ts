@@ -9,6 +9,8 @@ export interface Range { readonly start: number, readonly end: number }
 export interface Subnet {
   readonly id: string, readonly prefix: Prefix, readonly gateway: number | null, readonly dnsServers: readonly number[]
   readonly dynamic: readonly Range[], readonly leaseSeconds: number
+  /** Of boot firmware; absent: the configuration's. */
+  readonly firmwareSeconds?: number
 }
 export interface Segment { readonly vlan: string, readonly interface: string, readonly address: number, readonly rank: number, readonly mtu: number, readonly subnets: readonly Subnet[] }
 
@@ -25,7 +27,8 @@ export const segmentOf = (vlan: string, entry: SegmentEntry): Segment => ({
     gateway: subnet.gateway === null ? null : parseIp(subnet.gateway),
     dnsServers: subnet.dnsServers.map(parseIp),
     dynamic: subnet.dynamic.map(({ start, end }) => ({ start: parseIp(start), end: parseIp(end) })),
-    leaseSeconds: subnet.leaseSeconds
+    leaseSeconds: subnet.leaseSeconds,
+    ...subnet.firmwareSeconds === undefined ? {} : { firmwareSeconds: subnet.firmwareSeconds }
   }))
 })
 
