@@ -55,6 +55,8 @@ export function decode (data: Buffer): Packet {
   // RFC 3396 section 5: the parts of an option follow each other in the order options, file, sname.
   if (overload & 1) readOptions(data.subarray(108, 236), options)
   if (overload & 2) readOptions(data.subarray(44, 108), options)
+  // It is given back whole, so one that has no end would leave no room for what the client needs. Relays write one option of at most 255 bytes (RFC 3046 section 2.0).
+  if ((options.get(option.relay)?.length ?? 0) > 255) throw invalid('relay-long', 'a relay option of more than 255 bytes')
   return {
     op,
     htype: data[1] as number,
