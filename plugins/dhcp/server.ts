@@ -119,7 +119,9 @@ export class Server {
 
   private send (type: 'OFFER' | 'ACK' | 'NAK', request: Packet, reply: Packet, send: Send): void {
     const target = targetOf(request, type === 'NAK')
-    send(encode(reply, maxSizeOf(request.options) - udpHeaders), target.port, ipText(target.address))
+    // What the relay wants back does not count: it takes that off before the client gets the rest (RFC 3046 section 2.1).
+    const relay = reply.options.get(option.relay)
+    send(encode(reply, maxSizeOf(request.options) - udpHeaders + (relay === undefined ? 0 : relay.length + 2)), target.port, ipText(target.address))
     this.options.traffic.sent(type)
   }
 }
