@@ -2,6 +2,7 @@
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { constants } from 'node:os'
+import { createBatch } from './batch.ts'
 import { BedplateError, reasonOf } from './errors.ts'
 
 export interface DatagramOptions {
@@ -39,6 +40,8 @@ const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_BROADCAST = 6
 const SO_BINDTODEVICE = 25
+const SO_RCVBUFFORCE = 33
+const receiveBuffer = 4 * 1024 * 1024 // bytes: what comes while this process is busy for some milliseconds; root alone may have so many
 const IPPROTO_IPV6 = 41
 const IPV6_V6ONLY = 26
 
@@ -80,6 +83,7 @@ async function descriptor (options: DatagramOptions): Promise<number> {
   const one = Buffer.from(Int32Array.of(1).buffer)
   check('SO_REUSEADDR', c.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, 4))
   check('SO_BROADCAST', c.setsockopt(fd, SOL_SOCKET, SO_BROADCAST, one, 4))
+  c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, Buffer.from(Int32Array.of(receiveBuffer).buffer), 4) // without the right to it: the system's own size
   if (options.device !== undefined) {
     const name = Buffer.from(`${options.device}\0`)
     check('SO_BINDTODEVICE', c.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length))
@@ -97,7 +101,14 @@ async function descriptor (options: DatagramOptions): Promise<number> {
 export async function openDatagrams (options: DatagramOptions, events: DatagramEvents): Promise<Datagrams> {
   const fd = await descriptor(options)
   const socket: Socket = createSocket(options.family === 6 ? 'udp6' : 'udp4')
-  socket.on('message', events.received)
+  const plainly = (data: Uint8Array, port: number, address: string): void => {
+    try { socket.send(data, port, address, error => { if (error) events.lost(error) }) } catch (error) { events.lost(error as Error) } // closed meanwhile
+  }
+  const batch = options.family === 6 ? undefined : await createBatch(fd, { lost: errno => { events.lost(new BedplateError('UNAVAILABLE', { reason: `a datagram could not be sent: ${errorName(errno)}`, name: errorName(errno) })) }, later: plainly })
+  socket.on('message', (data, from) => {
+    events.received(data, from)
+    batch?.drain(events.received)
+  })
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject)
@@ -107,7 +118,7 @@ export async function openDatagrams (options: DatagramOptions, events: DatagramE
     (await libc()).close(fd)
     throw new BedplateError('UNAVAILABLE', { reason: `UDP port ${options.port} cannot be opened: ${reasonOf(error)}`, name: 'bind' }, error)
   }
-  const close = () => new Promise<void>(resolve => { try { socket.close(() => { resolve() }) } catch { resolve() } }) // already closed
+  const close = () => new Promise<void>(resolve => { batch?.close(); try { socket.close(() => { resolve() }) } catch { resolve() } }) // already closed
   try {
     for (const group of options.groups ?? []) socket.addMembership(group, options.device === undefined ? undefined : `::%${options.device}`)
   } catch (error) {
@@ -117,7 +128,7 @@ export async function openDatagrams (options: DatagramOptions, events: DatagramE
   socket.on('error', events.failed)
   return {
     port: socket.address().port,
-    send: (data, port, address) => { socket.send(data, port, address, error => { if (error) events.lost(error) }) },
+    send: (data, port, address) => { if (batch?.send(data, port, address) !== true) plainly(data, port, address) },
     close
   }
 }

@@ -22,6 +22,25 @@ describe('openDatagrams', () => {
     expect(one.heard).toEqual(['hello'])
     await Promise.all([one.close(), one.close(), two.close()])
   })
+  it('loses none of many at once, in order, each with its sender, and lets go of them when it is closed', async () => {
+    const senders: string[] = []
+    const heard: string[] = []
+    const receiver = await openDatagrams({ port: 0, address: '127.0.0.1' }, { received: (data, from) => { heard.push(String(data)); senders.push(`${from.address}:${from.port} ${from.size}`) }, failed: error => { throw error }, lost: error => { throw error } })
+    const sender = await open({ port: 0, device: 'lo' })
+    const words = Array.from({ length: 1000 }, (_, index) => `datagram ${index}`)
+    for (let from = 0; from < words.length; from += 100) {
+      for (const word of words.slice(from, from + 100)) sender.send(Buffer.from(word), receiver.port, '127.0.0.1')
+      await until(() => heard.length === from + 100)
+    }
+    expect(heard).toEqual(words)
+    expect(new Set(senders)).toEqual(new Set(words.map(word => `127.0.0.1:${sender.port} ${word.length}`)))
+    sender.send(Buffer.from('the last'), receiver.port, '127.0.0.1')
+    await sender.close()
+    sender.send(Buffer.from('too late'), receiver.port, '127.0.0.1')
+    await until(() => heard.length === 1001)
+    expect(heard.at(-1)).toBe('the last')
+    await receiver.close()
+  })
   it('tells of a datagram that could not be sent, and goes on', async () => {
     const [one, two] = [await open({ port: 0, device: 'lo' }), await open({ port: 0, address: '127.0.0.1' })]
     one.send(Buffer.alloc(70_000), two.port, '127.0.0.1')

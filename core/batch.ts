@@ -1,0 +1,158 @@
+/** Many datagrams with one system call, both ways (recvmmsg, sendmmsg): what Node's own socket does one by one. For IPv4 on 64-bit Linux; elsewhere there is none, and the plain way does it all. */
+import { endianness } from 'node:os'
+import type { RemoteInfo } from 'node:dgram'
+
+/** A second way to a bound, non-blocking descriptor that Node's socket watches. */
+export interface Batch {
+  /** Takes what waits on the descriptor, at most `rounds` × 64 datagrams. */
+  drain(received: (data: Buffer, from: RemoteInfo) => void): void
+  /** Takes the datagram into the batch that leaves when the current piece of work is over; false when it has to go the plain way. */
+  send(data: Uint8Array, port: number, address: string): boolean
+  /** Sends what is in the batch, and is done: the descriptor may be closed then. */
+  close(): void
+}
+export interface BatchEvents {
+  /** One datagram could not be sent, by this errno. */
+  lost(errno: number): void
+  /** The kernel has no room now: the plain way waits for it. */
+  later(data: Uint8Array, port: number, address: string): void
+}
+interface Calls {
+  recvmmsg(fd: number, messages: bigint, count: number, flags: number, timeout: null): number
+  sendmmsg(fd: number, messages: bigint, count: number, flags: number): number
+  errno(): number
+  /** Memory that stays where it is, with its address, until it is freed. */
+  memory(size: number): Memory
+}
+interface Memory { readonly address: bigint, readonly bytes: Buffer, free(): void }
+
+const atOnce = 64
+const rounds = 4 // a flood must not keep everything else waiting
+const slot = 9216 // bytes of one datagram received: more than any jumbo frame holds
+const longest = 1536 // bytes of one datagram sent; longer ones go the plain way
+// struct mmsghdr, iovec and sockaddr_in, as 64-bit Linux has them on every little-endian architecture.
+const header = { size: 64, name: 0, nameLength: 8, vector: 16, vectors: 24, flags: 48, length: 56 } as const
+const MSG_DONTWAIT = 0x40
+const MSG_TRUNC = 0x20
+const AF_INET = 2
+const again: readonly number[] = [11, 105] // EAGAIN, ENOBUFS
+
+let loaded: Promise<Calls | undefined> | undefined
+const calls = (): Promise<Calls | undefined> => loaded ??= process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch) || endianness() !== 'LE'
+  ? Promise.resolve(undefined)
+  : import('koffi').then(({ default: koffi }): Calls => {
+    const library = koffi.load(null)
+    return {
+      recvmmsg: library.func('int recvmmsg(int, void *, uint, int, void *)'),
+      sendmmsg: library.func('int sendmmsg(int, void *, uint, int)'),
+      errno: () => koffi.errno(),
+      memory (size) {
+        const pointer: unknown = koffi.alloc('uint8_t', size)
+        return { address: koffi.address(pointer), bytes: Buffer.from(koffi.view(pointer, size)), free: () => { koffi.free(pointer) } }
+      }
+    }
+  }).catch(() => undefined) // a C library without these calls
+
+/** Headers, each pointing at its own address and its own data. */
+function table (c: Calls, size: number): { readonly address: bigint, readonly headers: Buffer, readonly names: Buffer, readonly data: Buffer, readonly lengths: (index: number, length: number) => void, readonly free: () => void } {
+  const headers = c.memory(atOnce * header.size)
+  const vectors = c.memory(atOnce * 16)
+  const names = c.memory(atOnce * 16)
+  const data = c.memory(atOnce * size)
+  headers.bytes.fill(0)
+  names.bytes.fill(0)
+  for (let index = 0; index < atOnce; index++) {
+    vectors.bytes.writeBigUInt64LE(data.address + BigInt(index * size), index * 16)
+    vectors.bytes.writeBigUInt64LE(BigInt(size), index * 16 + 8)
+    const at = index * header.size
+    headers.bytes.writeBigUInt64LE(names.address + BigInt(index * 16), at + header.name)
+    headers.bytes.writeUInt32LE(16, at + header.nameLength)
+    headers.bytes.writeBigUInt64LE(vectors.address + BigInt(index * 16), at + header.vector)
+    headers.bytes.writeBigUInt64LE(1n, at + header.vectors)
+  }
+  return {
+    address: headers.address, headers: headers.bytes, names: names.bytes, data: data.bytes,
+    lengths: (index, length) => { vectors.bytes.writeUInt32LE(length, index * 16 + 8) },
+    free: () => { for (const memory of [headers, vectors, names, data]) memory.free() }
+  }
+}
+
+const quad = (value: number): string => `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`
+
+/** Makes one for a descriptor; undefined where there is no such way. */
+export async function createBatch (fd: number, events: BatchEvents): Promise<Batch | undefined> {
+  const c = await calls()
+  if (c === undefined) return undefined
+  const [incoming, outgoing] = [table(c, slot), table(c, longest)]
+  const targets: { port: number, address: string, length: number }[] = Array.from({ length: atOnce }, () => ({ port: 0, address: '', length: 0 }))
+  let filled = 0
+  let closed = false
+  let known = { text: '', value: 0 } // the address last written: relays ask for thousands
+  let heard = { value: -1, text: '' } // the address last read
+
+  const flush = (): void => {
+    const count = filled
+    filled = 0
+    for (let from = 0; from < count && !closed;) {
+      const sent = c.sendmmsg(fd, outgoing.address + BigInt(from * header.size), count - from, MSG_DONTWAIT)
+      if (sent > 0) { from += sent; continue }
+      const errno = c.errno()
+      if (again.includes(errno)) {
+        for (; from < count; from++) {
+          const { port, address, length } = targets[from] as { port: number, address: string, length: number }
+          events.later(Buffer.from(outgoing.data.subarray(from * longest, from * longest + length)), port, address)
+        }
+        return
+      }
+      events.lost(errno)
+      from++
+    }
+  }
+
+  return {
+    drain (received) {
+      for (let round = 0; round < rounds && !closed; round++) {
+        const count = c.recvmmsg(fd, incoming.address, atOnce, MSG_DONTWAIT, null)
+        for (let index = 0; index < count && !closed; index++) {
+          const at = index * header.size
+          const length = incoming.headers.readUInt32LE(at + header.length)
+          const truncated = (incoming.headers.readUInt32LE(at + header.flags) & MSG_TRUNC) !== 0
+          const name = index * 16
+          const value = incoming.names.readUInt32BE(name + 4)
+          if (heard.value !== value) heard = { value, text: quad(value) }
+          incoming.headers.writeUInt32LE(16, at + header.nameLength) // the kernel wrote how much of it it used
+          if (!truncated) received(Buffer.from(incoming.data.subarray(index * slot, index * slot + length)), { address: heard.text, port: incoming.names.readUInt16BE(name + 2), family: 'IPv4', size: length })
+        }
+        if (count < atOnce) return
+      }
+    },
+    send (data, port, address) {
+      if (closed || data.length > longest) return false
+      if (known.text !== address) {
+        const parts = address.split('.').map(Number)
+        if (parts.length !== 4 || parts.some(part => !(part >= 0 && part <= 255))) return false
+        known = { text: address, value: parts.reduce((sum, part) => sum * 256 + part, 0) }
+      }
+      if (filled === atOnce) flush()
+      if (filled === 0) queueMicrotask(flush)
+      const index = filled++
+      outgoing.data.set(data, index * longest)
+      outgoing.lengths(index, data.length)
+      outgoing.names.writeUInt16LE(AF_INET, index * 16)
+      outgoing.names.writeUInt16BE(port, index * 16 + 2)
+      outgoing.names.writeUInt32BE(known.value, index * 16 + 4)
+      const target = targets[index] as { port: number, address: string, length: number }
+      target.port = port
+      target.address = address
+      target.length = data.length
+      return true
+    },
+    close () {
+      if (closed) return
+      flush()
+      closed = true
+      incoming.free()
+      outgoing.free()
+    }
+  }
+}
