@@ -10,7 +10,7 @@ import rack from '../../../plugins/dhcp/rack.ts'
 export type Down =
   | { type: 'apply', change: WantedChange<typeof manifest.wanted>, whole: boolean }
   | { type: 'answer', id: number, result?: unknown, failure?: string }
-  | { type: 'start' | 'stop' | 'reconcile' | 'health' | 'metrics' }
+  | { type: 'start' | 'stop' | 'reconcile' | 'health' | 'health6' | 'metrics' }
 export type Up =
   | { type: 'call', id: number, method: 'bind' | 'grant' | 'sync', params: unknown }
   | { type: 'report', kind: 'released' | 'declined', body: unknown }
@@ -37,10 +37,11 @@ const [service] = running.services
 async function act (message: Down): Promise<unknown> {
   switch (message.type) {
     case 'apply': return running.apply?.(message.change, message.whole)
-    case 'start': return service?.start(new AbortController().signal)
-    case 'stop': return service?.stop()
+    case 'start': return await Promise.all(running.services.map(one => one.start(new AbortController().signal)))
+    case 'stop': return await Promise.all(running.services.map(one => one.stop()))
     case 'reconcile': return running.reconcile?.(new AbortController().signal)
     case 'health': return service?.health()
+    case 'health6': return running.services.find(({ name }) => name === 'dhcp6')?.health()
     case 'metrics': return metrics.registry.metrics()
     case 'answer': {
       const asker = waiting.get(message.id)
