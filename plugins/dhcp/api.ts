@@ -3,10 +3,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Database } from '../../core/plugin.ts'
 import type { NetworkService } from '../network/manifest.ts'
 import { bindingRoutes } from './api/bindings.ts'
+import { fixedRoutes } from './api/fixed.ts'
+import { importRoutes } from './api/import.ts'
 import { optionRoutes } from './api/options.ts'
 import { subnetRoutes } from './api/subnets.ts'
 import { vlanRoutes } from './api/vlans.ts'
 
 export const routes = (db: Database, network: NetworkService): FastifyPluginAsyncTypebox => async app => {
-  for (const part of [vlanRoutes, subnetRoutes, optionRoutes, bindingRoutes]) await app.register(part(db, network))
+  for (const part of [vlanRoutes, subnetRoutes, optionRoutes, fixedRoutes, bindingRoutes, importRoutes]) await app.register(part(db, network))
 }

@@ -1,6 +1,7 @@
 /** What a rack is told: the VLANs it serves, their options, hosts, bindings and blocks; and which of that a change concerns. */
 import type { Change, Database, Query } from '../../core/plugin.ts'
 import { effective } from './config/custom.ts'
+import { fixedOwner } from './fixed.ts'
 import type { WantedEntry, WantedKey } from './manifest.ts'
 import type { NetworkService } from '../network/manifest.ts'
 import type { Served, Serving } from './serving.ts'
@@ -52,8 +53,6 @@ async function hostsOf (q: Query, network: NetworkService, subnetIds: readonly s
     return client === null ? [] : [{ kind: 'host', id: address, value: { subnet: subnetId, client, hostname } }]
   })
 }
-/** Whom addresses that are set aside by client id belong to in the network's plan. */
-export const fixedOwner = 'dhcp/client-id'
 
 /** The entries of a rack: all, or those `keys` names. */
 export async function wantedBy (db: Database, network: NetworkService, serving: Serving, rack: string, leaseSeconds: number, keys?: readonly WantedKey[]): Promise<WantedEntry[]> {

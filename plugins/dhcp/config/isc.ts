@@ -1,15 +1,15 @@
 /** Reads an ISC dhcpd.conf into what Bedplate can set, and a list of what it cannot take, by line and with the reason. Pure. */
 import { BedplateError } from '../../../core/errors.ts'
-import { codeOf, idle, reasons } from './isc-names.ts'
+import { optionByName, optionOf } from '../options/registry.ts'
+import type { Kind, OptionValue } from '../options/registry.ts'
+import { idle, reasons } from './isc-reasons.ts'
 import { shown, statementsOf } from './isc-text.ts'
 import type { Left, Statement, Word } from './isc-text.ts'
 
 export type { Left } from './isc-text.ts'
-/** A value as written, not yet of a type: the words between the commas. */
-export type Written = readonly { readonly text: string, readonly quoted: boolean }[]
-/** `subnet` and `host` are indices into the plan's. */
+/** `host` is an index into the plan's. */
 export type Place = { readonly kind: 'global' } | { readonly kind: 'subnet', readonly cidr: string } | { readonly kind: 'host', readonly host: number }
-export interface PlannedOption { readonly line: number, readonly place: Place, readonly name: string, readonly code: number, readonly value: Written, /** of an option the file itself defines */ readonly type: string | null }
+export interface PlannedOption { readonly line: number, readonly place: Place, readonly name: string, readonly code: number, readonly value: OptionValue, /** of an option the file itself defines */ readonly type: Kind | null }
 export interface PlannedSubnet { readonly line: number, readonly cidr: string, leaseSeconds: number | null, readonly ranges: { readonly line: number, readonly start: string, readonly end: string }[] }
 export interface PlannedHost { readonly line: number, readonly name: string, mac: string | null, clientId: string | null, readonly addresses: string[] }
 export interface IscPlan { readonly subnets: readonly PlannedSubnet[], readonly hosts: readonly PlannedHost[], readonly options: readonly PlannedOption[], readonly left: readonly Left[] }
@@ -22,7 +22,10 @@ interface Scope {
 }
 interface Shared { readonly line: number, readonly from: number, seconds: number | null, readonly ranges: { readonly line: number, readonly start: string, readonly end: string }[], readonly options: Statement[] }
 
-const types: Readonly<Record<string, string>> = { boolean: 'boolean', text: 'text', string: 'bytes', 'ip-address': 'ip', 'integer 8': 'i8', 'integer 16': 'i16', 'integer 32': 'i32', 'signed integer 8': 'i8', 'signed integer 16': 'i16', 'signed integer 32': 'i32', 'unsigned integer 8': 'u8', 'unsigned integer 16': 'u16', 'unsigned integer 32': 'u32', 'array of ip-address': 'ips' }
+const types: Readonly<Record<string, Kind>> = {
+  boolean: 'bool', text: 'text', string: 'bytes', 'ip-address': 'ip', 'array of ip-address': 'ip-list', 'domain-list': 'domain-list', 'array of integer 8': 'u8-list', 'array of unsigned integer 8': 'u8-list',
+  'array of integer 16': 'u16-list', 'array of unsigned integer 16': 'u16-list', 'integer 8': 'u8', 'integer 16': 'u16', 'integer 32': 'u32', 'unsigned integer 8': 'u8', 'unsigned integer 16': 'u16', 'unsigned integer 32': 'u32', 'signed integer 32': 'i32'
+}
 const mostSeconds = 31_536_000
 const most = 100_000 // statements, those of groups counted for each host
 const quad = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
@@ -34,7 +37,7 @@ export function readIsc (text: string): IscPlan {
   const byCidr = new Map<string, PlannedSubnet>()
   const hosts: PlannedHost[] = []
   const options: PlannedOption[] = []
-  const defined = new Map<string, { readonly code: number, readonly type: string }>()
+  const defined = new Map<string, { readonly code: number, readonly type: Kind }>()
   let seconds: number | null = null
   let taken = 0
 
@@ -57,8 +60,8 @@ export function readIsc (text: string): IscPlan {
     if (name.text === 'space') return leave(statement, 'spaces of options are not taken; write vendor options as the bytes of option 43')
     if (name.text.includes('.')) return leave(statement, `options of the space ${name.text.split('.')[0] ?? ''} are not taken; write vendor options as the bytes of option 43`)
     const own = defined.get(name.text)
-    const code = own?.code ?? codeOf(name.text)
-    if (code === undefined) return leave(statement, `the option ${name.text} is not known; define it first: option ${name.text} code NUMBER = TYPE`)
+    const known = own ?? optionByName(name.text)
+    if (known === undefined) return leave(statement, `the option ${name.text} is not known; define it first: option ${name.text} code NUMBER = TYPE`)
     if (rest.length === 0) return leave(statement, 'it has no value')
     if (rest[0]?.text === '=' && !rest[0].quoted) return leave(statement, 'values that are computed are not taken')
     const value: { text: string, quoted: boolean }[] = []
@@ -71,7 +74,8 @@ export function readIsc (text: string): IscPlan {
       fresh = false
     }
     if (value.length === 0) return leave(statement, 'it has no value')
-    options.push({ line: statement.line, place, name: name.text, code, value, type: own?.type ?? null })
+    const type = own?.type ?? null
+    options.push({ line: statement.line, place, name: name.text, code: known.code, value: valueOf(value, type ?? optionOf(known.code).kind), type })
   }
 
   function span (statement: Statement): { line: number, start: string, end: string } | undefined {
@@ -151,7 +155,7 @@ export function readIsc (text: string): IscPlan {
     } else if (kind === 'filename' || kind === 'next-server') {
       const word = statement.words[1]
       if (word === undefined || statement.words.length !== 2) leave(statement, 'it has no value')
-      else options.push({ line: statement.line, place: { kind: 'host', host: index }, name: kind, code: kind === 'filename' ? 67 : 66, value: [{ text: word.text, quoted: true }], type: null })
+      else options.push({ line: statement.line, place: { kind: 'host', host: index }, name: kind, code: kind === 'filename' ? 67 : 66, value: word.text, type: null })
     } else return false
     return true
   }
@@ -191,6 +195,13 @@ export function readIsc (text: string): IscPlan {
   if (seconds !== null && subnets.length === 0) left.push({ line: 1, what: `default-lease-time ${seconds}`, why: 'lease times are set by subnet, and the file has none' })
   left.sort((a, b) => a.line - b.line)
   return { subnets, hosts, options, left }
+}
+
+/** What was written, as the registry reads values of that kind. */
+function valueOf (written: readonly { readonly text: string, readonly quoted: boolean }[], kind: Kind): OptionValue {
+  const parts = written.map(({ text, quoted }) => kind === 'bool' ? text === 'on' || text === 'true' ? true : text === 'off' || text === 'false' ? false : text : quoted && (kind === 'bytes' || kind === 'encapsulated') ? `"${text}"` : text)
+  if (kind === 'ip-pairs') return parts.flatMap(part => String(part).split(' '))
+  return parts.length === 1 ? parts[0] ?? '' : parts
 }
 
 const why = (kind: string): string => Object.hasOwn(reasons, kind) ? reasons[kind] as string : kind === '' ? 'it is no statement' : `Bedplate has no "${kind.slice(0, 40)}"`

@@ -56,3 +56,23 @@ export const replaceServed = async (tx: Tx, served: readonly ServedSubnet[]): Pr
     select subnet_id as subnet from gone union select subnet_id from fresh order by subnet`,
   [served.map(({ subnet }) => subnet), served.map(({ rack }) => rack)])).map(({ subnet }) => subnet)
 export const lockServed = (tx: Tx): Promise<unknown> => tx.query(`select pg_advisory_xact_lock(hashtext('dhcp.served'))`)
+
+/** Does `work` or nothing of it, and goes on with the transaction either way. */
+export async function attempt<T> (tx: Tx, work: () => Promise<T>): Promise<T> {
+  await tx.query('savepoint attempt')
+  try {
+    const result = await work()
+    await tx.query('release savepoint attempt')
+    return result
+  } catch (error) {
+    await tx.query('rollback to savepoint attempt')
+    throw error
+  }
+}
+/** Does `work`, gives its result, and undoes it. */
+export async function rehearse<T> (tx: Tx, work: () => Promise<T>): Promise<T> {
+  await tx.query('savepoint rehearsal')
+  const result = await work()
+  await tx.query('rollback to savepoint rehearsal')
+  return result
+}

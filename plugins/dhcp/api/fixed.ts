@@ -1,0 +1,60 @@
+/** /fixed: addresses that belong to a client id. Those of MACs are the network's (`/network/addresses`). */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { BedplateError } from '../../../core/errors.ts'
+import type { Database } from '../../../core/plugin.ts'
+import type { NetworkService } from '../../network/manifest.ts'
+import { clientIdOf, fix, fixedAddresses, unfix } from '../fixed.ts'
+import { ipText, parseIp } from '../ipv4.ts'
+import { lockSettings } from '../store/settings.ts'
+
+const tags = ['dhcp']
+const Hostname = Type.String({ minLength: 1, maxLength: 253, pattern: '^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$' })
+const Fixed = Type.Object({ address: Type.String(), subnetId: Type.String(), clientId: Type.String({ description: 'hex, as on the wire' }), hostname: Type.Union([Type.String(), Type.Null()]) })
+const ByAddress = Type.Object({ address: Type.String({ maxLength: 45 }) })
+const nothing = (address: string) => new BedplateError('NOT_FOUND', { what: 'fixed address', id: address })
+
+export const fixedRoutes = (db: Database, network: NetworkService): FastifyPluginAsyncTypebox => async app => {
+  app.get('/fixed', { schema: { tags, summary: 'Addresses that belong to a client id', response: { 200: Type.Object({ items: Type.Array(Fixed) }) } } },
+    async () => ({ items: await fixedAddresses(db, network) }))
+
+  app.get('/fixed/:address', { schema: { tags, summary: 'An address that belongs to a client id', params: ByAddress, response: { 200: Fixed } } }, async ({ params }, reply) => {
+    const address = ipText(parseIp(params.address))
+    const [found] = await fixedAddresses(db, network, address)
+    if (found === undefined) throw nothing(address)
+    void reply.etag(found)
+    return found
+  })
+
+  app.put('/fixed/:address', {
+    schema: {
+      tags,
+      summary: 'Give an address to a client id for good',
+      params: ByAddress,
+      body: Type.Object({ clientId: Type.String({ maxLength: 800, description: 'hex with or without colons, or a text in double quotes' }), hostname: Type.Optional(Type.Union([Hostname, Type.Null()])) }, { additionalProperties: false }),
+      response: { 200: Fixed }
+    }
+  }, async (request, reply) => {
+    const address = ipText(parseIp(request.params.address))
+    const clientId = clientIdOf(request.body.clientId)
+    const fixed = await db.tx(async tx => {
+      await lockSettings(tx)
+      request.requireMatch((await fixedAddresses(tx, network, address))[0] ?? null, 'fixed address', address)
+      return await fix(tx, network, { address, clientId, hostname: request.body.hostname ?? null })
+    })
+    void reply.etag(fixed)
+    return fixed
+  })
+
+  app.delete('/fixed/:address', { schema: { tags, summary: 'Take a fixed address back', params: ByAddress, response: { 204: Type.Null() } } }, async (request, reply) => {
+    const address = ipText(parseIp(request.params.address))
+    await db.tx(async tx => {
+      await lockSettings(tx)
+      const [found] = await fixedAddresses(tx, network, address)
+      if (found === undefined) throw nothing(address)
+      request.requireMatch(found, 'fixed address', address)
+      await unfix(tx, network, address)
+    })
+    return reply.code(204).send(null)
+  })
+}

@@ -1,0 +1,33 @@
+/** /import: takes over what an ISC dhcpd.conf says, as far as it can be, and names the rest. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { Database } from '../../../core/plugin.ts'
+import type { NetworkService } from '../../network/manifest.ts'
+import { longest } from '../config/isc-text.ts'
+import { readIsc } from '../config/isc.ts'
+import { takeOver } from '../takeover.ts'
+import { lockSettings, rehearse } from '../store/settings.ts'
+
+const Taken = Type.Object({ line: Type.Integer(), what: Type.String() })
+const Left = Type.Object({ line: Type.Integer(), what: Type.String(), why: Type.String() })
+
+export const importRoutes = (db: Database, network: NetworkService): FastifyPluginAsyncTypebox => async app => {
+  app.post('/import', {
+    bodyLimit: 4 * longest,
+    schema: {
+      tags: ['dhcp'],
+      summary: 'Take over what an ISC dhcpd.conf says; what cannot be taken is named by line, with the reason',
+      querystring: Type.Object({ dryRun: Type.Boolean({ default: false, description: 'only say what would be done' }) }),
+      body: Type.Object({ text: Type.String({ maxLength: longest, description: 'the file' }) }, { additionalProperties: false }),
+      response: { 200: Type.Object({ dryRun: Type.Boolean(), taken: Type.Array(Taken), left: Type.Array(Left) }) }
+    }
+  }, async ({ query: { dryRun }, body: { text } }) => {
+    const plan = readIsc(text)
+    return await db.tx(async tx => {
+      await lockSettings(tx)
+      const work = () => takeOver(tx, network, plan)
+      const { taken, left } = dryRun ? await rehearse(tx, work) : await work()
+      return { dryRun, taken, left }
+    })
+  })
+}
