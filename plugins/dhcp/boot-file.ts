@@ -1,14 +1,17 @@
 /** What a client boots: option 93 and user class → boot file, next server and the options firmware looks for. Pure. */
+import { firmwareOf } from './classes.ts'
 import { ipText } from './ipv4.ts'
-import { architectureOf, ipxeOf, vendorClassOf } from './options/client.ts'
+import { architectureOf, ipxeOf } from './options/client.ts'
 import { option } from './options/codes.ts'
-import { text } from './options/values.ts'
+import { ip, text } from './options/values.ts'
 import type { Packet } from './packet.ts'
 
 export interface Boot {
   readonly nextServer: number
   readonly file: string // empty: nothing for this architecture
+  /** Options for every such client, and those only for clients that ask. */
   readonly options: ReadonlyMap<number, Buffer>
+  readonly asked: ReadonlyMap<number, Buffer>
 }
 
 /** iPXE as Debian's package `ipxe` ships it, by architecture (IANA's numbers for option 93). */
@@ -21,22 +24,32 @@ const noProxy = Buffer.of(0xb0, 1, 1)
 
 /** `undefined` for a client that does not boot from the network. `rack`: the address of this rack on the client's segment. */
 export function bootOf (packet: Packet, rack: number, httpPort: number): Boot | undefined {
-  const vendor = vendorClassOf(packet.options)
-  const firmware = vendor.startsWith('HTTPClient') ? 'HTTPClient' : vendor.startsWith('PXEClient') ? 'PXEClient' : undefined
+  const firmware = firmwareOf(packet.options)
   const ipxe = ipxeOf(packet.options)
   if (firmware === undefined && ipxe === undefined) return undefined
   const base = `http://${ipText(rack)}:${httpPort}/boot`
   const loader = loaders[architectureOf(packet.options) ?? 0] ?? ''
   const options = new Map<number, Buffer>()
+  const asked = new Map<number, Buffer>()
   if (firmware !== undefined) options.set(option.vendorClass, text(firmware))
   if (ipxe?.http) {
+    const file = `${base}/ipxe/${packet.mac.replaceAll(':', '-')}`
+    options.set(option.bootFile, text(file))
     options.set(option.ipxe, noProxy)
-    return { nextServer: rack, file: `${base}/ipxe/${packet.mac.replaceAll(':', '-')}`, options }
+    return { nextServer: rack, file, options, asked }
   }
-  if (firmware === 'HTTPClient') return { nextServer: rack, file: loader === '' ? '' : `${base}/loaders/${loader}`, options }
+  if (firmware === 'HTTPClient') {
+    const file = loader === '' ? '' : `${base}/loaders/${loader}`
+    if (file !== '') options.set(option.bootFile, text(file))
+    return { nextServer: rack, file, options, asked }
+  }
   const machineId = packet.options.get(option.machineId)
   if (machineId !== undefined) options.set(option.machineId, machineId) // PXE 2.1 wants it echoed
   options.set(option.vendor, direct)
-  if (loader !== '') options.set(option.tftpServer, text(ipText(rack)))
-  return { nextServer: rack, file: loader, options }
+  if (loader !== '') {
+    asked.set(option.bootFile, text(loader))
+    asked.set(option.tftpServer, text(ipText(rack)))
+  }
+  asked.set(option.tftpServers, ip(rack))
+  return { nextServer: rack, file: loader, options, asked }
 }

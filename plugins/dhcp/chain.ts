@@ -4,6 +4,7 @@ import type { HookInterceptor } from 'tapable'
 import { reasonOf } from '../../core/errors.ts'
 import type { Logger } from '../../core/plugin.ts'
 import type { View } from './address.ts'
+import type { Boot } from './boot-file.ts'
 import { bootOf } from './boot-file.ts'
 import type { Classes } from './classes.ts'
 import { classesOf } from './classes.ts'
@@ -11,6 +12,7 @@ import type { Decision } from './decision.ts'
 import { decide } from './decision.ts'
 import type { MessageType } from './options/codes.ts'
 import { messageName, option } from './options/codes.ts'
+import { ToldBySubnet } from './options/told.ts'
 import { readU8 } from './options/values.ts'
 import type { Packet } from './packet.ts'
 import type { Lease } from './reply.ts'
@@ -57,6 +59,8 @@ export interface DhcpService { readonly hooks: DhcpHooks }
 export interface ChainOptions {
   readonly httpPort: number
   readonly firmwareLeaseSeconds: number
+  /** Whether a client that asks for it gets its ACK at once (RFC 4039). Default: it does. */
+  readonly rapidCommit?: boolean
   readonly log: Logger
   /** Hears of each failure of a tap, for counting. */
   readonly failed?: (stage: Stage, tap: string) => void
@@ -71,6 +75,8 @@ const worthLogging = (count: number): boolean => count === 1 || count === 10 || 
 
 export class Chain implements DhcpService {
   readonly hooks: DhcpHooks
+  /** What operators want clients to be told. */
+  readonly told = new ToldBySubnet()
   private readonly options: ChainOptions
   private readonly failures = new Map<string, number>()
 
@@ -103,9 +109,15 @@ export class Chain implements DhcpService {
     const { subnet, address } = this.hooks
     step.subnets = subnetsFor(step.segment, step.packet)
     if (subnet.taps.length > 0) step.subnets = subnet.call(step.subnets, step)
-    step.decision = decide(view, step.packet, now, step.subnets)
+    step.decision = this.rapid(step, decide(view, step.packet, now, step.subnets))
     if (address.taps.length > 0) step.decision = address.call(step.decision, step)
     return step.decision
+  }
+
+  /** RFC 4039 section 3.1: what would be offered is bound at once, when the client says that it takes it; it asks again if that fails. */
+  private rapid ({ packet }: Step, decision: Decision): Decision {
+    if (decision.kind !== 'offer' || this.options.rapidCommit === false || !packet.options.has(option.rapidCommit)) return decision
+    return { ...decision, kind: 'bind', refused: 'drop' }
   }
 
   /** How long a lease is, in seconds: short for firmware and boot loaders, which never give one back; the system that boots asks again. */
@@ -116,13 +128,13 @@ export class Chain implements DhcpService {
   /** The stages `options` and `reply` of an OFFER or an ACK. */
   lease (kind: 'OFFER' | 'ACK', step: Step, lease: Lease): Packet {
     const { segment, packet } = step
-    return this.finish(step, leaseReply(kind, segment, packet, lease, bootOf(packet, segment.address, this.options.httpPort)))
+    return this.finish(step, leaseReply(kind, segment, packet, lease, this.boot(step), this.told.of(segment, lease.subnet, packet.mac)))
   }
 
   /** The same for the ACK of an INFORM. */
   inform (step: Step, subnet: Subnet): Packet {
     const { segment, packet } = step
-    return this.finish(step, informReply(segment, packet, subnet, bootOf(packet, segment.address, this.options.httpPort)))
+    return this.finish(step, informReply(segment, packet, subnet, this.boot(step), this.told.of(segment, subnet, packet.mac)))
   }
 
   /** A NAK: only the stage `reply`, since it carries no options of a subnet (RFC 2131 table 3). */
@@ -130,6 +142,8 @@ export class Chain implements DhcpService {
     const reply = nakReply(step.segment, step.packet, reason)
     return this.hooks.reply.taps.length > 0 ? this.hooks.reply.call(reply, step) : reply
   }
+
+  private boot ({ segment, packet }: Step): Boot | undefined { return bootOf(packet, segment.address, this.options.httpPort) }
 
   private finish (step: Step, reply: Packet): Packet {
     const { options, reply: whole } = this.hooks

@@ -2,6 +2,7 @@
 import type { View } from './address.ts'
 import { choose, known, open, reserved } from './address.ts'
 import { messageName, option } from './options/codes.ts'
+import { serverOverride } from './options/relay.ts'
 import { readIp, readU8 } from './options/values.ts'
 import type { Packet } from './packet.ts'
 import type { Subnet } from './segment.ts'
@@ -28,7 +29,7 @@ export function decide (view: View, packet: Packet, now: number, subnets: readon
   if (type === undefined) return drop('no-type')
   if (subnets.length === 0) return drop('foreign-relay')
   const server = readIp(packet.options.get(option.serverId))
-  if (server !== undefined && server !== view.segment.address) return drop('other-server')
+  if (server !== undefined && server !== (serverOverride(packet.giaddr, packet.options) ?? view.segment.address)) return drop('other-server')
   const requested = readIp(packet.options.get(option.requestedAddress)) ?? 0
   switch (type) {
     case 'DISCOVER': return discover(view, packet, subnets, requested, now)
@@ -57,19 +58,20 @@ function discover (view: View, packet: Packet, subnets: readonly Subnet[], reque
 
 /** The four client states of RFC 2131 section 4.3.2, told apart by server identifier, requested address and ciaddr. */
 function request (view: View, packet: Packet, subnets: readonly Subnet[], { server, requested }: { server: number | undefined, requested: number }, now: number): Decision {
-  if (server !== undefined) return requested === 0 ? drop('incomplete') : selecting(view, packet.mac, subnets, requested, now)
+  if (server !== undefined) return requested === 0 ? drop('incomplete') : selecting(view, packet.mac, subnets, requested, now, server === view.segment.address)
   if (packet.ciaddr !== 0) return extending(view, packet.mac, subnets, packet.ciaddr, now)
   if (requested === 0) return drop('incomplete')
   return rebooting(view, packet, subnets, requested, now)
 }
 
-function selecting (view: View, mac: string, subnets: readonly Subnet[], address: number, now: number): Decision {
+/** `named`: the client named this very server, not the relay that stands for all of them (RFC 5107): only then is it for this one to refuse. */
+function selecting (view: View, mac: string, subnets: readonly Subnet[], address: number, now: number, named: boolean): Decision {
   const subnet = subnetHolding(subnets, address)
-  if (subnet === undefined) return { kind: 'nak', reason: 'this address is not of this network' }
+  if (subnet === undefined) return named ? { kind: 'nak', reason: 'this address is not of this network' } : drop('other-server')
   const fixed = reserved(view, subnets, mac, now)
   const mine = view.offerTo(mac) === address || fixed?.address === address || view.bindings(mac).some(binding => binding.address === address) || view.free(subnet.id).includes(address)
-  if (!mine || !open(view, address, mac, now)) return { kind: 'nak', reason: 'this address was not offered' }
-  return { kind: 'bind', subnet, address, hostname: fixed?.address === address ? fixed.hostname : null, refused: 'nak' }
+  if (!mine || !open(view, address, mac, now)) return named ? { kind: 'nak', reason: 'this address was not offered' } : drop('other-server')
+  return { kind: 'bind', subnet, address, hostname: fixed?.address === address ? fixed.hostname : null, refused: named ? 'nak' : 'drop' }
 }
 
 /** RENEWING (unicast) and REBINDING (broadcast): every rack answers, whatever its rank; the same binding stored twice is one binding. */

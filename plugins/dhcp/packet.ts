@@ -76,18 +76,24 @@ export function decode (data: Buffer): Packet {
 }
 
 /**
- * Writes one message of at most `limit` bytes. Options are written in the order of the map, the relay's last (RFC 3046 section 2.1);
- * what does not fit is left out, so put what matters first. `sname` and `file` are cut to their fields.
+ * Writes one message of at most `limit` bytes. Options are written in the order of the map, the relay's last (RFC 3046 section 2.1). What does not fit goes
+ * into the fields `file` and `sname` where they are empty (RFC 2131 section 4.1), and is left out otherwise: put what matters first. Both are cut to their fields.
  */
 export function encode (packet: Packet, limit = 65_507): Buffer {
   const relay = packet.options.get(option.relay)
   let room = limit - header - 1 - (relay === undefined ? 0 : sizeOf(relay))
   const chosen: [number, Buffer][] = []
+  let left: [number, Buffer][] | undefined
   for (const [code, value] of packet.options) {
-    if (code === option.relay || code === option.pad || code === option.end || sizeOf(value) > room) continue
-    chosen.push([code, value])
-    room -= sizeOf(value)
+    if (code === option.relay || code === option.pad || code === option.end) continue
+    if (sizeOf(value) > room) (left ??= []).push([code, value])
+    else {
+      chosen.push([code, value])
+      room -= sizeOf(value)
+    }
   }
+  const spill = left === undefined || packet.options.has(option.overload) ? undefined : spilled(packet, left, room)
+  if (spill !== undefined) chosen.push([option.overload, Buffer.of(spill.overload)])
   if (relay !== undefined) chosen.push([option.relay, relay])
   const data = Buffer.alloc(Math.max(smallest, header + 1 + chosen.reduce((sum, [, value]) => sum + sizeOf(value), 0)))
   const mac = packet.mac === '' ? [] : packet.mac.split(':').map(byte => Number.parseInt(byte, 16))
@@ -105,9 +111,40 @@ export function encode (packet: Packet, limit = 65_507): Buffer {
   data.set(mac.slice(0, 16), 28)
   data.write(packet.sname.slice(0, 63), 44, 'latin1')
   data.write(packet.file.slice(0, 127), 108, 'latin1')
+  if (spill !== undefined) for (const field of spill.fields) writeField(data, field)
   data.writeUInt32BE(cookie, 236)
   let at = header
   for (const [code, value] of chosen) at = writeOption(data, at, code, value)
   data[at] = option.end
   return data
+}
+
+interface Field { readonly at: number, readonly options: readonly (readonly [number, Buffer])[] }
+
+/** What of `left` goes into empty fields: `file` first, then `sname`, as they are read (RFC 3396 section 5). Nothing when there is no room to say so. */
+function spilled (packet: Packet, left: readonly (readonly [number, Buffer])[], room: number): { readonly overload: number, readonly fields: readonly Field[] } | undefined {
+  if (room < 3) return undefined
+  const fields: Field[] = []
+  let overload = 0
+  let rest = left
+  for (const { bit, at, length, empty } of [{ bit: 1, at: 108, length: 128, empty: packet.file === '' }, { bit: 2, at: 44, length: 64, empty: packet.sname === '' }]) {
+    if (!empty) continue
+    let free = length - 1 // its end
+    const options = rest.filter(([, value]) => {
+      if (sizeOf(value) > free) return false
+      free -= sizeOf(value)
+      return true
+    })
+    if (options.length === 0) continue
+    rest = rest.filter(one => !options.includes(one))
+    fields.push({ at, options })
+    overload |= bit
+  }
+  return overload === 0 ? undefined : { overload, fields }
+}
+
+function writeField (data: Buffer, { at, options }: Field): void {
+  let end = at
+  for (const [code, value] of options) end = writeOption(data, end, code, value)
+  data[end] = option.end
 }

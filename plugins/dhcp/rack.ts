@@ -86,6 +86,7 @@ export default defineRack(manifest, {
       apply (change, whole) {
         six.apply(change.put, change.remove, whole)
         memory.apply(change.put.filter(entry => !isOf6(entry)), change.remove.filter(key => !isOf6(key)), whole, clock.now())
+        chain.told.apply(change.put, change.remove, whole)
         limits.keep(memory.segments)
         if (serving) void sync()
       },

@@ -1,9 +1,11 @@
 /** OFFER, ACK and NAK: the fields and options of a reply, and where it goes (RFC 2131 sections 4.1 and 4.3.1). Pure. */
 import type { Boot } from './boot-file.ts'
 import { everybody } from './ipv4.ts'
-import { asksFor } from './options/client.ts'
 import { messageType, option } from './options/codes.ts'
-import { ip, text, u16, u32, u8 } from './options/values.ts'
+import { serverOverride } from './options/relay.ts'
+import type { Told } from './options/told.ts'
+import { onlyAsked, plainTold } from './options/told.ts'
+import { ip, readIp, readText, text, u32, u8 } from './options/values.ts'
 import { broadcastFlag } from './packet.ts'
 import type { Packet } from './packet.ts'
 import type { Segment, Subnet } from './segment.ts'
@@ -17,58 +19,77 @@ const reply = (request: Packet, options: Map<number, Buffer>, fields: Partial<Pa
   // RFC 6842: a client id is given back, so that clients that share a hardware address can tell their replies apart.
   const clientId = request.options.get(option.clientId)
   if (clientId !== undefined) options.set(option.clientId, clientId)
+  const selected = request.options.get(option.subnetSelection) // RFC 3011 section 3: given back by a server that went by it
+  if (selected !== undefined) options.set(option.subnetSelection, selected)
   return {
     op: 2, htype: request.htype, hops: 0, xid: request.xid, secs: 0, flags: request.flags, ciaddr: 0, yiaddr: 0, siaddr: 0,
     giaddr: request.giaddr, mac: request.mac, sname: '', file: '', options, ...fields
   }
 }
 
-/** What every client of the subnet is told, what matters most first. */
-function common (segment: Segment, subnet: Subnet, request: Packet, into: Map<number, Buffer>): void {
-  into.set(option.subnetMask, ip(subnet.prefix.mask))
-  if (subnet.gateway !== null) into.set(option.router, ip(subnet.gateway))
-  if (subnet.dnsServers.length > 0) into.set(option.dnsServers, ip(...subnet.dnsServers))
-  into.set(option.broadcast, ip(subnet.prefix.broadcast))
-  if (asksFor(request.options, option.mtu)) into.set(option.mtu, u16(segment.mtu))
+/** What this server is called in replies: its address on the segment, or what the relay wants it to be called (RFC 5107). */
+const serverId = ({ address }: Segment, { giaddr, options }: Packet): Buffer => ip(serverOverride(giaddr, options) ?? address)
+
+/**
+ * Puts in what the client is told: first what it asks for, in its own order (RFC 2132 section 9.8), then the rest, what matters most first, so that
+ * what does not fit is what nobody asked for. Operators' options stand above those of booting, and these above the plan's.
+ */
+function tell (into: Map<number, Buffer>, told: Told, boot: Boot | undefined, hostname: string | null, request: Packet): void {
+  const wanted = request.options.get(option.parameterList)
+  if (wanted !== undefined) {
+    for (const code of wanted) {
+      const value = into.has(code) ? undefined : valueOf(code, told, boot, hostname)
+      if (value !== undefined) into.set(code, value)
+    }
+  }
+  for (const [code, value] of told.values) if (!into.has(code) && !onlyAsked.has(code) && !told.set.has(code)) into.set(code, value)
+  if (hostname !== null && !into.has(option.hostname) && !told.set.has(option.hostname)) into.set(option.hostname, text(hostname))
+  if (boot !== undefined) for (const [code, value] of boot.options) if (!into.has(code) && !told.set.has(code)) into.set(code, value)
+  for (const code of told.set) if (!into.has(code) && !onlyAsked.has(code)) into.set(code, told.values.get(code) as Buffer)
 }
 
-/** Fields and options that tell a client what to boot. Many firmwares read only one of the two places, so both are filled where asked for. */
-function booting (boot: Boot | undefined, request: Packet, into: Map<number, Buffer>): Partial<Packet> {
-  if (boot === undefined) return {}
-  const fits = boot.file.length < 128
-  const http = boot.file.startsWith('http:')
-  if (boot.file !== '' && (!fits || http || asksFor(request.options, option.bootFile))) into.set(option.bootFile, text(boot.file))
-  for (const [code, value] of boot.options) if (code !== option.tftpServer || asksFor(request.options, code)) into.set(code, value)
-  if (!http && asksFor(request.options, option.tftpServers)) into.set(option.tftpServers, ip(boot.nextServer))
-  return { siaddr: boot.nextServer, file: fits ? boot.file : '' }
+function valueOf (code: number, { values, set }: Told, boot: Boot | undefined, hostname: string | null): Buffer | undefined {
+  if (set.has(code)) return values.get(code)
+  if (code === option.hostname && hostname !== null) return text(hostname)
+  return boot?.options.get(code) ?? boot?.asked.get(code) ?? values.get(code)
 }
 
-/** An OFFER or ACK of a lease. T1 and T2 are half and seven eighths of it (RFC 2131 section 4.4.5). */
-export function leaseReply (kind: 'OFFER' | 'ACK', segment: Segment, request: Packet, lease: Lease, boot: Boot | undefined): Packet {
+/** The header's fields for booting: firmware that looks only there finds what the options say. */
+function booting (told: Told, boot: Boot | undefined): Partial<Packet> {
+  const file = told.set.has(option.bootFile) ? readText(told.values.get(option.bootFile)) : boot?.file
+  const named = told.set.has(option.tftpServer) ? quad(readText(told.values.get(option.tftpServer))) : undefined
+  const listed = told.set.has(option.tftpServers) ? readIp(told.values.get(option.tftpServers)?.subarray(0, 4)) : undefined
+  return { siaddr: named ?? listed ?? boot?.nextServer ?? 0, file: file !== undefined && file.length < 128 ? file : '' }
+}
+function quad (value: string | undefined): number | undefined {
+  const parts = value?.split('.').map(Number)
+  return parts?.length === 4 && parts.every(part => Number.isInteger(part) && part >= 0 && part < 256) ? parts.reduce((sum, part) => sum * 256 + part, 0) : undefined
+}
+
+/** An OFFER or ACK of a lease. T1 and T2 are half and seven eighths of it (RFC 2131 section 4.4.5). The ACK of a DISCOVER says that it is one (RFC 4039 section 3.1). */
+export function leaseReply (kind: 'OFFER' | 'ACK', segment: Segment, request: Packet, lease: Lease, boot: Boot | undefined, told: Told = plainTold(segment, lease.subnet)): Packet {
   const options = new Map<number, Buffer>([
     [option.messageType, u8(messageType[kind])],
-    [option.serverId, ip(segment.address)],
+    [option.serverId, serverId(segment, request)],
     [option.leaseTime, u32(lease.seconds)],
     [option.renewalTime, u32(Math.floor(lease.seconds / 2))],
     [option.rebindingTime, u32(Math.floor(lease.seconds * 7 / 8))]
   ])
-  common(segment, lease.subnet, request, options)
-  if (lease.hostname !== null) options.set(option.hostname, text(lease.hostname))
-  const fields = booting(boot, request, options)
-  return reply(request, options, { ...fields, ciaddr: kind === 'ACK' ? request.ciaddr : 0, yiaddr: lease.address })
+  if (kind === 'ACK' && request.options.get(option.messageType)?.[0] === messageType.DISCOVER) options.set(option.rapidCommit, Buffer.alloc(0))
+  tell(options, told, boot, lease.hostname, request)
+  return reply(request, options, { ...booting(told, boot), ciaddr: kind === 'ACK' ? request.ciaddr : 0, yiaddr: lease.address })
 }
 
 /** The ACK of an INFORM: options only, no address and no lease (RFC 2131 section 4.3.5). */
-export function informReply (segment: Segment, request: Packet, subnet: Subnet, boot: Boot | undefined): Packet {
-  const options = new Map<number, Buffer>([[option.messageType, u8(messageType.ACK)], [option.serverId, ip(segment.address)]])
-  common(segment, subnet, request, options)
-  const fields = booting(boot, request, options)
-  return reply(request, options, { ...fields, ciaddr: request.ciaddr })
+export function informReply (segment: Segment, request: Packet, subnet: Subnet, boot: Boot | undefined, told: Told = plainTold(segment, subnet)): Packet {
+  const options = new Map<number, Buffer>([[option.messageType, u8(messageType.ACK)], [option.serverId, serverId(segment, request)]])
+  tell(options, told, boot, null, request)
+  return reply(request, options, { ...booting(told, boot), ciaddr: request.ciaddr })
 }
 
 /** A NAK. Through a relay the broadcast bit is set, so that the relay reaches a client whose address is wrong (RFC 2131 section 4.3.2). */
 export function nakReply (segment: Segment, request: Packet, reason: string): Packet {
-  const options = new Map<number, Buffer>([[option.messageType, u8(messageType.NAK)], [option.serverId, ip(segment.address)], [option.message, text(reason)]])
+  const options = new Map<number, Buffer>([[option.messageType, u8(messageType.NAK)], [option.serverId, serverId(segment, request)], [option.message, text(reason)]])
   return reply(request, options, { flags: request.giaddr === 0 ? request.flags : request.flags | broadcastFlag })
 }
 

@@ -42,10 +42,13 @@ export function poolOf ({ subnets }: Segment): number {
   return pool
 }
 
-/** The subnets a client of this packet may get an address in, the likeliest first; none when it came through a relay of another segment. */
+/**
+ * The subnets a client of this packet may get an address in, the likeliest first; none when it came through a relay of another segment, or when the relay
+ * or the client selects a subnet of another one (RFC 3527, RFC 3011).
+ */
 export function subnetsFor (segment: Segment, packet: Packet): readonly Subnet[] {
-  const link = linkOf(packet.giaddr, packet.options) || segment.address
-  const nearest = subnetHolding(segment.subnets, link)
-  if (nearest === undefined) return packet.giaddr === 0 ? segment.subnets : []
-  return [nearest, ...segment.subnets.filter(subnet => subnet !== nearest)]
+  const link = linkOf(packet.giaddr, packet.options)
+  const nearest = subnetHolding(segment.subnets, link || segment.address)
+  if (nearest === undefined) return link === 0 ? segment.subnets : []
+  return segment.subnets[0] === nearest ? segment.subnets : [nearest, ...segment.subnets.filter(subnet => subnet !== nearest)]
 }

@@ -72,7 +72,10 @@ export class Server {
         blocks.refill(decision.subnet.id)
         this.send('OFFER', packet, chain.lease('OFFER', step, { ...decision, seconds: chain.seconds(step, decision.subnet) }), send)
         break
-      case 'bind': this.bind(step, decision, send); break
+      case 'bind':
+        if (type === 'DISCOVER') memory.offer(decision.address, decision.subnet.id, packet.mac, now) // rapid commit: nobody else is offered it while it is being stored
+        this.bind(step, decision, send)
+        break
       case 'nak': this.send('NAK', packet, chain.nak(step, decision.reason), send); break
       case 'inform': this.send('ACK', packet, chain.inform(step, decision.subnet), send); break
       case 'decline':

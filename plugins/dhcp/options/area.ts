@@ -37,6 +37,22 @@ export function writeOption (into: Buffer, at: number, code: number, value: Buff
   return at
 }
 
+/** One sub-option, as `readEncapsulated` finds it, with nothing made on the way: relays put them into every packet. */
+export function subOption (value: Buffer, wanted: number): Buffer | undefined {
+  let found: Buffer | undefined
+  let at = 0
+  while (at + 1 < value.length) {
+    const code = value[at] as number
+    if (code === option.pad) { at++; continue }
+    if (code === option.end) break
+    const end = at + 2 + (value[at + 1] as number)
+    if (end > value.length) break
+    if (code === wanted) found = value.subarray(at + 2, end)
+    at = end
+  }
+  return found
+}
+
 /** Sub-options of an encapsulating option. Those behind a damaged one are lost, not refused: vendors are sloppy here. */
 export function readEncapsulated (value: Buffer): Options {
   const found = new Map<number, Buffer>()

@@ -25,12 +25,19 @@ export const option = {
   tftpServer: 66,
   bootFile: 67,
   userClass: 77, // RFC 3004
+  rapidCommit: 80, // RFC 4039
   relay: 82, // RFC 3046
+  lastTransaction: 91, // RFC 4388, as the next
+  associatedIp: 92,
   architecture: 93, // RFC 4578
   interfaceId: 94,
   machineId: 97,
+  v6Only: 108, // RFC 8925
+  subnetSelection: 118, // RFC 3011
+  routes: 121, // RFC 3442
   tftpServers: 150, // RFC 5859
   ipxe: 175, // iPXE's encapsulated options
+  msRoutes: 249, // option 121 as Windows before 10 asks for it
   end: 255
 } as const
 

@@ -55,7 +55,7 @@ describe('what real clients say of themselves', () => {
   })
 })
 
-describe('what they get', () => {
+describe('what they get, in the order they ask for it', () => {
   const offered = (name: keyof typeof golden) => {
     const view = viewOf({ free: ['10.0.0.105'] })
     const request = read(name)
@@ -65,22 +65,23 @@ describe('what they get', () => {
     return { next: ipText(decode(data).siaddr), your: ipText(decode(data).yiaddr), file: decode(data).file, xid: data.toString('hex', 4, 8), options: data.toString('hex', 240).replace(/(00)*$/, '') }
   }
   const times = '35010236040a000002330400000258 3a040000012c 3b040000020d'.replaceAll(' ', '')
-  const net = '0104ffffff00 03040a000001 06080a0000350a000036 1c040a0000ff'.replaceAll(' ', '')
+  const net = '0104ffffff00 03040a000001 06080a0000350a000036'.replaceAll(' ', '')
+  const broadcast = '1c040a0000ff'
   const hex = (text: string) => Buffer.from(text).toString('hex')
   const script = 'http://10.0.0.2:5248/boot/ipxe/52-54-00-00-00-21'
-  it('udhcpc', () => { expect(offered('udhcpc')).toEqual({ next: '0.0.0.0', your: '10.0.0.105', file: '', xid: '86344108', options: `${times}${net}3d0701525400000011ff` }) })
-  it('dhclient', () => { expect(offered('dhclient')).toEqual({ next: '0.0.0.0', your: '10.0.0.105', file: '', xid: '118ca526', options: `${times}${net}ff` }) })
-  it('Windows PE, which asks for an address it had', () => { expect(offered('Windows PE')).toMatchObject({ your: '10.0.0.105', options: `${times}${net}3d0701525400000031ff` }) })
+  it('udhcpc', () => { expect(offered('udhcpc')).toEqual({ next: '0.0.0.0', your: '10.0.0.105', file: '', xid: '86344108', options: `${times}${net}${broadcast}3d0701525400000011ff` }) })
+  it('dhclient', () => { expect(offered('dhclient')).toEqual({ next: '0.0.0.0', your: '10.0.0.105', file: '', xid: '118ca526', options: `${times}0104ffffff00${broadcast}03040a00000106080a0000350a000036ff` }) })
+  it('Windows PE, which asks for an address it had', () => { expect(offered('Windows PE')).toMatchObject({ your: '10.0.0.105', options: `${times}${net}${broadcast}3d0701525400000031ff` }) })
   it('iPXE: its script, also as option 67, its class, and that it need not wait', () => {
     expect(offered('iPXE on BIOS')).toEqual({
       next: '10.0.0.2', your: '10.0.0.105', file: script, xid: '1df56029',
-      options: `${times}${net}1a022328 43${script.length.toString(16)}${hex(script)} 3c09${hex('PXEClient')} af03b00101 3d0701525400000021ff`.replaceAll(' ', '')
+      options: `${times}${net}1a022328 3c09${hex('PXEClient')} 43${script.length.toString(16)}${hex(script)} af03b00101 ${broadcast} 3d0701525400000021ff`.replaceAll(' ', '')
     })
   })
   it('OVMF: ipxe.efi from this rack by TFTP, at once', () => {
     expect(offered('OVMF')).toEqual({
       next: '10.0.0.2', your: '10.0.0.105', file: 'ipxe.efi', xid: '19345eeb',
-      options: `${times}${net}4308${hex('ipxe.efi')} 3c09${hex('PXEClient')} 6111${'00'.repeat(17)} 2b04060108ff 4208${hex('10.0.0.2')}ff`.replaceAll(' ', '')
+      options: `${times}${net}${broadcast} 2b04060108ff 3c09${hex('PXEClient')} 4208${hex('10.0.0.2')} 4308${hex('ipxe.efi')} 6111${'00'.repeat(17)} ff`.replaceAll(' ', '')
     })
   })
   it('who takes another server\'s offer gets nothing from this one', () => {
