@@ -1,7 +1,7 @@
 /** /import: takes over what an ISC dhcpd.conf says, as far as it can be, and names the rest. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import type { Database } from '../../../core/plugin.ts'
+import type { Database, Tx } from '../../../core/plugin.ts'
 import type { NetworkService } from '../../network/manifest.ts'
 import { longest } from '../config/isc-text.ts'
 import { readIsc } from '../config/isc.ts'
@@ -25,8 +25,8 @@ export const importRoutes = (db: Database, network: NetworkService): FastifyPlug
     const plan = readIsc(text)
     return await db.tx(async tx => {
       await lockSettings(tx)
-      const work = () => takeOver(tx, network, plan)
-      const { taken, left } = dryRun ? await rehearse(tx, work) : await work()
+      const work = (within: Tx) => takeOver(within, network, plan)
+      const { taken, left } = dryRun ? await rehearse(tx, work) : await work(tx)
       return { dryRun, taken, left }
     })
   })

@@ -69,10 +69,10 @@ export async function attempt<T> (tx: Tx, work: () => Promise<T>): Promise<T> {
     throw error
   }
 }
-/** Does `work`, gives its result, and undoes it. */
-export async function rehearse<T> (tx: Tx, work: () => Promise<T>): Promise<T> {
+/** Does `work`, gives its result, and undoes it; nobody is told. */
+export async function rehearse<T> (tx: Tx, work: (tx: Tx) => Promise<T>): Promise<T> {
   await tx.query('savepoint rehearsal')
-  const result = await work()
+  const result = await work({ query: (text, values) => tx.query(text, values), changed: async () => {} })
   await tx.query('rollback to savepoint rehearsal')
   return result
 }
