@@ -1,6 +1,6 @@
 /** The world of the wire run: a cluster of two regions, two racks and a real database, the segment both racks serve, and what can be plugged into it. */
 import { execFile } from 'node:child_process'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -50,10 +50,14 @@ export async function createWorld (say: (line: string) => void): Promise<World> 
   await chmod(directory, 0o755) // clients that give up root read their files there
   const undo: Undo[] = []
   let kept = false
+  let heard: readonly Message[] = []
   const close = async (keep = false): Promise<void> => {
     kept ||= keep
     for (const step of undo.splice(0).reverse()) await step().catch((error: unknown) => { say(`while closing: ${String(error)}`) })
-    if (kept) say(`logs: ${directory}`); else await rm(directory, { recursive: true, force: true })
+    if (kept) {
+      await writeFile(join(directory, 'wire.jsonl'), heard.map(message => `${JSON.stringify(message)}\n`).join(''))
+      say(`logs, and what went over the segment: ${directory}`)
+    } else await rm(directory, { recursive: true, force: true })
   }
   try {
     await writeScript(directory)
@@ -62,7 +66,7 @@ export async function createWorld (say: (line: string) => void): Promise<World> 
     const plug = await createSwitch(network)
     const wire = await network.namespace()
     await network.bridge(wire, 'br0')
-    const heard = await capture(wire, 'br0')
+    heard = await capture(wire, 'br0')
 
     say('starting the database')
     const place = await plug('pg', 31)
