@@ -20,11 +20,12 @@ export class Wishes {
 
   constructor (options: WishesOptions) { this.options = options }
 
-  /** Wishes for a binding. Repeated before it is answered, the newest `settle` alone hears the answer. */
+  /** Wishes for a binding. Repeated before it is answered, the newest `settle` alone hears the answer; one for a longer lease is stored itself, since the answer to the shorter would promise too much. */
   ask (wish: Wish, settle: Settle): void {
     const key = `${wish.address} ${wish.client}`
-    const known = this.flying.get(key) ?? this.waiting.get(key)
-    if (known !== undefined) { known.settle = settle; return }
+    const flying = this.flying.get(key)
+    const known = flying !== undefined && flying.wish.seconds >= wish.seconds ? flying : this.waiting.get(key)
+    if (known !== undefined && known.wish.seconds >= wish.seconds) { known.settle = settle; return }
     this.waiting.set(key, { wish, settle })
     if (this.flying.size === 0) void this.fly()
   }
