@@ -26,9 +26,9 @@ function wrongForm (segment: Segment, request: Packet, reply: Packet, type: stri
   if (!(asked === 'DISCOVER' ? type === 'OFFER' || type === 'ACK' : asked === 'REQUEST' ? type === 'ACK' || type === 'NAK' : asked === 'INFORM' && type === 'ACK')) return `${type} for ${asked}`
   if (readIp(reply.options.get(option.serverId)) === undefined) return 'without a server identifier'
   const [relay, clientId] = [request.options.get(option.relay), request.options.get(option.clientId)]
-  if (relay !== undefined && request.giaddr !== 0 && relay.length < 200 && !reply.options.get(option.relay)?.equals(relay)) return 'without what the relay wants back'
+  if (relay !== undefined && request.giaddr !== 0 && relay.length <= 255 && !reply.options.get(option.relay)?.equals(relay)) return 'without what the relay wants back'
   if (clientId !== undefined && clientId.length < 64 && !reply.options.get(option.clientId)?.equals(clientId)) return 'without the client\'s id'
-  const most = Math.max(548, maxSizeOf(request.options) - 28) + (relay?.length ?? 0)
+  const most = Math.max(548, maxSizeOf(request.options) - 28) + (relay === undefined ? 0 : relay.length + 2)
   return data.length > most ? `${data.length} bytes, ${most} is what the client takes` : segment.address === 0 ? 'from nowhere' : undefined
 }
 
@@ -41,7 +41,7 @@ function wrongWay (request: Packet, type: string, port: number, address: string)
 
 function wrongLease (segment: Segment, request: Packet, reply: Packet, type: string, asked: string | undefined, referee: StoringReferee, now: number): string | undefined {
   if (type === 'NAK' || asked === 'INFORM') return reply.yiaddr === 0 && !reply.options.has(option.leaseTime) ? undefined : 'an address where none may be'
-  const objection = referee.objection(segment, reply.yiaddr, request.mac, now)
+  const objection = referee.objection(segment, reply.yiaddr, request.mac, now, type === 'OFFER')
   if (objection !== undefined) return `${type} of ${objection}`
   const seconds = reply.options.get(option.leaseTime)?.readUInt32BE(0) ?? 0
   if (seconds <= 0) return 'a lease without an end'

@@ -27,12 +27,14 @@ export const fuzzSegments: readonly { readonly id: string, readonly value: Segme
   { id: '6', value: { interface: 'eth1', address: '10.0.2.2', rank: 1, mtu: 1500, subnets: [subnet('s3', '10.0.2', [[10, 99]], '10.0.2.1')] } }
 ]
 
+/** `hex`: the packet it came of. */
+export interface Trouble { readonly what: string, readonly hex: string }
 export interface FuzzRack {
   readonly segments: readonly Segment[]
   readonly referee: StoringReferee
   /** What was dropped, sent and heard, by reason and type. */
   readonly counts: Map<string, number>
-  /** Takes in a packet; gives its replies so far. */
+  /** Takes in a packet, which must not change after; gives its replies so far. */
   receive(packet: Packet | Buffer, segment?: Segment): readonly Packet[]
   /** Lets `ms` go by, and the region answer. */
   pass(ms: number): Promise<void>
@@ -48,7 +50,7 @@ export interface FuzzRack {
   /** `stored`: as it is; `silent`: no region answers; `other`: another rack is quicker with half of the addresses. */
   region: 'stored' | 'silent' | 'other'
   /** What should not have happened so far. */
-  troubles(): readonly string[]
+  troubles(): readonly Trouble[]
   /** How many things the rack keeps in memory. */
   kept(): number
 }
@@ -58,24 +60,37 @@ export function createFuzzRack (): FuzzRack {
   const clock: Clock = { now: () => start + time, monotonic: () => time, sleep: async () => {} }
   const counts = new Map<string, number>()
   const count = (what: string) => { counts.set(what, (counts.get(what) ?? 0) + 1) }
-  const troubles: string[] = []
-  const trouble = (what: string, request: Packet | undefined) => { if (troubles.length < 20) troubles.push(request === undefined ? what : `${what} (to ${request.mac}, ${[...request.options.keys()].join(' ')})`) }
+  const troubles: Trouble[] = []
+  let last: Buffer = Buffer.of()
+  const trouble = (what: string, data: Buffer = last) => { if (troubles.length < 20) troubles.push({ what, hex: data.toString('hex') }) }
   const quiet: Logger = createLogger('silent')
-  const log: Logger = Object.assign(Object.create(quiet) as Logger, { error: (...args: unknown[]) => { trouble(`an error in the log: ${JSON.stringify(args)}`, undefined) } })
+  const log: Logger = Object.assign(Object.create(quiet) as Logger, { error: (...args: unknown[]) => { trouble(`an error in the log: ${JSON.stringify(args)}`) } })
   const memory = new Memory()
   memory.apply(fuzzSegments.map(({ id, value }): WantedEntry => ({ kind: 'segment', id, value })), [], true, clock.now())
   const segments = [...memory.segments.values()]
   const referee = new StoringReferee(segments)
+  const untold: WantedEntry[] = [] // by other racks
+  const stored: number[] = [] // by this one, the answers under way
   let others = 0
   let number = 0
   const call = async (wishes: readonly Wish[]): Promise<readonly Answer[]> => {
     if (rack.region === 'silent') return []
     return wishes.map(({ address, subnet, client, seconds }): Answer => {
-      if (rack.region === 'other' && ++others % 2 === 0) referee.bind(parseIp(address), subnet, `02:ff:00:00:00:${(others % 90 + 10)}`, 300, clock.now())
+      if (rack.region === 'other' && ++others % 2 === 0) ghost(address, subnet)
+      stored.push(parseIp(address))
       return referee.bind(parseIp(address), subnet, client, seconds, clock.now())
         ? { stored: true, expires: new Date(clock.now() + seconds * 1000).toISOString(), number: String(++number), reason: null, quiet: false }
         : { stored: false, expires: null, number: null, reason: 'taken', quiet: false }
     })
+  }
+  /** Another rack stores a binding; this one is told a moment later. */
+  const ghost = (address: string, subnet: string) => {
+    const client = `02:ff:00:00:00:${others % 90 + 10}`
+    if (referee.bind(parseIp(address), subnet, client, 300, clock.now())) untold.push({ kind: 'binding', id: address, value: { subnet, client, clientId: null, expires: new Date(clock.now() + 300_000).toISOString(), number: String(++number) } })
+  }
+  const tell = () => {
+    for (const id of [...stored.splice(0), ...untold.map(({ id }) => parseIp(id))]) { const row = referee.rows.get(id); if (row !== undefined) row.untold = false }
+    if (untold.length > 0) memory.apply(untold.splice(0), [], false, clock.now())
   }
   const wishes = new Wishes({ call, monotonic: clock.monotonic })
   const grant = async ({ subnet }: { readonly subnet: string }) => {
@@ -89,7 +104,7 @@ export function createFuzzRack (): FuzzRack {
   const chain = new Chain({ httpPort: 5248, firmwareLeaseSeconds: 120, log })
   const server = new Server({
     chain, memory, wishes, blocks, limits, clock, log, quarantineSeconds: 600,
-    traffic: { received: type => { count(`heard ${type}`) }, sent: type => { count(`sent ${type}`) }, dropped: reason => { count(reason); if (reason === 'internal') trouble('an error of the server', undefined) }, bound: () => {} },
+    traffic: { received: type => { count(`heard ${type}`) }, sent: type => { count(`sent ${type}`) }, dropped: reason => { count(reason); if (reason === 'internal') trouble('an error of the server') }, bound: () => {} },
     report: (kind, { address, client }) => { kind === 'released' ? referee.release(parseIp(address), client, clock.now()) : referee.decline(parseIp(address), client, clock.now() + 600_000) }
   })
   const [first] = segments as [Segment]
@@ -104,17 +119,18 @@ export function createFuzzRack (): FuzzRack {
       const replies: Packet[] = []
       const data = Buffer.isBuffer(packet) ? packet : encode(packet as Packet)
       let request: Packet | undefined
+      last = data
       server.receive(segment, data, (sent, port, address) => {
         try {
-          request ??= decode(Buffer.from(data)) // replies may come after the buffer was used again
+          request ??= decode(data)
           const { reply, fault } = judge({ segment, request, data: Buffer.from(sent), port, address }, referee, clock.now())
           replies.push(reply)
-          if (fault !== undefined) trouble(fault, request)
-        } catch (error) { trouble(`a reply that cannot be read: ${String(error)}`, request) }
+          if (fault !== undefined) trouble(fault, data)
+        } catch (error) { trouble(`a reply that cannot be read: ${String(error)}`, data) }
       })
       return replies
     },
-    async pass (ms) { time += ms; await settle() },
+    async pass (ms) { tell(); time += ms; await settle() },
     async exchange (packet, segment) {
       const replies = rack.receive(packet, segment)
       await rack.pass(1)
@@ -132,7 +148,7 @@ export function createFuzzRack (): FuzzRack {
     },
     async lease (mac, address, seconds = 1_000_000) {
       const of = first.subnets[0]?.id ?? ''
-      if (!referee.bind(parseIp(address), of, mac, seconds, clock.now())) trouble(`${address} was not free`, undefined)
+      if (!referee.bind(parseIp(address), of, mac, seconds, clock.now())) trouble(`${address} was not free`)
       memory.apply([{ kind: 'binding', id: address, value: { subnet: of, client: mac, clientId: null, expires: new Date(clock.now() + seconds * 1000).toISOString(), number: String(++number) } }], [], false, clock.now())
     },
     setAside (mac, address) {

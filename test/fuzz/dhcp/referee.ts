@@ -2,7 +2,8 @@
 import { holds, parseIp } from '../../../plugins/dhcp/ipv4.ts'
 import type { Range, Segment } from '../../../plugins/dhcp/segment.ts'
 
-export interface Row { readonly client: string, readonly subnet: string, expires: number }
+/** `untold`: the rack has not heard of it yet: it may still offer the address, which promises nothing, though not acknowledge it. */
+export interface Row { readonly client: string, readonly subnet: string, expires: number, untold: boolean }
 
 const rest = 10_000 // ms an address rests after its binding ended
 
@@ -23,7 +24,7 @@ export class StoringReferee {
     if (host !== undefined && host !== client) return false
     if ((this.quarantined.get(address) ?? 0) > now) return false
     if (row !== undefined && row.client !== client && row.expires + rest > now) return false
-    this.rows.set(address, { client, subnet, expires: now + seconds * 1000 })
+    this.rows.set(address, { client, subnet, expires: now + seconds * 1000, untold: row?.client !== client })
     this.granted.delete(address)
     return true
   }
@@ -55,14 +56,14 @@ export class StoringReferee {
   }
 
   /** Why this address may not be promised to this client now, if it may not. */
-  objection (segment: Segment, address: number, client: string, now: number): string | undefined {
+  objection (segment: Segment, address: number, client: string, now: number, offer = false): string | undefined {
     const subnet = segment.subnets.find(({ prefix }) => holds(prefix, address))
     if (subnet === undefined) return 'an address of no subnet of the segment'
     if (address === subnet.prefix.network || address === subnet.prefix.broadcast || address === segment.address || address === subnet.gateway) return 'an address that is nobody\'s'
     const host = this.hosts.get(address)
     if (host !== undefined && host !== client) return 'an address set aside for another client'
     const row = this.rows.get(address)
-    if (row !== undefined && row.client !== client && row.expires > now) return 'an address another client holds'
+    if (row !== undefined && row.client !== client && row.expires > now && !(offer && row.untold)) return 'an address another client holds'
     if (host === undefined && row?.client !== client && !subnet.dynamic.some(({ start, end }) => address >= start && address <= end)) return 'an address outside every range'
     return undefined
   }

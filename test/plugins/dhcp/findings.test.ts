@@ -1,0 +1,54 @@
+/** What fuzzing found, each as the smallest case of it. */
+import { describe, expect, it } from 'vitest'
+import type { Answer, Wish } from '../../../plugins/dhcp/manifest.ts'
+import { option } from '../../../plugins/dhcp/options/codes.ts'
+import { encode } from '../../../plugins/dhcp/packet.ts'
+import { Wishes } from '../../../plugins/dhcp/wishes.ts'
+import { createFuzzRack } from '../../fuzz/dhcp/rack.ts'
+import { until } from '../../kit/wait.ts'
+import { me, packetOf } from './build.ts'
+
+describe('a relay option', () => {
+  it('without end, joined of many parts, is refused: given back it left no room for the type of the reply', () => {
+    const rack = createFuzzRack()
+    expect(rack.receive(encode(packetOf({ type: 'DISCOVER', options: [[option.relay, Buffer.alloc(600)]] })))).toEqual([])
+    expect(rack.counts.get('relay-long')).toBe(1)
+  })
+  it('of 255 bytes takes nothing from what the client gets, and is given back whole', async () => {
+    const rack = createFuzzRack()
+    const relay = Buffer.concat([Buffer.of(1, 253), Buffer.alloc(253, 7)])
+    const ask = (options: readonly (readonly [number, Buffer])[]) => rack.exchange(packetOf({ type: 'DISCOVER', giaddr: '10.0.0.9', options: [[option.parameterList, Buffer.of(1, 3, 6, 28)], [option.clientId, Buffer.alloc(60, 1)], ...options] }))
+    await ask([])
+    await rack.pass(10)
+    const [plain] = await ask([])
+    const [reply] = await ask([[option.relay, relay]])
+    expect(reply?.options.get(option.relay)).toEqual(relay)
+    expect([...reply?.options.keys() ?? []].filter(code => code !== option.relay)).toEqual([...plain?.options.keys() ?? []])
+  })
+})
+
+describe('two wishes for one address, one for a longer lease', () => {
+  const wish = (seconds: number): Wish => ({ address: '10.0.0.100', subnet: 's1', client: me, clientId: null, hostname: null, seconds })
+  const stored = (wishes: readonly Wish[]): Answer[] => wishes.map((): Answer => ({ stored: true, expires: '2030-01-01T00:00:00Z', number: '1', reason: null, quiet: false }))
+  it.each([[120, 600], [600, 120]])('first %i seconds, then %i: nobody hears of a lease longer than one that is stored', async (first, second) => {
+    const batches: number[][] = []
+    const wishes = new Wishes({ call: async wishes => { batches.push(wishes.map(({ seconds }) => seconds)); return stored(wishes) }, monotonic: () => 0 })
+    const heard: number[] = []
+    const ask = (seconds: number) => { wishes.ask(wish(seconds), () => { heard.push(seconds); expect(Math.max(...batches.flat())).toBeGreaterThanOrEqual(seconds) }) }
+    ask(first)
+    ask(second)
+    await until(() => wishes.size === 0)
+    expect(heard.at(-1)).toBe(second)
+    expect(batches).toEqual(first < second ? [[120], [600]] : [[600]])
+  })
+  it('while both wait for the call before: the longer is stored', async () => {
+    const batches: number[][] = []
+    const wishes = new Wishes({ call: async wishes => { batches.push(wishes.map(({ seconds }) => seconds)); return stored(wishes) }, monotonic: () => 0 })
+    let heard = 0
+    wishes.ask({ ...wish(600), address: '10.0.0.101' }, () => {})
+    wishes.ask(wish(120), () => { heard = 120 })
+    wishes.ask(wish(600), () => { heard = 600 })
+    await until(() => wishes.size === 0)
+    expect([heard, batches]).toEqual([600, [[600], [600]]])
+  })
+})
