@@ -8,6 +8,7 @@ import { onlyAsked, plainTold } from './options/told.ts'
 import { ip, readIp, readText, text, u32, u8 } from './options/values.ts'
 import { broadcastFlag } from './packet.ts'
 import type { Packet } from './packet.ts'
+import { extensionTimes } from './renewal.ts'
 import type { Segment, Subnet } from './segment.ts'
 
 export interface Lease { readonly subnet: Subnet, readonly address: number, readonly hostname: string | null, readonly seconds: number }
@@ -66,14 +67,15 @@ function quad (value: string | undefined): number | undefined {
   return parts?.length === 4 && parts.every(part => Number.isInteger(part) && part >= 0 && part < 256) ? parts.reduce((sum, part) => sum * 256 + part, 0) : undefined
 }
 
-/** An OFFER or ACK of a lease. T1 and T2 are half and seven eighths of it (RFC 2131 section 4.4.5). The ACK of a DISCOVER says that it is one (RFC 4039 section 3.1). */
+/** An OFFER or ACK of a lease. The ACK of a DISCOVER says that it is one (RFC 4039 section 3.1). */
 export function leaseReply (kind: 'OFFER' | 'ACK', segment: Segment, request: Packet, lease: Lease, boot: Boot | undefined, told: Told = plainTold(segment, lease.subnet)): Packet {
+  const { renew, rebind } = extensionTimes(lease.seconds)
   const options = new Map<number, Buffer>([
     [option.messageType, u8(messageType[kind])],
     [option.serverId, serverId(segment, request)],
     [option.leaseTime, u32(lease.seconds)],
-    [option.renewalTime, u32(Math.floor(lease.seconds / 2))],
-    [option.rebindingTime, u32(Math.floor(lease.seconds * 7 / 8))]
+    [option.renewalTime, u32(renew)],
+    [option.rebindingTime, u32(rebind)]
   ])
   if (kind === 'ACK' && request.options.get(option.messageType)?.[0] === messageType.DISCOVER) options.set(option.rapidCommit, Buffer.alloc(0))
   tell(options, told, boot, lease.hostname, request)
