@@ -16,7 +16,7 @@ export function systemBootClock (): BootClock {
     id: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
     now () {
       const length = readSync(file, buffer, 0, buffer.length, 0)
-      return Number.parseFloat(buffer.latin1Slice(0, length)) * 1000
+      return Number.parseFloat(buffer.toString('latin1', 0, length)) * 1000
     }
   }
 }

@@ -1,63 +1,85 @@
-/** dhcp on a region: stores bindings, grants blocks, and tells each rack what it serves. */
-import { BedplateError } from '../../core/errors.ts'
-import { defineRegion } from '../../core/plugin.ts'
+/** dhcp on a region: stores bindings, grants blocks and reserves, takes in what racks gave alone, and tells each rack what it serves. */
+import { Controllers, defineRegion } from '../../core/plugin.ts'
+import type { Query, Tx } from '../../core/plugin.ts'
 import { Network } from '../network/manifest.ts'
 import { routes } from './api.ts'
+import { createHandlers } from './handlers.ts'
+import type { Pool } from './handlers.ts'
+import { createKeeper } from './keeper.ts'
 import { manifest } from './manifest.ts'
 import { ranked, Serving } from './serving.ts'
-import { bind, grant, quarantine, release, trimBlocks } from './store.ts'
+import { forgetRacks, goneRacks, referee, restReserve, tidy, trimBlocks } from './store.ts'
+import { claim } from './store/claims.ts'
 import { listVlans } from './store/settings.ts'
-import { touchedBy, wantedBy } from './wanted.ts'
+import { claimsOf, touchedBy, wantedBy } from './wanted.ts'
+
+const sizeOf = ({ start, end }: { readonly start: string, readonly end: string }): number => valueOf(end) - valueOf(start) + 1
+const valueOf = (address: string): number => address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
 
 export default defineRegion(manifest, {
-  requires: { network: Network },
+  requires: { network: Network, controllers: Controllers },
   provides: {},
-  setup ({ config, db, clock, deps: { network } }) {
+  setup ({ config, db, clock, log, deps: { network, controllers } }) {
     const serving = new Serving(db, network, clock)
+
+    /** Where addresses may come from, of all subnets that are served, or of these. */
+    async function pools (q: Query, ids?: readonly string[]): Promise<Pool[]> {
+      const subnets = (await network.subnets(q, ids === undefined ? {} : { ids })).filter(({ family }) => family === 4)
+      if (subnets.length === 0) return []
+      const vlans = (await listVlans(q, [...new Set(subnets.map(({ vlanId }) => vlanId))])).filter(({ enabled, mode }) => enabled && mode === 'server')
+      const attachments = await network.attachments(q)
+      const served = subnets.filter(({ vlanId }) => vlans.some(({ id }) => id === vlanId))
+      const setAside = served.length === 0 || ids === undefined ? [] : await network.addresses(q, { subnetIds: served.map(({ id }) => id) })
+      return served.flatMap(subnet => {
+        const vlan = vlans.find(({ id }) => id === subnet.vlanId)
+        const here = attachments.filter(({ vlanId }) => vlanId === subnet.vlanId)
+        const ranges = subnet.ranges.filter(({ kind }) => kind === 'dynamic').map(({ start, end }) => ({ start, end }))
+        const taken = [...setAside.flatMap(({ subnetId, address }) => subnetId === subnet.id ? [address] : []), ...here.map(({ address }) => address), ...subnet.gateway === null ? [] : [subnet.gateway], ...subnet.dnsServers]
+        return vlan === undefined ? [] : [{ subnet: subnet.id, racks: ranked(vlan, here), ranges, taken, size: ranges.reduce((sum, range) => sum + sizeOf(range), 0) }]
+      })
+    }
+
     /** Takes back what lies outside every range by now, and the blocks of racks that do not serve a VLAN any more. */
     const trim = () => db.tx(async tx => {
-      const [vlans, subnets, attachments] = [await listVlans(tx), await network.subnets(tx), await network.attachments(tx)]
-      const kept = vlans.filter(({ enabled, mode }) => enabled && mode === 'server').flatMap(vlan => {
-        const racks = ranked(vlan, attachments.filter(({ vlanId }) => vlanId === vlan.id))
-        const own = subnets.filter(({ vlanId, family }) => vlanId === vlan.id && family === 4)
-        return own.flatMap(({ id, ranges }) => ranges.filter(({ kind }) => kind === 'dynamic').flatMap(({ start, end }) => racks.map(rack => ({ subnet: id, rack, start, end }))))
-      })
+      const kept = (await pools(tx)).flatMap(({ subnet, racks, ranges }) => ranges.flatMap(range => racks.map(rack => ({ subnet, rack, ...range }))))
       for (const subnet of await trimBlocks(tx, kept)) await tx.changed('dhcp.block', subnet)
+    })
+
+    /** What a rack that was removed held comes back once nothing it knew can count any more. */
+    async function buryRacks (tx: Tx): Promise<void> {
+      const known = (await controllers.list()).map(({ id }) => id)
+      if (known.length === 0) return
+      const racks = await goneRacks(tx, known, config.autonomySeconds)
+      if (racks.length === 0) return
+      const rested: string[] = []
+      for (const rack of racks) rested.push(...await restReserve(tx, rack))
+      await forgetRacks(tx, racks)
+      for (const address of rested) await tx.changed('dhcp.binding', address)
+      log.info({ racks, addresses: rested.length }, 'the reserves of racks that were removed rest, and are free after the longest lease that may have been given from them')
+    }
+
+    const handlers = createHandlers({ db, referee, log, config, pools })
+    const keeper = createKeeper({
+      clock,
+      log,
+      async sweep () {
+        await handlers.sweep()
+        await db.tx(buryRacks)
+        await db.tx(tidy)
+      },
+      claims: async () => db.tx(async tx => {
+        for (const address of await claim(tx, await claimsOf(tx, network, (await pools(tx)).map(({ subnet }) => subnet)))) await tx.changed('dhcp.binding', address)
+      })
     })
     return {
       provides: {},
-      services: [],
+      services: [keeper],
       routes: routes(db, network),
-      rpc: {
-        bind: ({ wishes }, { controller }) => db.tx(async tx => {
-          const answers = await bind(tx, controller, wishes)
-          for (const [index, { address }] of wishes.entries()) if (answers[index]?.stored) await tx.changed('dhcp.binding', address)
-          return { answers }
-        }),
-        grant: ({ subnet: id }, { controller }) => db.tx(async tx => {
-          const [subnet] = await network.subnets(tx, { ids: [id] })
-          if (subnet === undefined) throw new BedplateError('NOT_FOUND', { what: 'subnet', id })
-          const [vlan] = await listVlans(tx, [subnet.vlanId])
-          const attachments = await network.attachments(tx, { vlanId: subnet.vlanId })
-          const racks = vlan?.enabled && vlan.mode === 'server' ? ranked(vlan, attachments) : []
-          if (!racks.includes(controller)) return { addresses: [] }
-          const setAside = await network.addresses(tx, { subnetIds: [id] })
-          const taken = [...setAside.map(({ address }) => address), ...attachments.map(({ address }) => address), ...subnet.gateway === null ? [] : [subnet.gateway], ...subnet.dnsServers]
-          const ranges = subnet.ranges.filter(({ kind }) => kind === 'dynamic')
-          const given = await grant(tx, controller, id, { ranges, taken, racks: racks.length, most: config.blockSize })
-          if (given.length > 0) await tx.changed('dhcp.block', id)
-          for (const { address, hadBinding } of given) if (hadBinding) await tx.changed('dhcp.binding', address) // racks forget whose it was
-          return { addresses: given.map(({ address }) => address) }
-        }),
-        sync: () => Promise.reject(new BedplateError('UNAVAILABLE', { reason: 'not built yet' }))
-      },
+      rpc: { bind: handlers.bind, grant: handlers.grant, sync: handlers.sync },
       wanted: (rack, keys) => wantedBy(db, network, serving, rack, config.leaseSeconds, keys),
       touches: changes => touchedBy(db, network, serving, changes),
-      async facts (tx, _rack, batch) {
-        const ended = (kind: 'released' | 'declined') => batch.flatMap(fact => fact.kind === kind ? [fact.body] : [])
-        const touched = [...await release(tx, ended('released')), ...await quarantine(tx, ended('declined'), config.quarantineSeconds)]
-        for (const address of touched) await tx.changed('dhcp.binding', address)
-      },
+      changed: changes => { keeper.changed(changes) },
+      facts: (tx, _rack, batch) => handlers.facts(tx, batch),
       reconcile: trim
     }
   }

@@ -5,7 +5,7 @@ import { fixedOwner } from './fixed.ts'
 import type { WantedEntry, WantedKey } from './manifest.ts'
 import type { NetworkService } from '../network/manifest.ts'
 import type { Served, Serving } from './serving.ts'
-import { bindingsOf, blocksOf } from './store.ts'
+import { bindingsOf, blocksOf, isTold, retirementsOf, standingOf, tells } from './store.ts'
 import { listOptions } from './store/options.ts'
 import { listFixed, listSubnetSettings } from './store/settings.ts'
 
@@ -54,18 +54,32 @@ async function hostsOf (q: Query, network: NetworkService, subnetIds: readonly s
   })
 }
 
+/** The claims of whom addresses of these subnets are set aside for. */
+export const claimsOf = async (q: Query, network: NetworkService, subnetIds: readonly string[]): Promise<{ address: string, subnet: string, client: string }[]> =>
+  (await hostsOf(q, network, subnetIds, undefined)).flatMap(entry => entry.kind === 'host' && !entry.id.includes(':') ? [{ address: entry.id, subnet: entry.value.subnet, client: entry.value.client }] : [])
+
 /** The entries of a rack: all, or those `keys` names. */
 export async function wantedBy (db: Database, network: NetworkService, serving: Serving, rack: string, leaseSeconds: number, keys?: readonly WantedKey[]): Promise<WantedEntry[]> {
   const asked = (kind: WantedKey['kind']): string[] | undefined => keys?.filter(key => key.kind === kind).map(({ id }) => id)
   const wants = (kind: WantedKey['kind']): boolean => keys === undefined || keys.some(key => key.kind === kind)
   const served = await serving.of(rack, keys === undefined)
   const subnetIds = served.flatMap(({ subnets }) => subnets.filter(({ family }) => family === 4).map(({ id }) => id))
-  if (served.length === 0) return []
+  // In this order, whatever it costs: noted first that the rack is told; then its standing, then what it is to forget, then what is bound. So nothing is in two of them,
+  // and nothing that ends in between goes unwaited for (docs/dhcp-availability.md section 5).
+  if (!await isTold(db, rack, subnetIds)) await db.tx(tx => tells(tx, rack, subnetIds))
+  const standing = wants('standing') ? await standingOf(db, rack) : undefined
+  const retirements = wants('retiring') ? await retirementsOf(db, rack, asked('retiring')) : []
+  const own: WantedEntry[] = [
+    ...standing === undefined ? [] : [{ kind: 'standing' as const, id: 'self', value: { number: standing } }],
+    ...retirements.map(({ address, subnet, round }): WantedEntry => ({ kind: 'retiring', id: address, value: { subnet, round } }))
+  ]
+  if (served.length === 0) return own
   const chosen = asked('segment')
-  const bindings = wants('binding') ? await bindingsOf(db, subnetIds, asked('binding')) : []
+  const bindings = wants('binding') ? (await bindingsOf(db, subnetIds, asked('binding'))).filter(({ retiring }) => retiring === null) : []
   const blockIds = asked('block')
   const blocks = wants('block') ? await blocksOf(db, rack, blockIds === undefined ? subnetIds : subnetIds.filter(id => blockIds.includes(id))) : []
   return [
+    ...own,
     ...wants('segment') ? await segmentsOf(db, served.filter(({ vlan }) => chosen === undefined || chosen.includes(vlan.id)), leaseSeconds) : [],
     ...wants('options') ? await optionsOf(db, subnetIds, asked('options')) : [],
     ...wants('host') ? await hostsOf(db, network, subnetIds, asked('host')) : [],
@@ -84,7 +98,7 @@ export async function touchedBy (db: Database, network: NetworkService, serving:
   const moved = new Set<string>()
   let [plan, everySegment] = [false, false]
   for (const { topic, id } of changes) {
-    if (topic === 'dhcp.binding') add('binding', id)
+    if (topic === 'dhcp.binding') { add('binding', id); add('retiring', id) } else if (topic === 'dhcp.rack') add('standing', 'self')
     else if (topic === 'dhcp.block') add('block', id)
     else if (topic === 'network.address') { if (!id.includes(':')) add('host', id) } else if (topic === 'dhcp.option') add('options', id)
     else if (topic === 'dhcp.serving') moved.add(id)

@@ -56,14 +56,15 @@ describe('grants', () => {
     await region.changes()
     const order: string[] = []
     for (let more: string[]; (more = await region.grant('a', subnet)).length > 0;) order.push(...more)
-    expect(order.map(address => Number(address.split('.')[3]))).toEqual([102, 103, 104, 105, 101, 100])
+    expect(order[0]).toBe(`${base}.102`)
+    expect(order.map(address => Number(address.split('.')[3])).sort()).toEqual([100, 101, 102, 103, 104, 105])
     const changed = (await region.changes()).filter(({ topic }) => topic === 'dhcp.binding').map(({ id }) => id)
     expect(changed.sort()).toEqual([`${base}.100`, `${base}.101`]) // every rack forgets whose they were
   })
   it('are nothing for a rack that does not serve the VLAN', async () => {
     const subnet = await fresh(5)
     expect(await region.grant('stranger', subnet)).toEqual([])
-    await expect(region.grant('a', '999999')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    expect(await region.grant('a', '999999')).toEqual([])
   })
   it('return to the free when a rack serves no longer or the range is gone, at the next look', async () => {
     const subnet = await fresh(8)

@@ -5,14 +5,15 @@ import { createApp } from '../../../core/http/app.ts'
 import { conventions } from '../../../core/http/conditional.ts'
 import { createLogger } from '../../../core/log.ts'
 import { createMetrics } from '../../../core/metrics.ts'
-import type { Change, RegionRunning } from '../../../core/plugin.ts'
+import type { Change, RegionRunning, Term } from '../../../core/plugin.ts'
 import { manifest } from '../../../plugins/dhcp/manifest.ts'
-import type { Answer, WantedEntry, WantedKey, Wish } from '../../../plugins/dhcp/manifest.ts'
+import type { Answer, SyncParams, SyncResult, WantedEntry, WantedKey, Wish } from '../../../plugins/dhcp/manifest.ts'
 import half from '../../../plugins/dhcp/region.ts'
 import { manifest as networkManifest } from '../../../plugins/network/manifest.ts'
 import type { NetworkService } from '../../../plugins/network/manifest.ts'
 import networkHalf from '../../../plugins/network/region.ts'
 import { systemClock } from '../../../core/clock.ts'
+import { until } from '../../kit/wait.ts'
 import { testDatabase } from '../../kit/database.ts'
 import type { TestDatabase } from '../../kit/database.ts'
 
@@ -21,6 +22,11 @@ export interface Region {
   readonly app: FastifyInstance
   readonly network: NetworkService
   readonly running: RegionRunning<typeof manifest, {}>
+  /** The racks that are enrolled. */
+  readonly controllers: Set<string>
+  sync(rack: string, params?: Partial<SyncParams>): Promise<SyncResult>
+  /** What the leader does every few seconds, and for claims. */
+  keep(): Promise<void>
   call(method: NonNullable<InjectOptions['method']>, path: string, body?: object): Promise<{ status: number, body: any }>
   /** A rack has these interfaces, each with addresses. */
   attach(rack: string, interfaces: Readonly<Record<string, readonly string[]>>): Promise<void>
@@ -34,7 +40,7 @@ export interface Region {
   close(): Promise<void>
 }
 
-export async function openRegion (config: { blockSize?: number } = {}): Promise<Region> {
+export async function openRegion (config: { blockSize?: number, reserveSize?: number, autonomySeconds?: number } = {}): Promise<Region> {
   const db = await testDatabase({ migrations: [networkManifest, manifest], size: 12 })
   const shared = {
     hooks: createHooks(), log: createLogger('silent'), clock: systemClock, metrics: createMetrics(), db, rack: () => { throw new Error('nobody calls racks here') }, racks: () => [],
@@ -42,7 +48,8 @@ export async function openRegion (config: { blockSize?: number } = {}): Promise<
   }
   const networkRunning = networkHalf.setup({ ...shared, config: { scanSeconds: 10, ignoreInterfaces: [] }, deps: {} })
   const network = networkRunning.provides.network
-  const running = half.setup({ ...shared, config: { leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: config.blockSize ?? 8, autonomySeconds: 3600, reserveSize: 4, rackHttpPort: 5248, quarantineSeconds: 600, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 }, deps: { network } })
+  const controllers = new Set(['rack-a', 'rack-b', 'a', 'b'])
+  const running = half.setup({ ...shared, config: { leaseSeconds: 600, firmwareLeaseSeconds: 120, rapidCommit: true, probeSeconds: 0, blockSize: config.blockSize ?? 8, autonomySeconds: config.autonomySeconds ?? 3600, reserveSize: config.reserveSize ?? 4, rackHttpPort: 5248, quarantineSeconds: 600, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 }, deps: { network, controllers: { list: async () => [...controllers].map(id => ({ id, hostname: id, roles: ['rack'] as const, version: '0', seenAt: new Date(), linked: true, startedAt: null, addresses: [], rpcPort: null, httpPort: null, api: [] })) } } })
   const app = createApp(shared.log)
   conventions(app)
   await app.register(networkRunning.routes!, { prefix: '/api/v1/network' })
@@ -52,7 +59,15 @@ export async function openRegion (config: { blockSize?: number } = {}): Promise<
   let shown = position
   const caller = (controller: string) => ({ controller, signal: new AbortController().signal })
   const region: Region = {
-    db, app, network, running,
+    db, app, network, running, controllers,
+    sync: (rack, params = {}) => running.rpc.sync({ epoch: `epoch of ${rack}`, last: 0, entries: [], forgotten: [], returned: [], subnets: [], ...params }, caller(rack)),
+    async keep () {
+      const [keeper] = running.services
+      const stop = new AbortController()
+      await keeper?.start(stop.signal, { signal: stop.signal } as Term)
+      await until(() => keeper?.health().state === 'running')
+      await keeper?.stop()
+    },
     async call (method, url, body) {
       const answer = await app.inject({ method, url: `/api/v1${url}`, ...(body === undefined ? {} : { payload: body }) })
       return { status: answer.statusCode, body: answer.body === '' ? undefined : answer.json() }

@@ -61,7 +61,7 @@ describe('wanted state', () => {
         subnets: [{ id: subnet, cidr: '10.0.0.0/24', gateway: '10.0.0.1', dnsServers: ['10.0.0.53'], dynamic: [{ start: '10.0.0.100', end: '10.0.0.149' }], leaseSeconds: 600 }]
       }
     })
-    expect((await region.wanted('rack-b'))[0]).toMatchObject({ value: { interface: 'eth7', address: '10.0.0.3', rank: 0 } })
+    expect((await region.wanted('rack-b')).find(({ kind }) => kind === 'segment')).toMatchObject({ value: { interface: 'eth7', address: '10.0.0.3', rank: 0 } })
     expect(await region.wanted('rack-x')).toEqual([])
   })
   it('has one entry for an address set aside, named by one change, and none once it is taken back', async () => {
@@ -77,7 +77,7 @@ describe('wanted state', () => {
   it('has one entry for a binding, named by one change', async () => {
     const [answer] = await region.bind('rack-b', { address: '10.0.0.140', client: macOf(1), subnet })
     const keys = await region.running.touches!(await region.changes())
-    expect(keys).toEqual([{ kind: 'binding', id: '10.0.0.140' }])
+    expect(keys).toEqual([{ kind: 'binding', id: '10.0.0.140' }, { kind: 'retiring', id: '10.0.0.140' }])
     expect(await region.wanted('rack-a', keys)).toEqual([{ kind: 'binding', id: '10.0.0.140', value: { subnet, client: macOf(1), clientId: null, expires: answer?.expires, number: answer?.number } }])
   })
   it('has a block only for the rack that owns it', async () => {
@@ -129,11 +129,20 @@ describe('bind', () => {
     const block = (await region.wanted('rack-a')).find(({ kind }) => kind === 'block')
     expect(block?.value).not.toMatchObject({ addresses: expect.arrayContaining([address]) })
   })
-  it('gives a lapsed address to another machine only after it has rested', async () => {
+  it('gives a lapsed address to another machine only after it has rested, and every rack that was told has forgotten whose it was', async () => {
     await region.bind('rack-a', { address: '10.0.0.145', client: macOf(8) })
     await lapse('10.0.0.145', 2)
     expect((await region.bind('rack-a', { address: '10.0.0.145', client: macOf(9) }))[0]?.stored).toBe(false)
     await lapse('10.0.0.145', 60)
+    const key = [{ kind: 'retiring', id: '10.0.0.145' }, { kind: 'binding', id: '10.0.0.145' }] as const
+    expect((await region.bind('rack-a', { address: '10.0.0.145', client: macOf(9) }))[0]).toMatchObject({ stored: false, quiet: false })
+    for (const rack of ['rack-a', 'rack-b']) {
+      expect((await region.bind(rack, { address: '10.0.0.145', client: macOf(9) }))[0]?.stored).toBe(false)
+      const [entry] = await region.wanted(rack, key)
+      if (entry?.kind !== 'retiring') throw new TypeError('it is not asked to forget')
+      await region.sync(rack, { forgotten: [{ address: entry.id, round: entry.value.round }] })
+      expect(await region.wanted(rack, key)).toEqual([])
+    }
     expect((await region.bind('rack-a', { address: '10.0.0.145', client: macOf(9) }))[0]?.stored).toBe(true)
   })
 })
@@ -159,6 +168,11 @@ describe('facts', () => {
     for (const client of [macOf(12), macOf(13)]) expect((await region.bind('rack-a', { address: '10.0.0.147', client }))[0]?.stored).toBe(false)
     expect(await region.wanted('rack-a', [{ kind: 'binding', id: '10.0.0.147' }])).toEqual([])
     await region.db.query(`update dhcp.address set quarantined_until = now() where address = '10.0.0.147'`)
+    expect((await region.bind('rack-a', { address: '10.0.0.147', client: macOf(13) }))[0]?.stored).toBe(false) // racks may still act for the first one
+    for (const rack of ['rack-a', 'rack-b']) {
+      const [entry] = await region.wanted(rack, [{ kind: 'retiring', id: '10.0.0.147' }])
+      if (entry?.kind === 'retiring') await region.sync(rack, { forgotten: [{ address: entry.id, round: entry.value.round }] })
+    }
     expect((await region.bind('rack-a', { address: '10.0.0.147', client: macOf(13) }))[0]?.stored).toBe(true)
   })
 })
