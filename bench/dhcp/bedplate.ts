@@ -29,7 +29,7 @@ export interface Bedplate extends Server {
   /** Its database. */
   readonly database: string
 }
-interface DaemonOptions { readonly name: string, readonly address: string, readonly cpus: string, readonly settings: Readonly<Record<string, unknown>>, readonly flags?: readonly string[] }
+interface DaemonOptions { readonly name: string, readonly address: string, readonly cpus: string, /** Absent: those it had before. */ readonly settings: Readonly<Record<string, unknown>> | undefined, readonly flags?: readonly string[] }
 
 /** Starts a daemon and waits until it is ready. */
 export async function startDaemon (place: Place, { name, address, cpus, settings, flags = [] }: DaemonOptions): Promise<Daemon> {
@@ -38,9 +38,9 @@ export async function startDaemon (place: Place, { name, address, cpus, settings
   const directory = join(place.folder, name)
   await mkdir(directory, { recursive: true })
   const [file, log] = [join(place.folder, `${name}.yaml`), join(place.folder, `${name}.log`)]
-  await writeFile(file, JSON.stringify({ hostname: name, dataDirectory: directory, ...settings }))
+  if (settings !== undefined) await writeFile(file, JSON.stringify({ hostname: name, dataDirectory: directory, ...settings }))
   const process_ = start(host, cpus, [process.execPath, ...flags, main, 'run', '--config', file], { log, cwd: place.folder })
-  const roles = settings.roles as readonly string[]
+  const { roles } = JSON.parse(await readFile(file, 'utf8')) as { roles: readonly string[] }
   const port = roles.includes('region') ? 5240 : 5248
   let ended = false
   void process_.gone.then(() => { ended = true })

@@ -11,7 +11,7 @@ const run = promisify(execFile)
 
 /** Which processors each side may use. `server` and `load` are one each, so that they do not take each other's. */
 export const cores = { server: '0', load: '1', all: '0,1' } as const
-export const prefix = { cidr: '10.64.0.0/12', length: 12, pool: { start: '10.65.0.0', end: '10.66.255.255' } } as const
+export const prefix = { cidr: '10.64.0.0/12', length: 12, pool: { start: '10.65.0.0', end: '10.72.255.255' } } as const
 /** Where relays are: dhcpload binds port 67 of the first. */
 export const relays = ['10.64.0.2', '10.64.0.3', '10.64.0.4', '10.64.0.5', '10.64.0.6'] as const
 
