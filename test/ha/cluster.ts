@@ -99,6 +99,7 @@ export async function startCluster (o: ClusterOptions): Promise<Cluster> {
 
   const clientPort = await plug('client', 100)
   const client = clientPort.namespace.node(join(import.meta.dirname, 'client.ts'))
+  client.on('error', () => {}) // it was told something after its end
   const order = (what: Order): void => { client.send(what) }
   const waiting = new Map<number, (answer: Answer) => void>()
   let stopped = Promise.withResolvers<void>()

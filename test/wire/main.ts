@@ -9,7 +9,7 @@ import { faults } from './fault.ts'
 import { markdown, shortcomings, table, type Outcome } from './outcome.ts'
 import { document, written } from './page.ts'
 import { settle, suffer } from './run.ts'
-import { createWorld, type World } from './world.ts'
+import { clean, createWorld, type Remains } from './world.ts'
 
 const kinds: readonly string[] = [...programs, 'ipxe', 'uefi']
 const { values: options } = parseArgs({ options: { client: { type: 'string', multiple: true }, fault: { type: 'string', multiple: true }, json: { type: 'boolean', default: false }, write: { type: 'boolean', default: false }, keep: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } })
@@ -27,15 +27,13 @@ const firmware: readonly Firmware[] = [...wanted('ipxe') ? ['bios' as const] : [
 await ensurePackages([...packages.network, ...packages.clients, ...packages.database, ...firmware.length > 0 ? packages.machines : []], say)
 const outcomes: Outcome[] = []
 const failures: string[] = []
-let world: World | undefined
+const remains: Remains = { undo: [] }
 let interrupted = false
 const stop = Promise.withResolvers<never>()
 stop.promise.catch(() => {})
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { interrupted = true; stop.reject(new Error('interrupted')) })
 try {
-  const made = createWorld(say)
-  made.then(late => { world = late }, () => {})
-  world = await Promise.race([made, stop.promise])
+  const world = await Promise.race([createWorld(remains, say), stop.promise])
   const steady = await Promise.race([settle(world, chosen), stop.promise])
   say('every client has its address')
   for (const fault of faults) {
@@ -47,7 +45,7 @@ try {
 } catch (error) {
   failures.push(reasonOf(error))
 } finally {
-  await world?.close(options.keep || (failures.length > 0 && !interrupted)).catch((error: unknown) => { say(reasonOf(error)) })
+  await clean(remains, say, options.keep || (failures.length > 0 && !interrupted))
 }
 failures.push(...shortcomings(outcomes))
 ;(options.json ? process.stderr : process.stdout).write(`${table(outcomes, faults)}\n`)

@@ -4,18 +4,19 @@ import { requirePrograms } from '../kit/network.ts'
 import type { Client, Program } from './client.ts'
 import { faults } from './fault.ts'
 import { settle, suffer } from './run.ts'
-import { createWorld, type World } from './world.ts'
+import { clean, createWorld, type Remains, type World } from './world.ts'
 
 const programs: readonly Program[] = ['udhcpc', 'networkd']
+const remains: Remains = { undo: [] }
 let world: World
 let steady: readonly Client[]
 const said: string[] = []
 beforeAll(async () => {
   requirePrograms({ busybox: 'busybox-static', tcpdump: 'tcpdump', '/lib/systemd/systemd-networkd': 'systemd', ss: 'iproute2' })
-  world = await createWorld(line => { said.push(line) })
+  world = await createWorld(remains, line => { said.push(line) })
   steady = await settle(world, programs)
 }, 240_000)
-afterAll(async () => { await world?.close() })
+afterAll(async () => { await clean(remains, line => { said.push(line) }) })
 
 // The faults stand only until new clients have leases: how long addresses are kept is measured by the command. The invariants are checked each time.
 it.each(['killed', 'partitioned', 'regions'])('%s: new clients get addresses, and nothing that was acknowledged is lost or given twice', async name => {
