@@ -27,6 +27,7 @@ export const manifest = defineManifest({
     quarantineSeconds: Type.Integer({ default: 600, minimum: 60, maximum: 3600, description: 'How long an address that a client declined is given to nobody, in seconds.' }),
     autonomySeconds: Type.Integer({ default: 3600, minimum: 300, maximum: 604_800, description: 'How long a rack that reaches no region may extend leases it knows, in seconds; so long an address that it knew waits for it before it goes to somebody else.' }),
     reserveSize: Type.Integer({ default: 8, minimum: 0, maximum: 1024, description: 'How many addresses of each subnet are set aside for each rack, for clients nobody knows while it reaches no region.' }),
+    historyDays: Type.Integer({ default: 90, minimum: 1, maximum: 3650, description: 'How many days it is kept who had which address.' }),
     blockSize: Type.Integer({ default: 32, minimum: 1, maximum: 1024, description: 'How many free addresses a rack is given at a time to offer from.' }),
     newClientPoolSeconds: Type.Integer({ default: 60, minimum: 1, description: 'Clients that nobody knows may take the whole pool of a VLAN in so many seconds, no faster; half of it at once.' }),
     newClientsPerSecond: Type.Integer({ default: 20, minimum: 1, description: 'Clients that nobody knows that are served a second on every VLAN, however small its pool.' }),
