@@ -1,0 +1,57 @@
+/** What a rack is told of IPv6: the VLANs it serves with DHCPv6, and their hosts and bindings. */
+import type { Query } from '../../../core/plugin.ts'
+import type { NetworkService } from '../../network/manifest.ts'
+import type { WantedEntry, WantedKey } from '../manifest.ts'
+import type { Served } from '../serving.ts'
+import { bindingsOf } from '../store.ts'
+import { server6 } from '../store/server6.ts'
+import { listSubnetSettings } from '../store/settings.ts'
+
+const family6 = (addresses: readonly string[]): string[] => addresses.filter(address => address.includes(':'))
+
+/** The VLANs as DHCPv6 serves them. A rack without an IPv6 address there gives addresses all the same, but can name no boot file. */
+async function segments6 (q: Query, network: NetworkService, served: readonly Served[], leaseSeconds: number): Promise<WantedEntry[]> {
+  if (served.length === 0) return []
+  const [settings, server] = [new Map((await listSubnetSettings(q)).map(one => [one.id, one])), await server6(q)]
+  const racks = new Map<string, string[]>() // addresses of racks by subnet
+  for (const { subnetId, address } of await network.attachments(q)) racks.set(subnetId, [...racks.get(subnetId) ?? [], address])
+  return served.flatMap(({ vlan, settings: { v6 }, rank, attachments, subnets }): WantedEntry[] => {
+    const own = subnets.filter(({ family }) => family === 6)
+    const here = attachments.find(({ subnetId }) => own.some(({ id }) => id === subnetId))
+    const device = (here ?? attachments[0])?.interface
+    if (v6 === 'off' || device === undefined) return []
+    return [{
+      kind: 'segment6',
+      id: vlan.id,
+      value: {
+        interface: device, address: here?.address ?? null, rank, mode: v6, server,
+        subnets: own.map(({ id, cidr, gateway, dnsServers, ranges }) => ({
+          id, cidr, dnsServers: family6(dnsServers), search: [...settings.get(id)?.search ?? []], ntpServers: family6(settings.get(id)?.ntp ?? []),
+          leaseSeconds: settings.get(id)?.leaseSeconds ?? leaseSeconds,
+          dynamic: v6 === 'stateless' ? [] : ranges.filter(({ kind }) => kind === 'dynamic').map(({ start, end }) => ({ start, end })),
+          taken: [...new Set([...gateway === null ? [] : [gateway], ...family6(dnsServers), ...racks.get(id) ?? []])]
+        }))
+      }
+    }]
+  })
+}
+
+/** Whom an address is set aside for when no machine is named: nobody, and so nobody gets it. */
+const nobody = 'nobody'
+
+/** The entries of IPv6 of a rack: all, or those `keys` names. Bindings are told so that racks choose well; no rack acts on them alone. */
+export async function wanted6By (q: Query, network: NetworkService, servedBy: readonly Served[], leaseSeconds: number, keys?: readonly WantedKey[]): Promise<WantedEntry[]> {
+  const served = servedBy.filter(({ settings: { v6 } }) => v6 !== 'off')
+  if (served.length === 0) return []
+  const asked = (kind: WantedKey['kind']): string[] | undefined => keys?.filter(key => key.kind === kind && (kind === 'segment6' || key.id.includes(':'))).map(({ id }) => id)
+  const some = (ids: readonly string[] | undefined): boolean => ids === undefined || ids.length > 0
+  const subnetIds = served.flatMap(({ settings: { v6 }, subnets }) => v6 === 'stateful' ? subnets.filter(({ family }) => family === 6).map(({ id }) => id) : [])
+  const [segments, hosts, bindings] = [asked('segment6'), asked('host'), asked('binding')]
+  const setAside = subnetIds.length > 0 && some(hosts) ? await network.addresses(q, { subnetIds, ...hosts === undefined ? {} : { addresses: hosts } }) : []
+  const bound = subnetIds.length > 0 && some(bindings) ? await bindingsOf(q, subnetIds, bindings) : []
+  return [
+    ...some(segments) ? await segments6(q, network, served.filter(({ vlan }) => segments?.includes(vlan.id) ?? true), leaseSeconds) : [],
+    ...setAside.map(({ address, subnetId, mac, hostname }): WantedEntry => ({ kind: 'host', id: address, value: { subnet: subnetId, client: mac ?? nobody, hostname } })),
+    ...bound.map(({ address, subnet, client, clientId, expires, number }): WantedEntry => ({ kind: 'binding', id: address, value: { subnet, client, clientId, expires: expires.toISOString(), number } }))
+  ]
+}
