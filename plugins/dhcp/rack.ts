@@ -88,7 +88,9 @@ export default defineRack(manifest, {
         memory.apply(change.put.filter(entry => !isOf6(entry)), change.remove.filter(key => !isOf6(key)), whole, clock.now())
         chain.told.apply(change.put, change.remove, whole)
         limits.keep(memory.segments)
-        if (serving) void sync()
+        if (!serving) return
+        if (whole || [...change.put, ...change.remove].some(({ kind }) => kind === 'segment')) void sync()
+        else refill()
       },
       reconcile: async () => { await Promise.all([sync(), six.reconcile()]) }
     }
