@@ -26,7 +26,7 @@ const call = <T>(method: 'bind' | 'grant' | 'sync', params: unknown) => new Prom
 })
 const metrics = createMetrics()
 const running = rack.setup({
-  config: { leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: 8, rackHttpPort: 5248, quarantineSeconds: 600, autonomySeconds: 3600, reserveSize: 0, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 },
+  config: { historyDays: 90, leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: 8, rackHttpPort: 5248, quarantineSeconds: 600, autonomySeconds: 3600, reserveSize: 0, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 },
   deps: {}, hooks: createHooks(), log: createLogger('warn'), clock: systemClock, metrics,
   controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nonexistent' },
   region: { bind: params => call('bind', params), grant: params => call('grant', params), sync: params => call('sync', params) },
