@@ -85,6 +85,13 @@ export class SimDatabase {
     return { tx, query: async () => { throw new BedplateError('INTERNAL', { reason: 'the model of the database takes no SQL' }) } }
   }
 
+  /** A transaction of the world's own. */
+  async instantly (work: (tx: ModelTx) => Promise<unknown>): Promise<void> {
+    const tx = new ModelTx(this.now())
+    await work(tx)
+    this.commit(tx)
+  }
+
   private commit (tx: ModelTx): void {
     this.commits++
     const seen = new Set<string>()

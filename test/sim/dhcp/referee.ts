@@ -1,101 +1,107 @@
-/** The referee in memory: the same rules as the SQL of the plugin's store, which a test holds to it. */
-import { parseIp, ipText } from '../../../plugins/dhcp/ipv4.ts'
-import type { BindAnswer, Ended, GrantOptions, JournalEntry, Referee, Reserved, Settled, StoredBinding, WishedBinding } from '../../../plugins/dhcp/referee.ts'
+/** The referee in memory: the same rules as the SQL of the plugin's store, statement by statement; a test holds the one to the other. */
 import { BedplateError } from '../../../core/errors.ts'
+import type { BindAnswer, Ended, GrantOptions, JournalEntry, Referee, Reserved, Retirement, Settled, StoredBinding, WishedBinding } from '../../../plugins/dhcp/referee.ts'
 import { ModelTx } from './database.ts'
-import { emptyRow } from './table.ts'
+import { ModelPools } from './pools.ts'
+import { settle } from './settling.ts'
+import { byAddress, emptyRow, isFree, lapsed, waitingFor } from './table.ts'
 import type { Row, Table } from './table.ts'
-
-/** ms an address rests after its binding lapsed. */
-const rest = 10_000
 
 const modelOf = (tx: unknown): ModelTx => {
   if (tx instanceof ModelTx) return tx
   throw new BedplateError('INTERNAL', { reason: 'a transaction of another database' })
 }
-const byAddress = (a: { readonly address: string }, b: { readonly address: string }): number => parseIp(a.address) - parseIp(b.address)
 
 export class ModelReferee implements Referee {
   readonly table: Table
-  constructor (table: Table) { this.table = table }
+  private readonly pools: ModelPools
+
+  constructor (table: Table) {
+    this.table = table
+    this.pools = new ModelPools(table, (tx, addresses) => this.begin(tx, addresses, true))
+  }
 
   async bind (raw: unknown, rack: string, wishes: readonly WishedBinding[]): Promise<readonly BindAnswer[]> {
     const tx = modelOf(raw)
-    const { table } = this
-    const first = new Map<string, WishedBinding>()
-    for (const wish of wishes) if (!first.has(wish.address)) first.set(wish.address, wish)
-    for (const wish of [...first.values()].sort(byAddress)) {
-      const row = table.rows.get(wish.address)
-      const free = row === undefined || (row.quarantinedUntil !== null && row.quarantinedUntil <= tx.now && row.waitsFor.length === 0)
-      if (!free && row.client !== wish.client && row.rack !== rack && !(row.reserveOf === rack && row.client === null)) continue
-      table.put(tx, {
-        ...emptyRow, address: wish.address, subnet: wish.subnet, client: wish.client, clientId: wish.clientId, hostname: wish.hostname, boundAt: tx.now, expires: tx.now + wish.seconds * 1000,
-        number: table.next(), reserveOf: row?.reserveOf ?? null, reserveGrant: row?.reserveGrant ?? null
-      })
+    const { rows } = this.table
+    const stored = this.store(tx, rack, wishes)
+    const answer = ({ address, client }: WishedBinding): BindAnswer | undefined => {
+      const row = stored.get(address)
+      return row?.client === client ? { stored: true, expires: new Date(row.expires ?? 0), number: row.number } : undefined
     }
-    return wishes.map(({ address, client }) => {
-      const row = table.rows.get(address)
-      if (row?.client !== client || row.expires === null || row.boundAt !== tx.now) return { stored: false, reason: 'this address belongs to somebody else' }
-      return { stored: true, expires: new Date(row.expires), number: row.number }
+    const answers = wishes.map(answer)
+    const refused = wishes.filter((_, index) => answers[index] === undefined)
+    const begun = this.begin(tx, refused.map(({ address }) => address).filter(address => !stored.has(address)), true)
+    const open = new Set(begun.flatMap(({ address, free }) => free ? [address] : []))
+    for (const [address, row] of this.store(tx, rack, refused.filter(({ address }) => open.has(address)))) stored.set(address, row)
+    return wishes.map((wish, index) => answers[index] ?? answer(wish) ?? {
+      stored: false, reason: 'this address belongs to somebody else', quiet: rows.get(wish.address)?.reserveOf != null, retiring: begun.some(({ address }) => address === wish.address)
     })
   }
 
-  private free (options: GrantOptions): string[] {
-    const taken = new Set(options.taken)
-    const found: string[] = []
-    for (const { start, end } of options.ranges) for (let n = parseIp(start); n <= parseIp(end); n++) if (!taken.has(ipText(n)) && this.table.rows.get(ipText(n)) === undefined) found.push(ipText(n))
-    return found
+  /** Of two wishes for one address in a batch the first counts. */
+  private store (tx: ModelTx, rack: string, wishes: readonly WishedBinding[]): Map<string, Row> {
+    const stored = new Map<string, Row>()
+    const seen = new Set<string>()
+    for (const { address, subnet, client, clientId, hostname, seconds } of wishes) {
+      if (seen.has(address)) continue
+      seen.add(address)
+      const row = this.table.rows.get(address)
+      const own = row !== undefined && row.client === client && row.subnet === subnet && row.reserveOf === null
+      if (!own && row?.rack !== rack && !isFree(row, tx.now)) continue
+      const expires = tx.now + seconds * 1000
+      const bound = { ...emptyRow, address, subnet, client, clientId, hostname, boundAt: tx.now, expires: row?.client === client ? Math.max(row.expires ?? 0, expires) : expires, number: this.table.next() }
+      this.table.put(tx, bound)
+      stored.set(address, bound)
+    }
+    return stored
   }
 
-  async grant (raw: unknown, rack: string, subnet: string, options: GrantOptions): Promise<{ readonly addresses: readonly string[], readonly retiring: readonly string[] }> {
+  async grant (raw: unknown, rack: string, subnet: string, options: GrantOptions) { return this.pools.grant(modelOf(raw), rack, subnet, options) }
+  async reserve (raw: unknown, rack: string, subnet: string, count: number, options: GrantOptions) { return this.pools.reserve(modelOf(raw), rack, subnet, count, options) }
+
+  async reservesOf (_q: unknown, rack: string): Promise<readonly Reserved[]> {
+    return [...this.table.rows.values()].filter(row => row.reserveOf === rack).sort(byAddress).map(({ address, subnet, reserveGrant }) => ({ address, subnet, grant: reserveGrant ?? '' }))
+  }
+
+  async settle (raw: unknown, rack: string, epoch: string, entries: readonly JournalEntry[]): Promise<Settled> { return settle(this.table, modelOf(raw), rack, epoch, entries) }
+
+  /** `lapsed`: only those whose lease ended and has rested, and those of no reserve. `free`: nobody is waited for. */
+  private begin (tx: ModelTx, addresses: readonly string[], onlyLapsed: boolean): { readonly address: string, readonly free: boolean }[] {
+    return [...new Set(addresses)].flatMap(address => {
+      const row = this.table.rows.get(address)
+      if (row === undefined || row.client === null || row.retiring !== null || (onlyLapsed && (row.reserveOf !== null || !lapsed(row, tx.now)))) return []
+      const retiring = { ...row, retiring: this.table.next(), waitsFor: waitingFor(this.table, row.subnet) }
+      this.table.put(tx, retiring)
+      return [{ address, free: isFree(retiring, tx.now) }]
+    })
+  }
+
+  /** As `claim` of the plugin's store: an address set aside has a row that says so, as if its client had had it. */
+  async claim (raw: unknown, claims: readonly { readonly address: string, readonly subnet: string, readonly client: string }[]): Promise<string[]> {
     const tx = modelOf(raw)
-    const free = this.free(options)
-    const addresses = free.slice(0, Math.min(options.most, Math.max(1, Math.floor(free.length / options.racks))))
-    for (const address of addresses) this.table.put(tx, { ...emptyRow, address, subnet, rack, number: this.table.next() })
-    return { addresses, retiring: addresses.length < options.most ? this.retireLapsed(tx, options, options.most - addresses.length) : [] }
-  }
-
-  private retireLapsed (tx: ModelTx, options: GrantOptions, most: number): string[] {
-    const inRanges = (address: number): boolean => options.ranges.some(({ start, end }) => address >= parseIp(start) && address <= parseIp(end))
-    const lapsed = [...this.table.rows.values()].filter(row => row.expires !== null && row.retiring === null && row.expires + rest <= tx.now && inRanges(parseIp(row.address)) && !options.taken.includes(row.address))
-    return lapsed.sort((a, b) => (a.expires ?? 0) - (b.expires ?? 0) || byAddress(a, b)).slice(0, most).map(row => { this.begin(tx, row); return row.address })
-  }
-
-  private begin (tx: ModelTx, row: Row): void {
-    const waitsFor = [...this.table.told.get(row.subnet) ?? []].sort()
-    if (waitsFor.length === 0) this.free1(tx, row)
-    else this.table.put(tx, { ...row, retiring: this.table.next(), waitsFor })
-  }
-
-  private free1 (tx: ModelTx, row: Row): void { this.table.remove(tx, row.address) }
-
-  async reserve (raw: unknown, rack: string, subnet: string, count: number, options: GrantOptions): Promise<readonly Reserved[]> {
-    const tx = modelOf(raw)
-    const own = (): Row[] => [...this.table.rows.values()].filter(row => row.reserveOf === rack && row.subnet === subnet && row.client === null)
-    for (const address of this.free(options).slice(0, Math.max(0, count - own().length))) this.table.put(tx, { ...emptyRow, address, subnet, reserveOf: rack, reserveGrant: this.table.next(), number: this.table.next() })
-    return own().sort(byAddress).map(({ address, reserveGrant }) => ({ address, subnet, grant: reserveGrant ?? '' }))
-  }
-
-  async settle (raw: unknown, rack: string, epoch: string, entries: readonly JournalEntry[]): Promise<Settled> {
-    const tx = modelOf(raw)
-    void entries
-    void rack
-    void epoch
-    void tx
-    return { through: 0, refused: [] }
+    const { rows } = this.table
+    const others = claims.filter(({ address, subnet, client }) => { const row = rows.get(address); return row !== undefined && row.client !== null && row.retiring === null && (row.client !== client || row.subnet !== subnet) })
+    const changed = this.begin(tx, others.map(({ address }) => address), false).map(({ address }) => address)
+    for (const { address, subnet, client } of claims) {
+      const row = rows.get(address)
+      if (row !== undefined && row.rack === null && !isFree(row, tx.now)) continue
+      this.table.put(tx, { ...emptyRow, address, subnet, client, boundAt: tx.now, expires: tx.now, number: this.table.next() })
+      changed.push(address)
+    }
+    return changed
   }
 
   async forgotten (raw: unknown, rack: string, retirements: readonly { readonly address: string, readonly round: string }[]): Promise<readonly string[]> {
     const tx = modelOf(raw)
-    const freed: string[] = []
+    const gone: string[] = []
     for (const { address, round } of retirements) {
       const row = this.table.rows.get(address)
-      if (row?.retiring !== round) continue
-      const waitsFor = row.waitsFor.filter(one => one !== rack)
-      if (waitsFor.length > 0) this.table.put(tx, { ...row, waitsFor })
-      else { this.free1(tx, row); freed.push(address) }
+      if (row?.retiring !== round || !row.waitsFor.includes(rack)) continue
+      this.table.put(tx, { ...row, waitsFor: row.waitsFor.filter(one => one !== rack) })
+      gone.push(address)
     }
-    return freed
+    return gone
   }
 
   async returned (raw: unknown, rack: string, reserves: readonly { readonly address: string, readonly grant: string }[]): Promise<void> {
@@ -108,58 +114,72 @@ export class ModelReferee implements Referee {
     }
   }
 
-  async heard (raw: unknown, rack: string): Promise<{ readonly standing: string }> {
+  async heard (raw: unknown, rack: string, autonomySeconds = 0): Promise<{ readonly standing: string }> {
     const tx = modelOf(raw)
-    const row = this.table.racks.get(rack)
-    const standing = row?.standing ?? this.table.next()
-    this.table.putRack(tx, { rack, epoch: null, seq: 0, promisedUntil: 0, ...row, heardAt: Math.max(tx.now, row?.heardAt ?? 0), standing })
-    return { standing }
+    const row = this.table.rackRow(rack, tx.now)
+    this.table.putRack(tx, { ...row, heardAt: Math.max(tx.now, row.heardAt), promisedUntil: Math.max(row.promisedUntil, tx.now + autonomySeconds * 1000) })
+    return { standing: row.standing }
   }
 
-  async retire (raw: unknown, addresses: readonly string[]): Promise<readonly string[]> {
-    const tx = modelOf(raw)
-    return addresses.filter(address => {
-      const row = this.table.rows.get(address)
-      if (row === undefined || row.client === null || row.retiring !== null) return false
-      this.begin(tx, row)
-      return true
-    })
-  }
+  async retire (raw: unknown, addresses: readonly string[]): Promise<readonly string[]> { return this.begin(modelOf(raw), addresses, false).map(({ address }) => address) }
 
   async giveUpOnSilent (raw: unknown, autonomySeconds: number): Promise<{ readonly racks: readonly string[], readonly addresses: readonly string[] }> {
     const tx = modelOf(raw)
-    void tx
-    void autonomySeconds
-    return { racks: [], addresses: [] }
+    const { table } = this
+    const racks: string[] = []
+    for (const row of [...table.racks.values()]) {
+      if (row.heardAt + autonomySeconds * 1000 > tx.now || row.promisedUntil > tx.now || ![...table.rows.values()].some(({ waitsFor }) => waitsFor.includes(row.rack))) continue
+      racks.push(row.rack)
+      table.putRack(tx, { ...row, standing: table.next() })
+    }
+    const waiting = racks.length === 0 ? [] : [...table.rows.values()].filter(({ waitsFor }) => waitsFor.some(rack => racks.includes(rack)))
+    for (const row of waiting) table.put(tx, { ...row, waitsFor: row.waitsFor.filter(rack => !racks.includes(rack)) })
+    return { racks, addresses: waiting.map(({ address }) => address) }
   }
 
-  async release (raw: unknown, ended: readonly Ended[]): Promise<readonly string[]> {
-    const tx = modelOf(raw)
+  private ended (tx: ModelTx, ended: readonly Ended[], change: (row: Row) => Row): string[] {
     return ended.flatMap(({ address, client, number }) => {
       const row = this.table.rows.get(address)
-      if (row?.client !== client || row.expires === null || (number !== null && row.number !== number)) return []
-      this.table.put(tx, { ...row, expires: Math.min(row.expires, tx.now) })
+      if (row === undefined || row.client !== client || row.reserveOf !== null || (number !== null && row.number !== number)) return []
+      this.table.put(tx, change(row))
       return [address]
     })
   }
 
+  async release (raw: unknown, ended: readonly Ended[]): Promise<readonly string[]> {
+    const tx = modelOf(raw)
+    return this.ended(tx, ended, row => ({ ...row, expires: Math.min(row.expires ?? 0, tx.now) }))
+  }
+
   async quarantine (raw: unknown, ended: readonly Ended[], seconds: number): Promise<readonly string[]> {
-    void raw
-    void ended
-    void seconds
-    return []
+    const tx = modelOf(raw)
+    return this.ended(tx, ended, ({ address, subnet, number }) => ({
+      ...emptyRow, address, subnet, number, quarantinedUntil: tx.now + seconds * 1000, retiring: this.table.next(), waitsFor: waitingFor(this.table, subnet)
+    }))
   }
 
   async tells (raw: unknown, rack: string, subnets: readonly string[]): Promise<void> {
     const tx = modelOf(raw)
+    if (subnets.every(subnet => this.table.told.get(subnet)?.has(rack) === true)) return
+    if (!this.table.racks.has(rack)) this.table.putRack(tx, this.table.rackRow(rack, tx.now))
     for (const subnet of subnets) this.table.tell(tx, subnet, rack)
   }
 
-  async bindingsOf (_q: unknown, subnets: readonly string[], addresses?: readonly string[]): Promise<readonly StoredBinding[]> {
-    return [...this.table.rows.values()].flatMap(row => {
-      if (row.client === null || row.boundAt === null || row.expires === null || !subnets.includes(row.subnet) || (addresses !== undefined && !addresses.includes(row.address))) return []
-      const { address, subnet, client, clientId, hostname, number, retiring } = row
-      return [{ address, subnet, client, clientId, hostname, boundAt: new Date(row.boundAt), expires: new Date(row.expires), number, retiring }]
-    })
+  private rowsOf (addresses: readonly string[] | undefined): readonly Row[] {
+    return addresses === undefined ? [...this.table.rows.values()] : addresses.flatMap(address => this.table.rows.get(address) ?? [])
   }
+
+  async bindingsOf (_q: unknown, subnets: readonly string[], addresses?: readonly string[]): Promise<readonly StoredBinding[]> {
+    const found: StoredBinding[] = []
+    for (const { address, subnet, client, clientId, hostname, boundAt, expires, number, retiring, reserveOf } of this.rowsOf(addresses)) {
+      if (client !== null && boundAt !== null && expires !== null && reserveOf === null && subnets.includes(subnet)) found.push({ address, subnet, client, clientId, hostname, boundAt: new Date(boundAt), expires: new Date(expires), number, retiring })
+    }
+    return found
+  }
+
+  async retirementsOf (_q: unknown, rack: string, addresses?: readonly string[]): Promise<readonly Retirement[]> {
+    return this.rowsOf(addresses).flatMap(({ address, subnet, retiring, waitsFor }) => retiring !== null && waitsFor.includes(rack) ? [{ address, subnet, round: retiring }] : []).sort(byAddress)
+  }
+
+  async standingOf (_q: unknown, rack: string): Promise<string | undefined> { return this.table.racks.get(rack)?.standing }
 }

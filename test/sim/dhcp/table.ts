@@ -1,4 +1,6 @@
 /** dhcp's tables in the model: the same rows as in PostgreSQL; what a transaction changed is put back when it fails. */
+import { parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { restSeconds } from '../../../plugins/dhcp/referee.ts'
 import type { ModelTx } from './database.ts'
 
 /** A row of dhcp.address. Times in ms by the database's clock, numbers as text as the referee gives them. */
@@ -14,6 +16,16 @@ export interface Row {
 export interface RackRow { readonly rack: string, readonly heardAt: number, readonly promisedUntil: number, readonly standing: string, readonly epoch: string | null, readonly seq: number }
 
 export const emptyRow = { client: null, clientId: null, hostname: null, boundAt: null, expires: null, rack: null, quarantinedUntil: null, reserveOf: null, reserveGrant: null, retiring: null, waitsFor: [] } as const
+
+const rest = restSeconds * 1000
+/** The lease has ended, and rested. */
+export const lapsed = (row: Row, now: number): boolean => row.expires !== null && row.expires + rest <= now
+/** No row, or one on which nobody has a claim and for whose last client no rack may still act. */
+export const isFree = (row: Row | undefined, now: number): boolean =>
+  row === undefined || (row.reserveOf === null && row.rack === null && row.waitsFor.length === 0 && ((row.retiring !== null && lapsed(row, now)) || (row.quarantinedUntil !== null && row.quarantinedUntil <= now)))
+export const waitingFor = (table: Table, subnet: string): readonly string[] => [...table.told.get(subnet) ?? []].sort()
+interface Addressed { readonly address: string }
+export const byAddress = (a: Addressed, b: Addressed): number => parseIp(a.address) - parseIp(b.address)
 
 export class Table {
   readonly rows = new Map<string, Row>()
@@ -38,6 +50,9 @@ export class Table {
     this.rows.delete(address)
   }
 
+  /** The rack's row, or as it would be made now. */
+  rackRow (rack: string, now: number): RackRow { return this.racks.get(rack) ?? { rack, heardAt: now, promisedUntil: now, standing: this.next(), epoch: null, seq: 0 } }
+
   putRack (tx: ModelTx, row: RackRow): void {
     const before = this.racks.get(row.rack)
     tx.undo.push(() => { if (before === undefined) this.racks.delete(row.rack); else this.racks.set(row.rack, before) })
@@ -50,11 +65,6 @@ export class Table {
     if (racks.has(rack)) return
     racks.add(rack)
     tx.undo.push(() => { racks.delete(rack) })
-  }
-
-  untell (tx: ModelTx, subnet: string, rack: string): void {
-    const racks = this.told.get(subnet)
-    if (racks?.delete(rack)) tx.undo.push(() => { racks.add(rack) })
   }
 
   formerJournal (tx: ModelTx, rack: string, epoch: string): void {
