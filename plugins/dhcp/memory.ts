@@ -19,7 +19,7 @@ export class Memory {
   private readonly hostsByClient = new Map<string, Set<Host>>()
   private readonly bindingsByAddress = new Map<number, Binding>()
   private readonly bindingsByClient = new Map<string, Set<Binding>>()
-  private readonly blocks = new Map<string, readonly number[]>() // as granted
+  private readonly blocks = new Map<string, Set<number>>() // as granted
   private readonly freeOf = new Map<string, number[]>() // what of a block can be offered now
   private readonly offers = new Map<number, Offer>() // in the order they end
   private readonly offersByClient = new Map<string, number>()
@@ -57,7 +57,7 @@ export class Memory {
       offeredTo: address => this.offers.get(address)?.client,
       offerTo: client => this.offersByClient.get(client),
       quarantined: address => (this.quarantine.get(address) ?? 0) > now,
-      refused: (address, client) => (this.refusals.get(`${address} ${client}`) ?? 0) > now,
+      refused: (address, client) => this.refusals.size > 0 && (this.refusals.get(`${address} ${client}`) ?? 0) > now,
       free: subnet => this.freeOf.get(subnet) ?? [],
       asked: client => this.asked.get(client)?.count ?? 0
     }
@@ -71,7 +71,7 @@ export class Memory {
 
   /** Adds granted addresses to the subnet's block. */
   grant (subnet: string, addresses: readonly number[], now: number): void {
-    this.setBlock(subnet, [...new Set([...this.blocks.get(subnet) ?? [], ...addresses])], now)
+    this.setBlock(subnet, [...this.blocks.get(subnet) ?? [], ...addresses], now)
   }
 
   /** Remembers that an address was offered, so that nobody else is offered it for a minute. */
@@ -157,8 +157,9 @@ export class Memory {
   private forgetBinding (address: number): void { forget(address, this.bindingsByAddress, this.bindingsByClient) }
 
   private setBlock (subnet: string, addresses: readonly number[], now: number): void {
-    this.blocks.set(subnet, addresses)
-    this.freeOf.set(subnet, addresses.filter(address => this.isFree(address, now)))
+    const block = new Set(addresses)
+    this.blocks.set(subnet, block)
+    this.freeOf.set(subnet, [...block].filter(address => this.isFree(address, now)))
   }
 
   private isFree (address: number, now: number): boolean {
@@ -168,8 +169,7 @@ export class Memory {
 
   private leaveBlock (address: number, subnet: string): void {
     this.takeFree(subnet, address)
-    const block = this.blocks.get(subnet)
-    if (block?.includes(address)) this.blocks.set(subnet, block.filter(other => other !== address))
+    this.blocks.get(subnet)?.delete(address)
   }
 
   private takeFree (subnet: string, address: number): void {
@@ -189,7 +189,7 @@ export class Memory {
   /** Ends an offer and gives its address back to the block it came from, if it came from one. */
   private endOffer (address: number): void {
     const offer = this.dropOffer(address)
-    if (offer !== undefined && this.blocks.get(offer.subnet)?.includes(address)) this.freeOf.get(offer.subnet)?.push(address)
+    if (offer !== undefined && this.blocks.get(offer.subnet)?.has(address) === true) this.freeOf.get(offer.subnet)?.push(address)
   }
 
   private endOffers (now: number): void {
