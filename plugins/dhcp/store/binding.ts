@@ -20,6 +20,7 @@ const store = async (q: Query, rack: string, wishes: readonly WishedBinding[]): 
     order by w.address, w.place
     on conflict (address) do update set
       subnet_id = excluded.subnet_id, mac = excluded.mac, client_id = excluded.client_id, hostname = excluded.hostname, bound_at = excluded.bound_at, expires = excluded.expires,
+      since = case when a.mac = excluded.mac and a.expires >= now() then a.since else excluded.bound_at end,
       rack = null, granted_at = null, quarantined_until = null, retiring = null, waits_for = '{}', number = nextval('dhcp.number')
     where (a.mac = excluded.mac and a.subnet_id = excluded.subnet_id and a.reserve_of is null) or a.rack = $1 or ${free}
     returning host(address) as address, mac as client, expires, number`,
