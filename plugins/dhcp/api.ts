@@ -5,10 +5,11 @@ import type { NetworkService } from '../network/manifest.ts'
 import { bindingRoutes } from './api/bindings.ts'
 import { fixedRoutes } from './api/fixed.ts'
 import { importRoutes } from './api/import.ts'
+import { leaseRoutes } from './api/leases.ts'
 import { optionRoutes } from './api/options.ts'
 import { subnetRoutes } from './api/subnets.ts'
 import { vlanRoutes } from './api/vlans.ts'
 
 export const routes = (db: Database, network: NetworkService): FastifyPluginAsyncTypebox => async app => {
-  for (const part of [vlanRoutes, subnetRoutes, optionRoutes, fixedRoutes, bindingRoutes, importRoutes]) await app.register(part(db, network))
+  for (const part of [vlanRoutes, subnetRoutes, optionRoutes, fixedRoutes, leaseRoutes, bindingRoutes, importRoutes]) await app.register(part(db, network))
 }

@@ -6,11 +6,13 @@ import { routes } from './api.ts'
 import { createHandlers } from './handlers.ts'
 import type { Pool } from './handlers.ts'
 import { createKeeper } from './keeper.ts'
-import { manifest } from './manifest.ts'
+import { leaseService } from './leases.ts'
+import { Leases, manifest } from './manifest.ts'
 import { ranked, Serving } from './serving.ts'
 import { forgetRacks, goneRacks, referee, restReserve, tidy, trimBlocks } from './store.ts'
 import { claim } from './store/claims.ts'
-import { listVlans } from './store/settings.ts'
+import { pruneHistory } from './store/leases.ts'
+import { dropSubnets, dropVlans, listVlans, lockSettings } from './store/settings.ts'
 import { claimsOf, touchedBy, wantedBy } from './wanted.ts'
 
 const sizeOf = ({ start, end }: { readonly start: string, readonly end: string }): number => valueOf(end) - valueOf(start) + 1
@@ -18,7 +20,7 @@ const valueOf = (address: string): number => address.split('.').reduce((sum, byt
 
 export default defineRegion(manifest, {
   requires: { network: Network, controllers: Controllers },
-  provides: {},
+  provides: { leases: Leases },
   setup ({ config, db, clock, log, deps: { network, controllers } }) {
     const serving = new Serving(db, network, clock)
 
@@ -43,6 +45,13 @@ export default defineRegion(manifest, {
     const trim = () => db.tx(async tx => {
       const kept = (await pools(tx)).flatMap(({ subnet, racks, ranges }) => ranges.flatMap(range => racks.map(rack => ({ subnet, rack, ...range }))))
       for (const subnet of await trimBlocks(tx, kept)) await tx.changed('dhcp.block', subnet)
+    })
+
+    /** What was set for subnets and VLANs that the network's plan has no more. */
+    const dropUnplanned = () => db.tx(async tx => {
+      await lockSettings(tx)
+      await dropVlans(tx, (await network.vlans(tx)).map(({ id }) => id))
+      for (const scope of await dropSubnets(tx, (await network.subnets(tx)).map(({ id }) => id))) await tx.changed('dhcp.option', scope)
     })
 
     /** What a rack that was removed held comes back once nothing it knew can count any more. */
@@ -72,7 +81,7 @@ export default defineRegion(manifest, {
       })
     })
     return {
-      provides: {},
+      provides: { leases: leaseService(network) },
       services: [keeper],
       routes: routes(db, network),
       rpc: { bind: handlers.bind, grant: handlers.grant, sync: handlers.sync },
@@ -80,7 +89,12 @@ export default defineRegion(manifest, {
       touches: changes => touchedBy(db, network, serving, changes),
       changed: changes => { keeper.changed(changes) },
       facts: (tx, _rack, batch) => handlers.facts(tx, batch),
-      reconcile: trim
+      async reconcile () {
+        await trim()
+        await serving.moved()
+        await dropUnplanned()
+        for (let pruned = 1; pruned > 0;) pruned = await pruneHistory(db, config.historyDays)
+      }
     }
   }
 })

@@ -23,7 +23,7 @@ export async function claim (tx: Tx, claims: readonly Claim[]): Promise<string[]
     )
     insert into dhcp.address as a (address, subnet_id, mac, bound_at, expires) select address, subnet_id, client, now(), now() from c
     on conflict (address) do update set client_id = null, hostname = null, rack = null, granted_at = null, quarantined_until = null, retiring = null, waits_for = '{}',
-      subnet_id = excluded.subnet_id, mac = excluded.mac, bound_at = excluded.bound_at, expires = excluded.expires, number = nextval('dhcp.number')
+      subnet_id = excluded.subnet_id, mac = excluded.mac, bound_at = excluded.bound_at, expires = excluded.expires, since = excluded.bound_at, number = nextval('dhcp.number')
     where a.rack is not null or ${free}
     returning host(address) as address`, values)
   return [...begun, ...noted].map(({ address }) => address)

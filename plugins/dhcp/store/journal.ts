@@ -26,6 +26,7 @@ export async function settle (tx: Tx, rack: string, epoch: string, entries: read
       select a.address from dhcp.address a join e using (address) order by a.address for update of a
     )
     update dhcp.address a set mac = e.mac, client_id = e.client_id, hostname = e.hostname, bound_at = now(), number = nextval('dhcp.number'), retiring = null, waits_for = '{}',
+      since = case when a.mac = e.mac and a.expires >= now() then a.since else now() end,
       expires = case when a.mac = e.mac then greatest(a.expires, now() + e.seconds * interval '1 second') else now() + e.seconds * interval '1 second' end
     from e join locked using (address)
     where a.address = e.address and ((e.source = 'reserve' and a.reserve_of = $1) or (e.source = 'knowledge' and a.mac = e.mac and a.subnet_id = e.subnet_id and a.reserve_of is null))

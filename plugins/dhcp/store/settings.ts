@@ -76,3 +76,13 @@ export async function rehearse<T> (tx: Tx, work: (tx: Tx) => Promise<T>): Promis
   await tx.query('rollback to savepoint rehearsal')
   return result
 }
+
+/** Deletes what was set for subnets that are gone; gives the scopes whose options went with them. */
+export async function dropSubnets (tx: Tx, kept: readonly string[]): Promise<string[]> {
+  await tx.query('delete from dhcp.subnet where subnet_id <> all($1::text[])', [kept])
+  await tx.query('delete from dhcp.fixed where subnet_id <> all($1::text[])', [kept])
+  const scopes = await tx.query<{ scope: string }>('delete from dhcp.option where scope like \'subnet:%\' and substr(scope, 8) <> all($1::text[]) returning scope', [kept])
+  return [...new Set(scopes.map(({ scope }) => scope))]
+}
+/** The same for VLANs. */
+export const dropVlans = (tx: Tx, kept: readonly string[]): Promise<unknown> => tx.query('delete from dhcp.vlan where vlan_id <> all($1::text[])', [kept])
