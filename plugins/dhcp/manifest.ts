@@ -71,6 +71,7 @@ export const manifest = defineManifest({
     /** id = the VLAN. Present when this rack serves the VLAN. */
     segment: Type.Object({
       interface: Type.String(), address: Ip, rank: Type.Integer({ minimum: 0 }), mtu: Type.Integer(), subnets: Type.Array(SubnetEntry),
+      peers: Type.Optional(Type.Array(Ip)), // addresses of the other racks there: their words are not a foreign server's
       mode: Type.Optional(Type.Enum(['server', 'proxy', 'off'])), // IPv4: gives addresses, or only says what to boot, or does nothing; absent: server
       v6: Type.Optional(Type.Enum(['off', 'stateless', 'stateful'])) // absent: off
     }),

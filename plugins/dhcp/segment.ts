@@ -12,7 +12,13 @@ export interface Subnet {
   /** Of boot firmware; absent: the configuration's. */
   readonly firmwareSeconds?: number
 }
-export interface Segment { readonly vlan: string, readonly interface: string, readonly address: number, readonly rank: number, readonly mtu: number, readonly subnets: readonly Subnet[] }
+export interface Segment {
+  readonly vlan: string, readonly interface: string, readonly address: number, readonly rank: number, readonly mtu: number, readonly subnets: readonly Subnet[]
+  /** Whether addresses are given here, or only said what to boot, or nothing. */
+  readonly mode: 'server' | 'proxy' | 'off'
+  /** Addresses of the other racks of this installation here. */
+  readonly peers: readonly number[]
+}
 
 /** Reads the wanted-state entry of a VLAN. Throws INVALID_REQUEST when an address in it is none. */
 export const segmentOf = (vlan: string, entry: SegmentEntry): Segment => ({
@@ -21,6 +27,8 @@ export const segmentOf = (vlan: string, entry: SegmentEntry): Segment => ({
   address: parseIp(entry.address),
   rank: entry.rank,
   mtu: entry.mtu,
+  mode: entry.mode ?? 'server',
+  peers: (entry.peers ?? []).map(parseIp),
   subnets: entry.subnets.map(subnet => ({
     id: subnet.id,
     prefix: parsePrefix(subnet.cidr),
