@@ -33,6 +33,8 @@ export const manifest = defineManifest({
     newClientsPerSecond: Type.Integer({ default: 20, minimum: 1, description: 'Clients that nobody knows that are served a second on every VLAN, however small its pool.' }),
     newClientsPerPort: Type.Integer({ default: 10, minimum: 1, description: 'Clients that nobody knows that are served a second behind one port of a relay (circuit and remote id).' }),
     newClientsPortBurst: Type.Integer({ default: 100, minimum: 1, description: 'How many of them at once.' }),
+    rapidCommit: Type.Boolean({ default: true, description: 'Whether a client that asks for it (RFC 4039) is given its lease with two packets instead of four.' }),
+    probeSeconds: Type.Integer({ default: 600, minimum: 0, description: 'After how many seconds a free address is looked for on the wire again, so that one that somebody uses is not offered; 0: never looked for.' }),
     rogueProbeSeconds: Type.Integer({ default: 300, minimum: 0, description: 'How often a rack looks for foreign DHCP servers on each VLAN it serves, in seconds; 0: never.' })
   }, { additionalProperties: false }),
   migrations: new URL('./migrations/', import.meta.url),
@@ -98,6 +100,8 @@ export const manifest = defineManifest({
     block: Type.Object({ addresses: Type.Array(Ip) })
   },
   facts: {
+    /** An address of this rack's block that somebody uses without a lease; `mac`: who, where that can be told. */
+    occupied: Type.Object({ address: Ip, subnet: Type.String(), mac: Text }),
     /** `number` names the binding meant; null: any of this client. */
     released: Type.Object({ address: Ip, subnet: Type.String(), client: Client, number: Type.Union([Number, Type.Null()]) }),
     declined: Type.Object({ address: Ip, subnet: Type.String(), client: Client, number: Type.Union([Number, Type.Null()]) })

@@ -6,9 +6,12 @@ import { defineRack } from '../../core/plugin.ts'
 import type { Service } from '../../core/plugin.ts'
 import { Blocks } from './blocks.ts'
 import { Chain } from './chain.ts'
+import { ipText } from './ipv4.ts'
 import { Limits, starvedSentence } from './limits.ts'
 import { Dhcp, manifest } from './manifest.ts'
 import { Memory } from './memory.ts'
+import { createAsk } from './neighbours.ts'
+import { occupiedSentence, Probes } from './probe.ts'
 import { Server } from './server.ts'
 import { Sockets } from './socket.ts'
 import { createTraffic } from './traffic.ts'
@@ -23,7 +26,7 @@ export default defineRack(manifest, {
     const traffic = createTraffic(metrics)
     const memory = new Memory()
     const tapFailures = metrics.counter('dhcp_tap_failures', 'Extensions of the DHCP chain that failed and were passed over, by stage and name.', ['stage', 'tap'])
-    const chain = new Chain({ httpPort: config.rackHttpPort, firmwareLeaseSeconds: config.firmwareLeaseSeconds, log, failed: (stage, tap) => { tapFailures.inc({ stage, tap }) } })
+    const chain = new Chain({ httpPort: config.rackHttpPort, firmwareLeaseSeconds: config.firmwareLeaseSeconds, rapidCommit: config.rapidCommit, log, failed: (stage, tap) => { tapFailures.inc({ stage, tap }) } })
     let unstored: string | undefined // why the last batch of bindings was not stored
     const wishes = new Wishes({
       call: async batch => (await region.bind({ wishes: [...batch] })).answers,
@@ -50,6 +53,15 @@ export default defineRack(manifest, {
       }
     })
     const six = createDhcp6({ bind: region.bind, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds })
+    const probes = new Probes({
+      ask: createAsk(clock), clock, log, again: config.probeSeconds * 1000, spoken: config.quarantineSeconds * 1000,
+      segments: () => memory.segments.values(),
+      free: (segment, subnet) => memory.view(segment, clock.now()).free(subnet.id),
+      found (address, { id }, mac) {
+        memory.declined(address, clock.now() + config.quarantineSeconds * 1000, clock.now())
+        report('occupied', { address: ipText(address), subnet: id, mac })
+      }
+    })
     let serving = false
     const refill = () => { for (const { subnets } of memory.segments.values()) for (const { id, dynamic } of subnets) if (dynamic.length > 0) blocks.refill(id) }
     const devices = () => new Set([...memory.segments.values()].map(segment => segment.interface))
@@ -63,10 +75,11 @@ export default defineRack(manifest, {
         if (signal.aborted) return
         serving = true
         await sync()
+        if (config.probeSeconds > 0 && serving) probes.start()
       },
       async stop () {
         serving = false
-        await sync()
+        await Promise.all([sync(), probes.stop()])
       },
       health (): Health {
         if (!serving) return off('not started')
@@ -74,7 +87,8 @@ export default defineRack(manifest, {
         const clashes = [...memory.segments.values()].filter(segment => segmentOn(segment.interface) !== segment).map(({ vlan, interface: device }) => `VLAN ${vlan} shares ${device} with another VLAN and is not served; give it an interface of its own`)
         const problems = [...sockets.problems.values(), ...clashes]
         if (problems.length > 0) return (sockets.problems.size === devices().size ? dead : degraded)(problems.join('; '))
-        const troubles = limits.starved(clock.monotonic()).slice(0, 3).map(starvedSentence)
+        const troubles = probes.inUse.slice(0, 3).map(occupiedSentence)
+        troubles.push(...limits.starved(clock.monotonic()).slice(0, 3).map(starvedSentence))
         if (unstored !== undefined) troubles.unshift(`The regions do not store bindings, so new leases are not acknowledged: ${unstored}`)
         return troubles.length === 0 ? running : degraded(troubles.join('; '))
       }

@@ -13,7 +13,7 @@ export type Down =
   | { type: 'start' | 'stop' | 'reconcile' | 'health' | 'health6' | 'metrics' }
 export type Up =
   | { type: 'call', id: number, method: 'bind' | 'grant' | 'sync', params: unknown }
-  | { type: 'report', kind: 'released' | 'declined', body: unknown }
+  | { type: 'report', kind: 'released' | 'declined' | 'occupied', body: unknown }
   | { type: 'done', of: string, value?: unknown }
 
 const up = (message: Up) => { process.send?.(message) }
@@ -26,7 +26,7 @@ const call = <T>(method: 'bind' | 'grant' | 'sync', params: unknown) => new Prom
 })
 const metrics = createMetrics()
 const running = rack.setup({
-  config: { historyDays: 90, leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: 8, rackHttpPort: 5248, quarantineSeconds: 600, autonomySeconds: 3600, reserveSize: 0, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 },
+  config: { historyDays: 90, leaseSeconds: 600, firmwareLeaseSeconds: 120, rapidCommit: true, probeSeconds: 0, blockSize: 8, rackHttpPort: 5248, quarantineSeconds: 600, autonomySeconds: 3600, reserveSize: 0, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0, ...JSON.parse(process.argv[2] ?? '{}') as object },
   deps: {}, hooks: createHooks(), log: createLogger('warn'), clock: systemClock, metrics,
   controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nonexistent' },
   region: { bind: params => call('bind', params), grant: params => call('grant', params), sync: params => call('sync', params) },

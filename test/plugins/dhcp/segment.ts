@@ -46,7 +46,7 @@ export interface TestSegment {
   readonly folder: string
   readonly wire: Namespace // the switch, `br0`
   /** Starts a rack process, in a namespace of its own or in one that is there. */
-  rack(address: string, region: FakeRegion, options?: { namespace?: Namespace, as?: readonly string[] }): Promise<RackProcess>
+  rack(address: string, region: FakeRegion, options?: { namespace?: Namespace, as?: readonly string[], config?: object }): Promise<RackProcess>
   client(mac?: string): Promise<TestClient>
   destroy(): Promise<void>
 }
@@ -80,7 +80,8 @@ export async function createSegment (): Promise<TestSegment> {
     async rack (address, region, options = {}) {
       const namespace = options.namespace ?? await plug([address])
       const file = join(import.meta.dirname, 'rack-process.ts')
-      const child = options.as === undefined ? namespace.node(file) : namespace.spawn([...options.as, process.execPath, file], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+      const args = [JSON.stringify(options.config ?? {})]
+      const child = options.as === undefined ? namespace.node(file, args) : namespace.spawn([...options.as, process.execPath, file, ...args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
       const done = new Map<string, unknown[]>()
       child.on('message', (message: Up) => {
         if (message.type === 'done') done.set(message.of, [...done.get(message.of) ?? [], message.value])

@@ -10,7 +10,7 @@ import { segmentEntry } from './segment.ts'
 
 function make (device: string): { service: Service } {
   const running = rack.setup({
-    config: { historyDays: 90, leaseSeconds: 600, firmwareLeaseSeconds: 120, blockSize: 8, rackHttpPort: 5248, quarantineSeconds: 600, autonomySeconds: 3600, reserveSize: 0, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 },
+    config: { historyDays: 90, leaseSeconds: 600, firmwareLeaseSeconds: 120, rapidCommit: true, probeSeconds: 0, blockSize: 8, rackHttpPort: 5248, quarantineSeconds: 600, autonomySeconds: 3600, reserveSize: 0, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0 },
     deps: {}, hooks: createHooks(), log: createLogger('silent'), clock: systemClock, metrics: createMetrics(),
     controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nonexistent' },
     region: { bind: async () => ({ answers: [] }), grant: async () => ({ addresses: [] }), sync: async () => ({ standing: '1', autonomySeconds: 3600, through: 0, refused: [], reserves: [], surplus: [] }) },

@@ -123,8 +123,8 @@ describe('a reply that does not fit', () => {
 })
 
 describe('relays', () => {
-  const relayOption = (...parts: readonly (readonly [number, ...number[]])[]) => [option.relay, Buffer.concat(parts.map(([code, ...value]) => Buffer.of(code, value.length, ...value)))] as const
-  const via = (...parts: Parameters<typeof relayOption>): Wire => ({ type: 'DISCOVER', giaddr: '10.0.1.9', options: [relayOption(...parts)] })
+  const relayOption = (...parts: readonly (readonly number[])[]) => [option.relay, Buffer.concat(parts.map(([code = 0, ...value]) => Buffer.of(code, value.length, ...value)))] as const
+  const via = (...parts: readonly (readonly number[])[]): Wire => ({ type: 'DISCOVER', giaddr: '10.0.1.9', options: [relayOption(...parts)] })
   it('select the link, sub-options in any order (RFC 3527)', () => {
     expect(subnetsFor(segment, packetOf(via([1, 9]))).map(({ id }) => id)).toEqual(['s2', 's1'])
     expect(subnetsFor(segment, packetOf(via([2, 7, 7], [5, 10, 0, 0, 1], [1, 9]))).map(({ id }) => id)).toEqual(['s1', 's2'])
