@@ -8,6 +8,7 @@ import type { Served, Serving } from './serving.ts'
 import { bindingsOf, blocksOf, isTold, retirementsOf, standingOf, tells } from './store.ts'
 import { listOptions } from './store/options.ts'
 import { listFixed, listSubnetSettings } from './store/settings.ts'
+import { wanted6By } from './v6/wanted6.ts'
 
 export { ranked } from './serving.ts'
 
@@ -84,7 +85,8 @@ export async function wantedBy (db: Database, network: NetworkService, serving: 
     ...wants('options') ? await optionsOf(db, subnetIds, asked('options')) : [],
     ...wants('host') ? await hostsOf(db, network, subnetIds, asked('host')) : [],
     ...bindings.map(({ address, subnet, client, clientId, expires, number }): WantedEntry => ({ kind: 'binding', id: address, value: { subnet, client, clientId, expires: expires.toISOString(), number } })),
-    ...blocks.map(({ subnet, addresses }): WantedEntry => ({ kind: 'block', id: subnet, value: { addresses } }))
+    ...blocks.map(({ subnet, addresses }): WantedEntry => ({ kind: 'block', id: subnet, value: { addresses } })),
+    ...await wanted6By(db, network, served, leaseSeconds, keys)
   ]
 }
 
@@ -94,13 +96,17 @@ export async function wantedBy (db: Database, network: NetworkService, serving: 
  */
 export async function touchedBy (db: Database, network: NetworkService, serving: Serving, changes: readonly Change[]): Promise<WantedKey[]> {
   const keys = new Map<string, WantedKey>()
-  const add = (kind: WantedKey['kind'], id: string) => { keys.set(`${kind} ${id}`, { kind, id }) }
+  const add = (kind: WantedKey['kind'], id: string) => {
+    keys.set(`${kind} ${id}`, { kind, id })
+    if (kind === 'segment') add('segment6', id)
+  }
   const moved = new Set<string>()
   let [plan, everySegment] = [false, false]
   for (const { topic, id } of changes) {
     if (topic === 'dhcp.binding') { add('binding', id); add('retiring', id) } else if (topic === 'dhcp.rack') add('standing', 'self')
     else if (topic === 'dhcp.block') add('block', id)
-    else if (topic === 'network.address') { if (!id.includes(':')) add('host', id) } else if (topic === 'dhcp.option') add('options', id)
+    else if (topic === 'network.address') add('host', id)
+    else if (topic === 'dhcp.option') add('options', id)
     else if (topic === 'dhcp.serving') moved.add(id)
     else if (topic === 'dhcp.vlan' || topic === 'network.vlan') { add('segment', id); plan = true } else if (topic === 'network.subnet' || topic === 'network.attachment') plan = everySegment = true
     else if (topic === 'dhcp.subnet') { everySegment = true; add('options', `subnet:${id}`) }
@@ -111,7 +117,7 @@ export async function touchedBy (db: Database, network: NetworkService, serving:
   const subnetIds = [...moved]
   for (const id of subnetIds) { add('block', id); add('options', `subnet:${id}`) }
   for (const { scope } of await listOptions(db)) add('options', scope)
-  for (const { address } of await network.addresses(db, { subnetIds })) if (!address.includes(':')) add('host', address)
+  for (const { address } of await network.addresses(db, { subnetIds })) add('host', address)
   for (const { address } of await bindingsOf(db, subnetIds)) add('binding', address)
   return [...keys.values()]
 }

@@ -5,7 +5,8 @@ import { holds6 } from './ipv6.ts'
 import type { Segment6, Subnet6 } from './segment6.ts'
 import { addressAt, isDynamic6, subnetHolding6 } from './segment6.ts'
 
-export interface Host6 { readonly subnet: string, readonly mac: string, readonly address: Ip6, readonly hostname: string | null }
+/** An address set aside: `client` is a MAC, or `id:` and a DUID in hexadecimal. */
+export interface Host6 { readonly subnet: string, readonly client: string, readonly address: Ip6, readonly hostname: string | null }
 /** `client` is a key as the referee knows it; `holder` the DUID and IAID that use the address. `expires` in ms since the epoch: a hint, the region is the referee. */
 export interface Binding6 { readonly subnet: string, readonly client: string, readonly holder: string | null, readonly address: Ip6, readonly expires: number }
 
@@ -15,8 +16,8 @@ export const holderOf = (duid: string, iaid: number): string => `${duid}/${iaid.
 
 export interface View6 {
   readonly segment: Segment6
-  /** Addresses set aside for a MAC, in any subnet. */
-  hosts(mac: string): readonly Host6[]
+  /** Addresses set aside for a MAC or a DUID, in any subnet. */
+  hosts(client: string): readonly Host6[]
   hostAt(address: Ip6): Host6 | undefined
   /** What is known to have been bound to a client's key, expired or not. */
   bindings(client: string): readonly Binding6[]
@@ -28,16 +29,19 @@ export interface View6 {
   asked(duid: string): number
 }
 
-/** `client`: the key the binding is stored under: the MAC for an address set aside for it, else the holder. */
+/** `client`: the key the binding is stored under: whom the address is set aside for, else the holder. */
 export interface Choice6 { readonly subnet: Subnet6, readonly address: Ip6, readonly hostname: string | null, readonly client: string }
 
+const byDuid = ({ duid }: Who6): string => `id:${duid}`
+const isMachine = (client: string, who: Who6): boolean => client === who.mac || client === byDuid(who)
+
 /**
- * Whether a binding is this client's: its own, or one of the same machine by its MAC, so that firmware, boot loader and system, whose DUIDs
+ * Whether a binding is this client's: its own, or one of the same machine by its MAC or DUID, so that firmware, boot loader and system, whose DUIDs
  * differ, keep the address set aside for the machine. The same DUID with another IAID is another interface, and not the same client.
  */
 export function isOwn (binding: Binding6, who: Who6): boolean {
   if (binding.client === who.holder) return true
-  return binding.client === who.mac && !(binding.holder !== null && binding.holder !== who.holder && binding.holder.startsWith(`${who.duid}/`))
+  return isMachine(binding.client, who) && !(binding.holder !== null && binding.holder !== who.holder && binding.holder.startsWith(`${who.duid}/`))
 }
 
 const rest = 60_000 // ms after its end before a binding of somebody else is counted as gone
@@ -46,16 +50,18 @@ const rest = 60_000 // ms after its end before a binding of somebody else is cou
 export function open6 (view: View6, address: Ip6, who: Who6, client: string, now: number, lapsed = true): boolean {
   if (view.quarantined(address) || view.refused(address, client)) return false
   const host = view.hostAt(address)
-  if (host !== undefined && host.mac !== who.mac) return false
+  if (host !== undefined && !isMachine(host.client, who)) return false
   const binding = view.bindingAt(address)
   return binding === undefined || isOwn(binding, who) || (lapsed && binding.expires + rest <= now)
 }
 
 /** The address set aside for the machine on these subnets, if it may have it now. */
 export function fixed6 (view: View6, subnets: readonly Subnet6[], who: Who6, now: number): Choice6 | undefined {
-  if (who.mac === undefined) return undefined
-  for (const subnet of subnets) {
-    for (const { address, hostname } of view.hosts(who.mac)) if (holds6(subnet.prefix, address) && open6(view, address, who, who.mac, now)) return { subnet, address, hostname, client: who.mac }
+  for (const name of [byDuid(who), who.mac]) {
+    const hosts = name === undefined ? [] : view.hosts(name)
+    for (const subnet of hosts.length === 0 ? [] : subnets) {
+      for (const { address, hostname, client } of hosts) if (holds6(subnet.prefix, address) && open6(view, address, who, client, now)) return { subnet, address, hostname, client }
+    }
   }
   return undefined
 }

@@ -18,7 +18,7 @@ export const isOf6 = ({ kind, id }: { readonly kind: WantedKey['kind'], readonly
 
 export class Memory6 {
   readonly segments = new Map<string, Segment6>()
-  private readonly hosts = new Held<Host6>(({ mac }) => mac)
+  private readonly hosts = new Held<Host6>(({ client }) => client)
   private readonly bindings = new Held<Numbered6>(({ client }) => client)
   private readonly quarantine = new Map<Ip6, number>()
   private readonly refusals = new Map<string, number>() // address and client → until, in the order they end
@@ -32,7 +32,7 @@ export class Memory6 {
     for (const entry of put) {
       if (!isOf6(entry)) continue
       if (entry.kind === 'segment6') segments.push(segment6Of(entry.id, entry.value))
-      else if (entry.kind === 'host') hosts.push({ subnet: entry.value.subnet, mac: entry.value.client, hostname: entry.value.hostname, address: parseIp6(entry.id) })
+      else if (entry.kind === 'host') hosts.push({ subnet: entry.value.subnet, client: entry.value.client, hostname: entry.value.hostname, address: parseIp6(entry.id) })
       else if (entry.kind === 'binding') bindings.push({ subnet: entry.value.subnet, client: entry.value.client, holder: entry.value.clientId, number: entry.value.number, address: parseIp6(entry.id), expires: Date.parse(entry.value.expires) })
     }
     const gone = remove.filter(isOf6).map(({ kind, id }) => ({ kind, id: kind === 'segment6' ? id : parseIp6(id) }))
@@ -50,7 +50,7 @@ export class Memory6 {
   view (segment: Segment6, now: number): View6 {
     return {
       segment,
-      hosts: mac => this.hosts.of(mac),
+      hosts: client => this.hosts.of(client),
       hostAt: address => this.hosts.at(address),
       bindings: client => this.bindings.of(client),
       bindingAt: address => this.bindings.at(address),

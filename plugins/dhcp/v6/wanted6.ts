@@ -1,11 +1,12 @@
 /** What a rack is told of IPv6: the VLANs it serves with DHCPv6, and their hosts and bindings. */
 import type { Query } from '../../../core/plugin.ts'
 import type { NetworkService } from '../../network/manifest.ts'
+import { fixedOwner } from '../fixed.ts'
 import type { WantedEntry, WantedKey } from '../manifest.ts'
 import type { Served } from '../serving.ts'
 import { bindingsOf } from '../store.ts'
 import { server6 } from '../store/server6.ts'
-import { listSubnetSettings } from '../store/settings.ts'
+import { listFixed, listSubnetSettings } from '../store/settings.ts'
 
 const family6 = (addresses: readonly string[]): string[] => addresses.filter(address => address.includes(':'))
 
@@ -39,6 +40,15 @@ async function segments6 (q: Query, network: NetworkService, served: readonly Se
 /** Whom an address is set aside for when no machine is named: nobody, and so nobody gets it. */
 const nobody = 'nobody'
 
+/** Addresses set aside, for a MAC or for a DUID. */
+async function hosts6 (q: Query, network: NetworkService, subnetIds: readonly string[], addresses: readonly string[] | undefined): Promise<WantedEntry[]> {
+  const duids = new Map((await listFixed(q, { subnetIds, addresses })).map(({ address, clientId }) => [address, clientId]))
+  return (await network.addresses(q, { subnetIds, ...addresses === undefined ? {} : { addresses } })).map(({ address, subnetId, mac, owner, hostname }): WantedEntry => {
+    const duid = owner === fixedOwner ? duids.get(address) : undefined
+    return { kind: 'host', id: address, value: { subnet: subnetId, client: duid === undefined ? mac ?? nobody : `id:${duid}`, hostname } }
+  })
+}
+
 /** The entries of IPv6 of a rack: all, or those `keys` names. Bindings are told so that racks choose well; no rack acts on them alone. */
 export async function wanted6By (q: Query, network: NetworkService, servedBy: readonly Served[], leaseSeconds: number, keys?: readonly WantedKey[]): Promise<WantedEntry[]> {
   const served = servedBy.filter(({ settings: { v6 } }) => v6 !== 'off')
@@ -47,11 +57,10 @@ export async function wanted6By (q: Query, network: NetworkService, servedBy: re
   const some = (ids: readonly string[] | undefined): boolean => ids === undefined || ids.length > 0
   const subnetIds = served.flatMap(({ settings: { v6 }, subnets }) => v6 === 'stateful' ? subnets.filter(({ family }) => family === 6).map(({ id }) => id) : [])
   const [segments, hosts, bindings] = [asked('segment6'), asked('host'), asked('binding')]
-  const setAside = subnetIds.length > 0 && some(hosts) ? await network.addresses(q, { subnetIds, ...hosts === undefined ? {} : { addresses: hosts } }) : []
   const bound = subnetIds.length > 0 && some(bindings) ? await bindingsOf(q, subnetIds, bindings) : []
   return [
     ...some(segments) ? await segments6(q, network, served.filter(({ vlan }) => segments?.includes(vlan.id) ?? true), leaseSeconds) : [],
-    ...setAside.map(({ address, subnetId, mac, hostname }): WantedEntry => ({ kind: 'host', id: address, value: { subnet: subnetId, client: mac ?? nobody, hostname } })),
-    ...bound.map(({ address, subnet, client, clientId, expires, number }): WantedEntry => ({ kind: 'binding', id: address, value: { subnet, client, clientId, expires: expires.toISOString(), number } }))
+    ...subnetIds.length > 0 && some(hosts) ? await hosts6(q, network, subnetIds, hosts) : [],
+    ...bound.filter(({ retiring }) => retiring === null).map(({ address, subnet, client, clientId, expires, number }): WantedEntry => ({ kind: 'binding', id: address, value: { subnet, client, clientId, expires: expires.toISOString(), number } }))
   ]
 }

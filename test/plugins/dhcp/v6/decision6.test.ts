@@ -53,6 +53,7 @@ describe('which address', () => {
     ['the one it had', { bindings: [[holder, '2001:db8:1::1:3', -60]] }, { type: 'SOLICIT', ias: [[1]] }, { address: '2001:db8:1::1:3', client: holder }],
     ['not one it had outside the range', { bindings: [[holder, '2001:db8:1::3', -60]] }, { type: 'SOLICIT', ias: [[1]] }, { address: hashed, client: holder }],
     ['the one set aside for its MAC, under the MAC', { hosts: [[me, '2001:db8:1::20']], bindings: [[holder, '2001:db8:1::1:3', 60]] }, { type: 'SOLICIT', ias: [[1]] }, { address: '2001:db8:1::20', client: me }],
+    ['the one set aside for its DUID', { hosts: [[`id:${duidLl(me).toString('hex')}`, '2001:db8:1::21'], [me, '2001:db8:1::20']] }, { type: 'SOLICIT', ias: [[1]] }, { address: '2001:db8:1::21', client: `id:${duidLl(me).toString('hex')}` }],
     ['not one set aside for another', { hosts: [[other, hashed]] }, { type: 'SOLICIT', ias: [[1, hashed]] }, { address: expect.stringMatching(range), client: holder }],
     ['the one set aside, though the firmware of the machine holds it', { hosts: [[me, '2001:db8:1::20']], bindings: [[me, '2001:db8:1::20', 60, '000400112233/00000001']] }, { type: 'SOLICIT', ias: [[1]] }, { address: '2001:db8:1::20', client: me }],
     ['not the one set aside, while another interface of the same system holds it', { hosts: [[me, '2001:db8:1::20']], bindings: [[me, '2001:db8:1::20', 60, holderOf(duidLl(me).toString('hex'), 2)]] }, { type: 'SOLICIT', ias: [[1]] }, { address: hashed, client: holder }],
