@@ -98,7 +98,7 @@ describe('wanted state', () => {
   it('is touched by a subnet, an attachment and a range that change, and by nothing of other plugins', async () => {
     const keys = (topic: string, id: string) => region.running.touches!([{ seq: '1', topic, id }])
     expect(await keys('network.subnet', subnet)).toContainEqual({ kind: 'segment', id: '1' })
-    const segments = [{ kind: 'segment', id: '1' }, { kind: 'segment', id: '2' }]
+    const segments = ['1', '2'].flatMap(id => [{ kind: 'segment', id }, { kind: 'segment6', id }])
     expect(await keys('network.attachment', 'rack-a')).toEqual(segments) // it serves what it served
     await region.attach('rack-b', { eth7: ['10.9.9.3/24'] })
     expect(await keys('network.attachment', 'rack-b')).toEqual(expect.arrayContaining([...segments, { kind: 'binding', id: '10.0.0.140' }]))
@@ -107,7 +107,7 @@ describe('wanted state', () => {
     await region.attach('rack-b', { eth7: ['10.0.0.3/24'] })
     expect(await keys('network.attachment', 'rack-b')).toContainEqual({ kind: 'binding', id: '10.0.0.140' })
     expect(await keys('machines.machine', '1')).toEqual([])
-    expect(await keys('network.address', '2001:db8::1')).toEqual([])
+    expect(await keys('network.address', '2001:db8::1')).toEqual([{ kind: 'host', id: '2001:db8::1' }])
   })
 })
 

@@ -31,7 +31,7 @@ describe('a VLAN', () => {
     await region.wanted('rack-a')
     await region.changes()
     expect((await call('PUT', '/vlans/1', { enabled: true, mode: 'proxy' })).body).toMatchObject({ mode: 'proxy', v6: 'off' })
-    expect(await touched()).toEqual(['segment 1'])
+    expect(await touched()).toEqual(['segment 1', 'segment6 1'])
     expect(await entries('segment')).toMatchObject({ 1: { mode: 'proxy', v6: 'off' } })
     expect(await region.grant('rack-a', subnet)).toEqual([])
     expect((await call('PUT', '/vlans/1', { enabled: true, mode: 'server', v6: 'stateless' })).body).toMatchObject({ mode: 'server', v6: 'stateless' })
