@@ -11,6 +11,7 @@ import { Leases, manifest } from './manifest.ts'
 import { ranked, Serving } from './serving.ts'
 import { forgetRacks, goneRacks, referee, restReserve, tidy, trimBlocks } from './store.ts'
 import { claim } from './store/claims.ts'
+import { setAside } from './store/occupied.ts'
 import { pruneHistory } from './store/leases.ts'
 import { dropSubnets, dropVlans, listVlans, lockSettings } from './store/settings.ts'
 import { claimsOf, touchedBy, wantedBy } from './wanted.ts'
@@ -88,7 +89,11 @@ export default defineRegion(manifest, {
       wanted: (rack, keys) => wantedBy(db, network, serving, rack, config.leaseSeconds, keys),
       touches: changes => touchedBy(db, network, serving, changes),
       changed: changes => { keeper.changed(changes) },
-      facts: (tx, _rack, batch) => handlers.facts(tx, batch),
+      async facts (tx, rack, batch) {
+        await handlers.facts(tx, batch)
+        const occupied = batch.flatMap(fact => fact.kind === 'occupied' ? [fact.body.address] : [])
+        for (const subnet of await setAside(tx, rack, occupied, config.quarantineSeconds)) await tx.changed('dhcp.block', subnet)
+      },
       async reconcile () {
         await trim()
         await serving.moved()
