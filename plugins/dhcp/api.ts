@@ -7,9 +7,11 @@ import { fixedRoutes } from './api/fixed.ts'
 import { importRoutes } from './api/import.ts'
 import { leaseRoutes } from './api/leases.ts'
 import { optionRoutes } from './api/options.ts'
+import { rogueRoutes } from './api/rogues.ts'
 import { subnetRoutes } from './api/subnets.ts'
 import { vlanRoutes } from './api/vlans.ts'
 
-export const routes = (db: Database, network: NetworkService): FastifyPluginAsyncTypebox => async app => {
+export const routes = (db: Database, network: NetworkService, { rogueProbeSeconds }: { readonly rogueProbeSeconds: number }): FastifyPluginAsyncTypebox => async app => {
   for (const part of [vlanRoutes, subnetRoutes, optionRoutes, fixedRoutes, leaseRoutes, bindingRoutes, importRoutes]) await app.register(part(db, network))
+  await app.register(rogueRoutes(db, rogueProbeSeconds))
 }

@@ -100,6 +100,8 @@ export const manifest = defineManifest({
     block: Type.Object({ addresses: Type.Array(Ip) })
   },
   facts: {
+    /** A DHCP server that is none of ours speaks on a VLAN this rack gives addresses on. Told again while it does. */
+    rogue: Type.Object({ vlan: Type.String(), address: Ip, mac: Type.String({ maxLength: 40 }) }),
     /** An address of this rack's block that somebody uses without a lease; `mac`: who, where that can be told. */
     occupied: Type.Object({ address: Ip, subnet: Type.String(), mac: Text }),
     /** `number` names the binding meant; null: any of this client. */

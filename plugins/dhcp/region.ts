@@ -13,6 +13,7 @@ import { forgetRacks, goneRacks, referee, restReserve, tidy, trimBlocks } from '
 import { claim } from './store/claims.ts'
 import { setAside } from './store/occupied.ts'
 import { pruneHistory } from './store/leases.ts'
+import { saveRogues } from './store/rogues.ts'
 import { dropSubnets, dropVlans, listVlans, lockSettings } from './store/settings.ts'
 import { claimsOf, touchedBy, wantedBy } from './wanted.ts'
 
@@ -84,13 +85,14 @@ export default defineRegion(manifest, {
     return {
       provides: { leases: leaseService(network) },
       services: [keeper],
-      routes: routes(db, network),
+      routes: routes(db, network, config),
       rpc: { bind: handlers.bind, grant: handlers.grant, sync: handlers.sync },
       wanted: (rack, keys) => wantedBy(db, network, serving, rack, config.leaseSeconds, keys),
       touches: changes => touchedBy(db, network, serving, changes),
       changed: changes => { keeper.changed(changes) },
       async facts (tx, rack, batch) {
         await handlers.facts(tx, batch)
+        await saveRogues(tx, rack, batch.flatMap(({ kind, at, body }) => kind === 'rogue' ? [{ ...body, at }] : []))
         const occupied = batch.flatMap(fact => fact.kind === 'occupied' ? [fact.body.address] : [])
         for (const subnet of await setAside(tx, rack, occupied, config.quarantineSeconds)) await tx.changed('dhcp.block', subnet)
       },

@@ -10,8 +10,8 @@ export function ranked ({ racks }: Pick<ServedVlan, 'racks'>, attachments: reado
   return racks.length > 0 ? racks.filter(rack => touching.has(rack)) : [...touching].sort()
 }
 
-/** A VLAN a rack serves: how, as the how-manieth, with which addresses of its own (by interface and address, none that floats), and all subnets there, of both families. */
-export interface Served { readonly rack: string, readonly vlan: Vlan, readonly settings: ServedVlan, readonly rank: number, readonly attachments: readonly Attachment[], readonly subnets: readonly Subnet[] }
+/** A VLAN a rack serves: how, as the how-manieth, with which addresses of its own (by interface and address, none that floats), beside which of other racks, and all subnets there, of both families. */
+export interface Served { readonly rack: string, readonly vlan: Vlan, readonly settings: ServedVlan, readonly rank: number, readonly attachments: readonly Attachment[], readonly peers: readonly Attachment[], readonly subnets: readonly Subnet[] }
 
 const keptFor = 1000 // ms
 
@@ -52,7 +52,7 @@ export class Serving {
       const own = new Set(here.filter(subnet => subnet.family === family).map(({ id }) => id))
       const touching = attachments.filter(({ vlanId }) => vlanId === vlan.id)
       for (const [rank, rack] of ranked(settings, touching.filter(({ subnetId }) => own.has(subnetId))).entries()) {
-        served.push({ rack, vlan, settings, rank, attachments: touching.filter(one => one.rack === rack), subnets: here })
+        served.push({ rack, vlan, settings, rank, attachments: touching.filter(one => one.rack === rack), peers: touching.filter(one => one.rack !== rack), subnets: here })
       }
     }
     if (q === this.db) this.kept = { at, served }

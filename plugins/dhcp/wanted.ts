@@ -17,7 +17,7 @@ const family4 = (addresses: readonly string[]): string[] => addresses.filter(add
 /** The segments of IPv4, as their racks see them. */
 async function segmentsOf (q: Query, served: readonly Served[], leaseSeconds: number): Promise<WantedEntry[]> {
   const settings = new Map((await listSubnetSettings(q)).map(one => [one.id, one]))
-  return served.flatMap(({ vlan, settings: { mode, v6 }, rank, attachments, subnets }): WantedEntry[] => {
+  return served.flatMap(({ vlan, settings: { mode, v6 }, rank, attachments, peers, subnets }): WantedEntry[] => {
     const own = subnets.filter(({ family }) => family === 4)
     const attachment = attachments.find(({ subnetId }) => own.some(({ id }) => id === subnetId))
     if (attachment === undefined) return []
@@ -25,7 +25,7 @@ async function segmentsOf (q: Query, served: readonly Served[], leaseSeconds: nu
       kind: 'segment',
       id: vlan.id,
       value: {
-        interface: attachment.interface, address: attachment.address, rank, mtu: vlan.mtu, mode, v6,
+        interface: attachment.interface, address: attachment.address, rank, mtu: vlan.mtu, mode, v6, peers: family4(peers.map(({ address }) => address)),
         subnets: own.map(({ id, cidr, gateway, dnsServers, ranges }) => {
           const { leaseSeconds: own, firmwareSeconds } = settings.get(id) ?? { leaseSeconds: null, firmwareSeconds: null }
           return {
