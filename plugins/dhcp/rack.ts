@@ -12,11 +12,13 @@ import { Dhcp, manifest } from './manifest.ts'
 import { Memory } from './memory.ts'
 import { createAsk } from './neighbours.ts'
 import { occupiedSentence, Probes } from './probe.ts'
+import { isOurProbe } from './rogue.ts'
 import { Server } from './server.ts'
 import { Sockets } from './socket.ts'
 import { createTraffic } from './traffic.ts'
 import { isOf6 } from './v6/memory6.ts'
 import { createDhcp6 } from './v6/service6.ts'
+import { createWatch } from './watch.ts'
 import { Wishes } from './wishes.ts'
 
 export default defineRack(manifest, {
@@ -62,6 +64,8 @@ export default defineRack(manifest, {
         report('occupied', { address: ipText(address), subnet: id, mac })
       }
     })
+    const rogues = createWatch({ segments: () => memory.segments, every: config.rogueProbeSeconds, report: ({ vlan, address, mac }) => { report('rogue', { vlan, address, mac }) }, clock, log })
+    chain.hooks.parse.tap('rogues', ({ segment, packet }) => isOurProbe(segment, packet) ? 'probe' : undefined)
     let serving = false
     const refill = () => { for (const { subnets } of memory.segments.values()) for (const { id, dynamic } of subnets) if (dynamic.length > 0) blocks.refill(id) }
     const devices = () => new Set([...memory.segments.values()].map(segment => segment.interface))
@@ -96,7 +100,7 @@ export default defineRack(manifest, {
     return {
       provides: { dhcp: chain },
       rpc: {},
-      services: [service, six.service],
+      services: [service, six.service, rogues],
       apply (change, whole) {
         six.apply(change.put, change.remove, whole)
         memory.apply(change.put.filter(entry => !isOf6(entry)), change.remove.filter(key => !isOf6(key)), whole, clock.now())

@@ -13,7 +13,7 @@ export type Down =
   | { type: 'start' | 'stop' | 'reconcile' | 'health' | 'health6' | 'metrics' }
 export type Up =
   | { type: 'call', id: number, method: 'bind' | 'grant' | 'sync', params: unknown }
-  | { type: 'report', kind: 'released' | 'declined' | 'occupied', body: unknown }
+  | { type: 'report', kind: 'released' | 'declined' | 'occupied' | 'rogue', body: unknown }
   | { type: 'done', of: string, value?: unknown }
 
 const up = (message: Up) => { process.send?.(message) }
