@@ -23,10 +23,18 @@ export function readOptions (field: Buffer, into: Map<number, Buffer>): void {
 }
 
 /** The space one option takes on the wire, in bytes. */
-export const sizeOf = (value: Buffer): number => value.length + 2 * Math.max(1, Math.ceil(value.length / 255))
+export const sizeOf = ({ length }: Buffer): number => length <= 255 ? length + 2 : length + 2 * Math.ceil(length / 255)
 
 /** Writes one option at `at` and returns the position behind it. The caller has made room. */
 export function writeOption (into: Buffer, at: number, code: number, value: Buffer): number {
+  const { length } = value
+  if (length <= 255) { // nearly all of them
+    into[at] = code
+    into[at + 1] = length
+    if (length <= 16) for (let index = 0; index < length; index++) into[at + 2 + index] = value[index] as number
+    else into.set(value, at + 2)
+    return at + 2 + length
+  }
   for (let from = 0; from === 0 || from < value.length; from += 255) {
     const part = value.subarray(from, from + 255)
     into[at++] = code
