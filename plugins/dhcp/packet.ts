@@ -36,7 +36,16 @@ function macText (data: Buffer, from: number, length: number): string {
   return text
 }
 
+/** The bytes of a hardware address as `macText` writes it. */
+function writeMac (into: Buffer, at: number, mac: string): number {
+  const length = Math.min(16, Math.floor((mac.length + 1) / 3))
+  for (let index = 0; index < length; index++) into[at + index] = nibble(mac.charCodeAt(index * 3)) << 4 | nibble(mac.charCodeAt(index * 3 + 1))
+  return length
+}
+const nibble = (code: number): number => code <= 57 ? code & 15 : (code & 15) + 9 // 0-9, a-f, A-F
+
 function fieldText (data: Buffer, from: number, length: number): string {
+  if (data[from] === 0) return ''
   const end = data.indexOf(0, from)
   return data.toString('latin1', from, end === -1 || end > from + length ? from + length : end)
 }
@@ -95,11 +104,12 @@ export function encode (packet: Packet, limit = 65_507): Buffer {
   const spill = left === undefined || packet.options.has(option.overload) ? undefined : spilled(packet, left, room)
   if (spill !== undefined) chosen.push([option.overload, Buffer.of(spill.overload)])
   if (relay !== undefined) chosen.push([option.relay, relay])
-  const data = Buffer.alloc(Math.max(smallest, header + 1 + chosen.reduce((sum, [, value]) => sum + sizeOf(value), 0)))
-  const mac = packet.mac === '' ? [] : packet.mac.split(':').map(byte => Number.parseInt(byte, 16))
+  let size = header + 1
+  for (const [, value] of chosen) size += sizeOf(value)
+  const data = Buffer.allocUnsafe(Math.max(smallest, size)).fill(0) // out of Node's pool, which zeroed memory is not
   data[0] = packet.op
   data[1] = packet.htype
-  data[2] = mac.length
+  data[2] = writeMac(data, 28, packet.mac)
   data[3] = packet.hops
   data.writeUInt32BE(packet.xid, 4)
   data.writeUInt16BE(packet.secs, 8)
@@ -108,9 +118,8 @@ export function encode (packet: Packet, limit = 65_507): Buffer {
   data.writeUInt32BE(packet.yiaddr, 16)
   data.writeUInt32BE(packet.siaddr, 20)
   data.writeUInt32BE(packet.giaddr, 24)
-  data.set(mac.slice(0, 16), 28)
-  data.write(packet.sname.slice(0, 63), 44, 'latin1')
-  data.write(packet.file.slice(0, 127), 108, 'latin1')
+  if (packet.sname !== '') data.write(packet.sname.slice(0, 63), 44, 'latin1')
+  if (packet.file !== '') data.write(packet.file.slice(0, 127), 108, 'latin1')
   if (spill !== undefined) for (const field of spill.fields) writeField(data, field)
   data.writeUInt32BE(cookie, 236)
   let at = header
