@@ -5,8 +5,8 @@ import { BedplateError } from '../../../core/errors.ts'
 import type { Database } from '../../../core/plugin.ts'
 import type { NetworkService } from '../../network/manifest.ts'
 import { clientIdOf, fix, fixedAddresses, unfix } from '../fixed.ts'
-import { ipText, parseIp } from '../ipv4.ts'
 import { lockSettings } from '../store/settings.ts'
+import { canonicalIp } from '../v6/ipv6.ts'
 
 const tags = ['dhcp']
 const Hostname = Type.String({ minLength: 1, maxLength: 253, pattern: '^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$' })
@@ -19,7 +19,7 @@ export const fixedRoutes = (db: Database, network: NetworkService): FastifyPlugi
     async () => ({ items: await fixedAddresses(db, network) }))
 
   app.get('/fixed/:address', { schema: { tags, summary: 'An address that belongs to a client id', params: ByAddress, response: { 200: Fixed } } }, async ({ params }, reply) => {
-    const address = ipText(parseIp(params.address))
+    const address = canonicalIp(params.address)
     const [found] = await fixedAddresses(db, network, address)
     if (found === undefined) throw nothing(address)
     void reply.etag(found)
@@ -35,7 +35,7 @@ export const fixedRoutes = (db: Database, network: NetworkService): FastifyPlugi
       response: { 200: Fixed }
     }
   }, async (request, reply) => {
-    const address = ipText(parseIp(request.params.address))
+    const address = canonicalIp(request.params.address)
     const clientId = clientIdOf(request.body.clientId)
     const fixed = await db.tx(async tx => {
       await lockSettings(tx)
@@ -47,7 +47,7 @@ export const fixedRoutes = (db: Database, network: NetworkService): FastifyPlugi
   })
 
   app.delete('/fixed/:address', { schema: { tags, summary: 'Take a fixed address back', params: ByAddress, response: { 204: Type.Null() } } }, async (request, reply) => {
-    const address = ipText(parseIp(request.params.address))
+    const address = canonicalIp(request.params.address)
     await db.tx(async tx => {
       await lockSettings(tx)
       const [found] = await fixedAddresses(tx, network, address)

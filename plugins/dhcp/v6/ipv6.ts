@@ -1,6 +1,7 @@
 /** IPv6 addresses as 32 hexadecimal digits, lower case: read from a packet at once, compared as text, good as keys. Pure. */
 import { isIPv6 } from 'node:net'
 import { BedplateError } from '../../../core/errors.ts'
+import { ipText, parseIp } from '../ipv4.ts'
 
 /** An address: 32 hexadecimal digits. Their order as text is the order of the addresses. */
 export type Ip6 = string
@@ -62,3 +63,6 @@ export function macInAddress (ip: Ip6): string | undefined {
   const mac = `${first}${ip.slice(18, 22)}${ip.slice(26)}`
   return (Number.parseInt(first, 16) & 1) === 1 || mac === '000000000000' ? undefined : mac.replace(/..(?!$)/g, '$&:')
 }
+
+/** The canonical text of an address of either family. Throws INVALID_REQUEST. */
+export const canonicalIp = (text: string): string => text.includes(':') ? ip6Text(parseIp6(text)) : ipText(parseIp(text))
