@@ -1,10 +1,10 @@
 /** One schedule of DHCP: racks, regions, a database and clients in virtual time, with faults, and what must hold all the while. */
-import { ipText } from '../../../plugins/dhcp/ipv4.ts'
 import { createDice } from '../dice.ts'
 import type { Outcome } from '../run.ts'
 import { createWorld } from '../world.ts'
+import { Ability } from './ability.ts'
 import { Air } from './air.ts'
-import { log, makeRack, makeRegion } from './assembly.ts'
+import { makeRack, makeRegion } from './assembly.ts'
 import { Client, personas } from './client.ts'
 import { SimDatabase } from './database.ts'
 import { FactStore, Outbox } from './facts.ts'
@@ -16,21 +16,19 @@ import { Invariants } from './invariants.ts'
 import { Disk } from './journal-disk.ts'
 import { Links } from './links.ts'
 import { Subscription } from './publisher.ts'
-import type { WantedEntry, WantedKey } from './publisher.ts'
 import { Rack } from './rack.ts'
 import { ModelReferee } from './referee.ts'
 import { SimRegion } from './region.ts'
 import { Table } from './table.ts'
+import { createSource } from './wanted.ts'
 
 export interface DhcpSimOptions { readonly verbose?: boolean }
-
-void log
 
 export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = {}): Promise<Outcome> {
   const dice = createDice(seed)
   const world = createWorld(verbose)
   const leaseSeconds = dice.pick([30, 60, 60])
-  const autonomy = 150_000
+  const config = { autonomySeconds: 200, blockSize: dice.pick([2, 4, 8]), reserveSize: dice.pick([1, 2, 4]), leaseSeconds }
   const faulty = dice.pick([150_000, 250_000, 400_000])
   const calm = 200_000
   const names = ['A', 'B', 'C'].slice(0, dice.whole(1, 3))
@@ -45,24 +43,11 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
   const counts: Record<string, number> = {}
   const tally = { leases: 0, naks: 0, expired: 0 }
 
-  const regions = ['r1', 'r2', 'r3'].slice(0, dice.whole(1, 3)).map(name => new SimRegion(name, { world, dice, db, links, factStore, make: database => makeRegion(database, referee, installation) }))
-  const source = {
-    async entries (rack: string, keys: readonly WantedKey[] | undefined): Promise<readonly WantedEntry[]> {
-      const found: WantedEntry[] = []
-      const asked = (kind: string, id: string): boolean => keys === undefined || keys.some(key => key.kind === kind && key.id === id)
-      const subnets = installation.subnets.filter(({ vlanId }) => installation.serving.get(vlanId)?.includes(rack))
-      for (const { id, vlanId, cidr, gateway, ranges } of subnets) {
-        if (asked('segment', vlanId)) found.push({ kind: 'segment', id: vlanId, value: { interface: `eth-${vlanId}`, address: rackAddress(Number(vlanId.slice(1)), names.indexOf(rack)), rank: installation.serving.get(vlanId)?.indexOf(rack) ?? 0, mtu: 1500, subnets: [{ id, cidr, gateway, dnsServers: [], leaseSeconds, dynamic: ranges.map(({ start, end }) => ({ start, end })) }] } })
-        if (asked('block', id)) { const addresses = [...table.rows.values()].filter(row => row.rack === rack && row.subnet === id).map(({ address }) => address); if (addresses.length > 0) found.push({ kind: 'block', id, value: { addresses } }) }
-      }
-      for (const { address, subnet, client, clientId, expires, number } of await referee.bindingsOf(undefined, subnets.map(({ id }) => id))) if (asked('binding', address)) found.push({ kind: 'binding', id: address, value: { subnet, client, clientId, expires: expires.toISOString(), number } })
-      return found
-    },
-    keys: (topic: string, id: string) => topic === 'dhcp.binding' ? [{ kind: 'binding', id }] : topic === 'dhcp.block' ? [{ kind: 'block', id }] : undefined
-  }
+  const regions = ['r1', 'r2', 'r3'].slice(0, dice.whole(1, 3)).map(name => new SimRegion(name, { world, dice, db, links, factStore, make: (database, process) => makeRegion(database, process, referee, installation, config) }))
+  const source = createSource({ world, dice, db, referee, installation, racks: names, leaseSeconds })
   const racks = names.map((name, index) => {
     const addresses = new Map(segments.flatMap((segment, n) => installation.serving.get(segment)?.includes(name) ? [[segment, rackAddress(n, index)] as const] : []))
-    const rack: Rack = new Rack(name, new Disk(name, world), addresses, { world, dice, air, links, make: makeRack, drift: 0.0005 })
+    const rack: Rack = new Rack(name, new Disk(name, world), addresses, { world, dice, air, links, make: makeRack(config), drift: 0.0005 })
     for (const region of regions) links.add(name, region)
     rack.subscription = new Subscription({ world, dice, db, links, source, taker: rack })
     rack.outbox = new Outbox(name, { world, dice, links, region: name => regions.find(region => region.name === name), alive: () => rack.process !== undefined })
@@ -75,15 +60,15 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
       const row = table.rows.get(address)
       return row?.client === undefined || row.client === null || row.expires === null ? undefined : { client: row.client, until: row.expires - epochOf - db.offset }
     },
-    journalled: () => false
-  }, () => undefined)
+    journalled: (address, client) => racks.some(({ disk }) => disk.state.leases.some(lease => lease.address === address && lease.client === client))
+  }, new Ability({ world, air, db, links, table, installation, racks, clients }))
   const events = {
     believed (client: Client): void { tally.leases++; invariants.believed(client) },
     ended (_client: Client, how: string): void { if (how === 'expired') tally.expired++ },
     nak (): void { tally.naks++ }
   }
   for (let n = dice.whole(2, 7); n > 0; n--) clients.push(new Client(n, dice.pick(personas), dice.pick(segments), { world, dice, air, drift: 0.005, events }))
-  const setting: Setting = { world, dice, air, db, links, racks, regions, clients, segments, faulty, autonomy, leaseSeconds, counts, operate () {} }
+  const setting: Setting = { world, dice, air, db, links, racks, regions, clients, segments, faulty, autonomy: config.autonomySeconds * 1000, leaseSeconds, counts, operate () {} }
   for (const rack of racks) rack.start()
   for (const client of clients) live(setting, client)
   for (let fault = dice.whole(2, 8); fault > 0; fault--) plan(setting)
@@ -93,6 +78,5 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
     violation = invariants.agreed()
     if (violation !== undefined) world.violated(violation)
   }
-  void ipText
   return { seed, violation, hash: world.hash, lines: world.lines, facts: { ...tally, packets: air.packets, calls: links.calls, commits: db.commits, ...counts } }
 }

@@ -1,5 +1,7 @@
 /** What operators have set: VLANs, subnets with their ranges, which racks touch what, and addresses set aside. Changed as rows are, inside transactions of the model. */
-import type { Address, Attachment, NetworkService, Range, Subnet, Vlan } from '../../../plugins/network/manifest.ts'
+import type { Pool } from '../../../plugins/dhcp/handlers.ts'
+import { parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import type { Address, Attachment, Range, Subnet, Vlan } from '../../../plugins/network/manifest.ts'
 import type { Dice } from '../dice.ts'
 
 export interface Plan { readonly racks: readonly string[], readonly segments: number, readonly pool: number }
@@ -29,14 +31,14 @@ export class Installation {
     }
   }
 
-  service (): Pick<NetworkService, 'vlans' | 'subnets' | 'subnetOf' | 'attachments' | 'addresses'> {
-    return {
-      vlans: async () => this.vlans,
-      subnets: async (_q, filter) => this.subnets.filter(({ id, vlanId }) => (filter?.ids === undefined || filter.ids.includes(id)) && (filter?.vlanId === undefined || filter.vlanId === vlanId)),
-      subnetOf: async (_q, address) => this.subnets.find(({ cidr }) => address.startsWith(cidr.slice(0, cidr.lastIndexOf('.') + 1))),
-      attachments: async (_q, filter) => this.attachments.filter(({ rack, vlanId }) => (filter?.rack === undefined || filter.rack === rack) && (filter?.vlanId === undefined || filter.vlanId === vlanId)),
-      addresses: async (_q, filter) => [...this.addresses.values()].filter(({ address, subnetId, mac }) =>
-        (filter.subnetIds === undefined || filter.subnetIds.includes(subnetId)) && (filter.addresses === undefined || filter.addresses.includes(address)) && (filter.macs === undefined || (mac !== null && filter.macs.includes(mac))))
-    }
+  /** Where addresses of these subnets come from, as the region's half of the plugin works it out. */
+  pools (ids: readonly string[]): Pool[] {
+    return this.subnets.filter(({ id }) => ids.includes(id)).map(({ id, vlanId, gateway, ranges }) => ({
+      subnet: id,
+      racks: this.serving.get(vlanId) ?? [],
+      ranges: ranges.map(({ start, end }) => ({ start, end })),
+      size: ranges.reduce((sum, { start, end }) => sum + parseIp(end) - parseIp(start) + 1, 0),
+      taken: [...this.addresses.keys(), ...this.attachments.map(({ address }) => address), ...gateway === null ? [] : [gateway]]
+    }))
   }
 }

@@ -1,16 +1,14 @@
 /** What must hold after every step, and once all is well again. */
 import { ipText } from '../../../plugins/dhcp/ipv4.ts'
 import type { World } from '../world.ts'
+import type { Ability } from './ability.ts'
 import type { Client } from './client.ts'
-import type { Host } from './host.ts'
 
 /** What the database, and the journals on the racks' disks, say. Times are the world's. */
 export interface Known {
   bound (address: string): { readonly client: string, readonly until: number } | undefined
   journalled (address: string, client: string): boolean
 }
-/** Whether a rack could serve this client now, and since when it is undisturbed; undefined: it could not. */
-export type Able = (client: Client) => { readonly rack: string, readonly since: number, readonly how: string } | undefined
 
 /** ms the database's end of a lease may be before the client's: it keeps an address for so long after the end, whatever happens. */
 export const slack = 5_000
@@ -21,16 +19,16 @@ export class Invariants {
   private readonly world: World
   private readonly clients: readonly Client[]
   private readonly known: Known
-  private readonly able: Able
+  private readonly ability: Ability
   private dirty = true
   private readonly could = new Map<Client, { rack: string, from: number }>()
   private nextLook = 0
 
-  constructor (world: World, clients: readonly Client[], known: Known, able: Able) {
+  constructor (world: World, clients: readonly Client[], known: Known, ability: Ability) {
     this.world = world
     this.clients = clients
     this.known = known
-    this.able = able
+    this.ability = ability
     world.watch(() => { this.check() })
   }
 
@@ -55,6 +53,7 @@ export class Invariants {
     }
     if (this.world.now >= this.nextLook) { // looked at every second: what it measures is longer
       this.nextLook = this.world.now + 1_000
+      this.ability.look()
       for (const client of this.clients) this.unserved(client)
     }
   }
@@ -73,7 +72,7 @@ export class Invariants {
 
   /** 3: a client that keeps asking while some rack is able to serve it is served. */
   private unserved (client: Client): void {
-    const able = client.asking === undefined ? undefined : this.able(client)
+    const able = client.asking === undefined ? undefined : this.ability.of(client)
     if (able === undefined || client.asking === undefined) { this.could.delete(client); return }
     const before = this.could.get(client)
     const from = before?.rack === able.rack ? before.from : this.world.now
@@ -93,5 +92,3 @@ export class Invariants {
     return undefined
   }
 }
-
-export type { Host }

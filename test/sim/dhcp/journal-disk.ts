@@ -1,5 +1,7 @@
-/** A rack's disk as far as its journal goes: what is synced stays; a process may die in a write, before or after it is on the disk. */
+/** A rack's disk as far as its journal goes: what is synced stays, whoever dies; a process may die in a write, before or after it is on the disk. */
 import { BedplateError } from '../../../core/errors.ts'
+import { changed } from '../../../plugins/dhcp/journal.ts'
+import type { Journal, JournalChange, JournalState } from '../../../plugins/dhcp/journal.ts'
 import type { Process } from '../process.ts'
 import type { World } from '../world.ts'
 
@@ -7,6 +9,10 @@ export class Disk {
   /** Faults that keep it from being written. */
   failing = 0
   crash: 'before the sync' | 'after the sync' | undefined
+  state: JournalState
+  /** Called after each write. */
+  written: () => void = () => {}
+  private epoch = 1
   private process: Process | undefined
   private die: () => void = () => {}
   private readonly name: string
@@ -15,22 +21,45 @@ export class Disk {
   constructor (name: string, world: World) {
     this.name = name
     this.world = world
+    this.state = this.empty()
   }
 
+  private empty (): JournalState { return { epoch: `${this.name}-journal-${this.epoch}`, last: 0, leases: [], reserve: [], heard: undefined } }
+
+  /** An empty disk in place of this one. */
+  replace (): void {
+    this.epoch++
+    this.state = this.empty()
+  }
+
+  /** The disk of a process. `die` ends it, in the middle of what it does. */
   open (process: Process, die: () => void): void {
     this.process = process
     this.die = die
   }
 
-  /** One synced write: `write` changes what is kept, whole or not at all. Throws when the disk fails, and when the process dies of it. */
-  commit (what: string, write: () => void): void {
-    if (this.process?.alive !== true) throw new BedplateError('INTERNAL', { reason: 'the process is dead' })
-    if (this.failing > 0) throw new BedplateError('INTERNAL', { reason: 'input/output error' })
+  /** The journal as a process has it open. */
+  journal (process: Process): Journal {
+    const use = (): void => {
+      if (!process.alive || this.process !== process) throw new BedplateError('INTERNAL', { reason: 'the process is dead' })
+      if (this.failing > 0) throw new BedplateError('INTERNAL', { reason: 'input/output error' })
+    }
+    return {
+      load: () => { use(); return this.state },
+      commit: change => { use(); this.commit(change) },
+      close () {}
+    }
+  }
+
+  private commit (change: JournalChange): void {
     const { crash } = this
     this.crash = undefined
-    if (crash !== 'before the sync') write()
+    if (crash !== 'before the sync') {
+      this.state = changed(this.state, change)
+      this.written()
+    }
     if (crash === undefined) return
-    this.world.tell(`${this.name}: killed ${crash} of ${what}`)
+    this.world.tell(`${this.name}: killed ${crash} of its journal`)
     this.die()
     throw new BedplateError('INTERNAL', { reason: 'the process is dead' })
   }

@@ -46,7 +46,7 @@ export class Links {
    * A call over any link that is up; one that may be repeated goes over another, too, when the first is slow.
    * @throws LINK_DOWN at once, CALL_TIMEOUT after `timeout` ms of the rack's clock
    */
-  call (rack: string, process: Process, method: string, params: unknown, { timeout, idempotent }: { readonly timeout: number, readonly idempotent: boolean }): Promise<unknown> {
+  call<T> (rack: string, process: Process, method: string, params: unknown, { timeout, idempotent }: { readonly timeout: number, readonly idempotent: boolean }): Promise<T> {
     const { world, dice } = this
     const up = this.of(rack).filter(({ up }) => up)
     const [first, second] = dice.chance(0.5) ? up : up.reverse()
@@ -65,7 +65,7 @@ export class Links {
             void link.region.answer(rack, method, JSON.parse(json)).then(value => ({ value: JSON.stringify(value) }), (failure: unknown) => ({ failure })).then(answer => {
               const back = this.delay(link)
               if (back === undefined || !link.region.process.alive) return
-              world.after(back, () => { end(() => { if ('failure' in answer) reject(answer.failure); else resolve(JSON.parse(answer.value ?? 'null')) }) })
+              world.after(back, () => { end(() => { if ('failure' in answer) reject(answer.failure); else resolve(JSON.parse(answer.value ?? 'null') as T) }) })
             })
           })
         })

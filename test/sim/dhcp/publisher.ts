@@ -45,12 +45,24 @@ export class Subscription {
     this.o.world.after(ms, () => { this.busy = false; this.kick() })
   }
 
+  /** The keys that the changes since its position concern; undefined: any. */
+  private keysOf (to: number): readonly WantedKey[] | undefined {
+    const { db, source } = this.o
+    const keys = new Map<string, WantedKey>()
+    for (let at = this.position; at < to; at++) {
+      const change = db.log[at]
+      const found = change === undefined ? [] : source.keys(change.topic, change.id)
+      if (found === undefined) return undefined
+      for (const key of found) keys.set(keyOf(key), key)
+    }
+    return [...keys.values()]
+  }
+
   private async compute (link: Parameters<Links['delay']>[0]): Promise<void> {
     const { world, db, links, source, taker } = this.o
     const to = db.log.length
-    const changed = this.position < 0 ? undefined : db.log.slice(this.position).map(({ topic, id }) => source.keys(topic, id))
-    const whole = changed === undefined
-    const keys = whole || changed.includes(undefined) ? undefined : [...new Map(changed.flatMap(keys => keys ?? []).map(key => [keyOf(key), key])).values()]
+    const whole = this.position < 0
+    const keys = whole ? undefined : this.keysOf(to)
     const entries = keys?.length === 0 ? [] : await source.entries(taker.name, keys)
     const given = new Set(entries.map(keyOf))
     const remove = (keys ?? [...this.kept.values()]).filter(key => !given.has(keyOf(key))).map(({ kind, id }) => ({ kind, id }))

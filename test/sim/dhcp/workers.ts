@@ -12,7 +12,7 @@ const share = 1_000 // schedules one process runs at a time, so that slow ones h
 /** Runs one worker; every summary it sends is handed on. Resolves with what it wrote to stderr when it failed. */
 function work (args: readonly string[], heard: (summary: Summary) => void): Promise<string | undefined> {
   return new Promise(resolve => {
-    const child = fork(program, [...args], { stdio: ['ignore', 'inherit', 'pipe', 'ipc'], execArgv: [] })
+    const child = fork(program, [...args], { stdio: ['ignore', 'inherit', 'pipe', 'ipc'], execArgv: ['--max-semi-space-size=32'] })
     let wrong = ''
     child.stderr?.on('data', (text: Buffer) => { wrong += text.toString() })
     child.on('message', message => { heard(message as Summary) })
