@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { addressCommands } from './commands/address.ts'
 import { controllerCommands } from './commands/controller.ts'
+import { dhcpCommands } from './commands/dhcp.ts'
 import { eventCommands } from './commands/events.ts'
 import { fabricCommands } from './commands/fabric.ts'
 import { haCommands } from './commands/ha.ts'
@@ -22,7 +23,7 @@ import { formats } from './output.ts'
 import { defaultUrl, openSession } from './session.ts'
 import type { Environment, GlobalOptions, Io, Noun, On, Work } from './session.ts'
 
-const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, joinCommands, leaveCommands, controllerCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
+const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, dhcpCommands, joinCommands, leaveCommands, controllerCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
 
 /** What an accepted command is to do: `work`, with its arguments and options. */
 export type Perform = (command: Command, work: Work<unknown>) => Promise<void>
