@@ -11,11 +11,12 @@ export interface BootClock {
 /** Reads /proc/uptime, which counts in CLOCK_BOOTTIME to a hundredth of a second. About a microsecond a call. */
 export function systemBootClock (): BootClock {
   const buffer = Buffer.alloc(64)
-  const file = openSync('/proc/uptime', 'r') // for the life of the process
+  let file: number | undefined // opened at the first look, for the life of the process
+  let id: string | undefined
   return {
-    id: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
+    get id () { return id ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim() },
     now () {
-      const length = readSync(file, buffer, 0, buffer.length, 0)
+      const length = readSync(file ??= openSync('/proc/uptime', 'r'), buffer, 0, buffer.length, 0)
       return Number.parseFloat(buffer.toString('latin1', 0, length)) * 1000
     }
   }

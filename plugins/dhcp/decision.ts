@@ -1,6 +1,6 @@
 /** What to do about one packet: RFC 2131 section 4.3 for an authoritative server among ranked peers. Pure. */
 import type { View } from './address.ts'
-import { choose, known, open, reserved } from './address.ts'
+import { choose, known, mayAlone, open, reserved } from './address.ts'
 import { messageName, option } from './options/codes.ts'
 import { serverOverride } from './options/relay.ts'
 import { readIp, readU8 } from './options/values.ts'
@@ -16,7 +16,7 @@ export type Decision =
   | { readonly kind: 'nak', readonly reason: string }
   | { readonly kind: 'inform', readonly subnet: Subnet }
   | { readonly kind: 'decline' | 'release', readonly subnet: Subnet, readonly address: number }
-export type Drop = 'no-type' | 'not-a-request' | 'hardware' | 'foreign-relay' | 'other-server' | 'not-my-turn' | 'no-address' | 'unknown-client' | 'not-bound' | 'incomplete' | 'unanswered' | 'refused' | 'vetoed'
+export type Drop = 'no-type' | 'not-a-request' | 'hardware' | 'foreign-relay' | 'other-server' | 'not-my-turn' | 'no-address' | 'unknown-client' | 'not-bound' | 'incomplete' | 'unanswered' | 'refused' | 'cut-off' | 'vetoed'
 
 const drop = (reason: Drop): Decision => ({ kind: 'drop', reason })
 const etherAddress = /^(?!00:00:00:00:00:00)[0-9a-f]([02468ace]):([0-9a-f]{2}:){4}[0-9a-f]{2}$/ // not zero, not a group
@@ -69,8 +69,11 @@ function selecting (view: View, mac: string, subnets: readonly Subnet[], address
   const subnet = subnetHolding(subnets, address)
   if (subnet === undefined) return named ? { kind: 'nak', reason: 'this address is not of this network' } : drop('other-server')
   const fixed = reserved(view, subnets, mac, now)
-  const mine = view.offerTo(mac) === address || fixed?.address === address || view.bindings(mac).some(binding => binding.address === address) || view.free(subnet.id).includes(address)
-  if (!mine || !open(view, address, mac, now)) return named ? { kind: 'nak', reason: 'this address was not offered' } : drop('other-server')
+  const alone = view.alone
+  // Without a region only what this rack may give alone; a NAK sends the client back to DISCOVER, which is answered with such an address.
+  const covered = alone?.cut !== true || mayAlone(alone, address, mac) || (alone.holds(address) && view.offerTo(mac) === address)
+  const mine = view.offerTo(mac) === address || alone?.leaseOf(mac) === address || fixed?.address === address || view.bindings(mac).some(binding => binding.address === address) || view.free(subnet.id).includes(address)
+  if (!mine || !covered || !open(view, address, mac, now)) return named ? { kind: 'nak', reason: 'this address was not offered' } : drop('other-server')
   return { kind: 'bind', subnet, address, hostname: fixed?.address === address ? fixed.hostname : null, refused: named ? 'nak' : 'drop' }
 }
 
@@ -78,6 +81,8 @@ function selecting (view: View, mac: string, subnets: readonly Subnet[], address
 function extending (view: View, mac: string, subnets: readonly Subnet[], address: number, now: number): Decision {
   const subnet = subnetHolding(subnets, address)
   if (subnet === undefined) return { kind: 'nak', reason: 'this address is not of this network' }
+  // Without a region: what it has no right to may be somebody else's to give, another rack's reserve for one.
+  if (view.alone?.cut === true && !mayAlone(view.alone, address, mac)) return drop('cut-off')
   const host = view.hostAt(address)
   const ours = host?.client === mac || view.bindings(mac).some(binding => binding.address === address)
   // The binding may have been made by another rack a moment ago: where this one knows nothing, the region tells.
@@ -90,7 +95,8 @@ function rebooting (view: View, packet: Packet, subnets: readonly Subnet[], addr
   if (!myTurn(view, packet)) return drop('not-my-turn')
   const subnet = subnetHolding(subnets, address)
   if (subnet === undefined) return { kind: 'nak', reason: 'this address is not of this network' }
-  const right = reserved(view, subnets, packet.mac, now) ?? known(view, subnets, packet.mac, now)
+  if (view.alone?.cut === true) return mayAlone(view.alone, address, packet.mac) && open(view, address, packet.mac, now) ? { kind: 'bind', subnet, address, hostname: view.hostAt(address)?.hostname ?? null, refused: 'nak' } : drop('cut-off')
+  const right = reserved(view, subnets, packet.mac, now) ?? (view.alone?.leaseOf(packet.mac) === address ? { subnet, address, hostname: null } : known(view, subnets, packet.mac, now))
   if (right === undefined) return drop('unknown-client')
   if (right.address !== address) return { kind: 'nak', reason: 'this address is not yours' }
   return { kind: 'bind', ...right, refused: 'nak' }

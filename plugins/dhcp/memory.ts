@@ -1,5 +1,5 @@
 /** What a rack knows in memory: wanted state indexed for the decisions, and the short-lived offers. Time is handed in. */
-import type { Binding, Host, View } from './address.ts'
+import type { AloneView, Binding, Host, View } from './address.ts'
 import { parseIp } from './ipv4.ts'
 import type { WantedEntry, WantedKey } from './manifest.ts'
 import type { Segment } from './segment.ts'
@@ -11,6 +11,7 @@ interface Asked { count: number, at: number }
 const offerFor = 60_000 // ms an offer is remembered
 const refusedFor = 60_000 // ms an address the region refused to a client is not tried again for it
 const askedFor = 30_000 // ms without a DISCOVER after which counting starts again
+const lateFor = 60_000 // ms a retirement is remembered after its end: answers that are under way may name what it ended
 const askers = 10_000 // clients whose DISCOVERs are counted at most
 
 export class Memory {
@@ -26,6 +27,10 @@ export class Memory {
   private readonly quarantine = new Map<number, number>()
   private readonly refusals = new Map<string, number>() // address and MAC → until, in the order they end
   private readonly asked = new Map<string, Asked>()
+  private readonly rounds = new Map<string, string>() // address → round of the retirement this rack is asked to take part in
+  private readonly ended = new Map<number, { readonly round: number, readonly until: number }>() // retirements of late, in the order they are forgotten
+  /** The standing the wanted state shows. */
+  standing: string | undefined
 
   /** Takes in wanted state. Entries that cannot be read throw before anything has changed. */
   apply (put: readonly WantedEntry[], remove: readonly WantedKey[], whole: boolean, now: number): void {
@@ -34,22 +39,30 @@ export class Memory {
     const bindings = put.flatMap(({ kind, id, value }) => kind === 'binding' ? [{ ...value, address: parseIp(id), expires: Date.parse(value.expires) }] : [])
     const blocks = put.flatMap(({ kind, id, value }) => kind === 'block' ? [{ subnet: id, addresses: value.addresses.map(parseIp) }] : [])
     const gone = remove.filter(({ kind }) => kind === 'host' || kind === 'binding').map(({ kind, id }) => ({ kind, address: parseIp(id) }))
-    if (whole) for (const map of [this.segments, this.hostsByAddress, this.hostsByClient, this.bindingsByAddress, this.bindingsByClient, this.blocks, this.freeOf]) map.clear()
+    if (whole) this.standing = undefined
+    if (whole) for (const map of [this.rounds, this.segments, this.hostsByAddress, this.hostsByClient, this.bindingsByAddress, this.bindingsByClient, this.blocks, this.freeOf]) map.clear()
     for (const { kind, id } of remove) {
       if (kind === 'segment') this.segments.delete(id)
+      if (kind === 'standing') this.standing = undefined
+      if (kind === 'retiring') this.rounds.delete(id)
       if (kind === 'block') { this.blocks.delete(id); this.freeOf.delete(id) }
     }
     for (const { kind, address } of gone) kind === 'host' ? this.forgetHost(address) : this.forgetBinding(address)
+    for (const { kind, id, value } of put) {
+      if (kind === 'standing') this.standing = value.number
+      if (kind === 'retiring') this.retire(id, value.round, now)
+    }
     for (const segment of segments) this.segments.set(segment.vlan, segment)
     for (const host of hosts) this.addHost(host)
     for (const binding of bindings) this.addBinding(binding)
     for (const { subnet, addresses } of blocks) this.setBlock(subnet, addresses, now)
   }
 
-  view (segment: Segment, now: number): View {
+  view (segment: Segment, now: number, alone?: AloneView): View {
     this.endOffers(now)
     return {
       segment,
+      alone,
       hosts: client => [...this.hostsByClient.get(client) ?? []],
       hostAt: address => this.hostsByAddress.get(address),
       bindings: client => [...this.bindingsByClient.get(client) ?? []],
@@ -65,6 +78,13 @@ export class Memory {
 
   /** Names the binding known at an address; null when there is none, or this rack gave it alone. */
   numberOf (address: number): string | null { return this.bindingsByAddress.get(address)?.number ?? null }
+
+  /** Whose binding is known at an address, lapsed or not. */
+  holderOf (address: number): string | undefined { return this.bindingsByAddress.get(address)?.client }
+  offeredTo (address: number): string | undefined { return this.offers.get(address)?.client }
+
+  /** What this rack was asked to forget, and has. */
+  forgotten (): { readonly address: string, readonly round: string }[] { return [...this.rounds].map(([address, round]) => ({ address, round })) }
 
   /** How many addresses of a subnet this rack could offer now. */
   freeCount (subnet: string): number { return this.freeOf.get(subnet)?.length ?? 0 }
@@ -146,8 +166,29 @@ export class Memory {
 
   private forgetHost (address: number): void { forget(address, this.hostsByAddress, this.hostsByClient) }
 
+  private retire (id: string, round: string, now: number): void {
+    this.rounds.set(id, round)
+    for (const [old, { until }] of this.ended) {
+      if (until > now) break
+      this.ended.delete(old)
+    }
+    if (id.includes(':')) return
+    const address = parseIp(id)
+    this.ended.delete(address)
+    this.ended.set(address, { round: Number(round), until: now + lateFor })
+    const binding = this.bindingsByAddress.get(address)
+    if (binding !== undefined && this.isVoid(binding)) this.forgetBinding(address)
+  }
+
+  /** A binding from before the retirement of its address counts no more, whatever brought it here so late. */
+  private isVoid ({ address, number }: Binding): boolean {
+    const ended = this.ended.get(address)
+    return ended !== undefined && Number(number ?? 0) < ended.round
+  }
+
   private addBinding (binding: Binding): void {
     this.forgetBinding(binding.address)
+    if (this.ended.size > 0 && this.isVoid(binding)) return
     this.bindingsByAddress.set(binding.address, binding)
     const own = this.bindingsByClient.get(binding.client)
     if (own === undefined) this.bindingsByClient.set(binding.client, new Set([binding]))

@@ -1,47 +1,27 @@
 /** dhcp on a rack: answers the clients of the VLANs it is wanted on. */
-import { reasonOf } from '../../core/errors.ts'
 import { dead, degraded, off, running } from '../../core/health.ts'
 import type { Health } from '../../core/health.ts'
 import { defineRack } from '../../core/plugin.ts'
 import type { Service } from '../../core/plugin.ts'
-import { Blocks } from './blocks.ts'
-import { Chain } from './chain.ts'
+import { systemBootClock } from './boot.ts'
 import { ipText } from './ipv4.ts'
-import { Limits, starvedSentence } from './limits.ts'
+import { openJournal } from './journal-file.ts'
 import { Dhcp, manifest } from './manifest.ts'
-import { Memory } from './memory.ts'
 import { createAsk } from './neighbours.ts'
 import { occupiedSentence, Probes } from './probe.ts'
 import { isOurProbe } from './rogue.ts'
-import { Server } from './server.ts'
+import { createResponder } from './responder.ts'
 import { Sockets } from './socket.ts'
-import { createTraffic } from './traffic.ts'
-import { isOf6 } from './v6/memory6.ts'
 import { createDhcp6 } from './v6/service6.ts'
 import { createWatch } from './watch.ts'
-import { Wishes } from './wishes.ts'
 
 export default defineRack(manifest, {
   requires: {},
   provides: { dhcp: Dhcp },
-  setup ({ config, log, clock, metrics, region, report }) {
-    const traffic = createTraffic(metrics)
-    const memory = new Memory()
-    const tapFailures = metrics.counter('dhcp_tap_failures', 'Extensions of the DHCP chain that failed and were passed over, by stage and name.', ['stage', 'tap'])
-    const chain = new Chain({ httpPort: config.rackHttpPort, firmwareLeaseSeconds: config.firmwareLeaseSeconds, rapidCommit: config.rapidCommit, log, failed: (stage, tap) => { tapFailures.inc({ stage, tap }) } })
-    let unstored: string | undefined // why the last batch of bindings was not stored
-    const wishes = new Wishes({
-      call: async batch => (await region.bind({ wishes: [...batch] })).answers,
-      batched (count, seconds, failure) {
-        traffic.bound(count, seconds)
-        unstored = failure === undefined ? undefined : reasonOf(failure)
-        if (failure !== undefined) log.warn({ count, reason: unstored }, 'bindings were not stored, so their clients were not answered')
-      },
-      monotonic: clock.monotonic
-    })
-    const blocks = new Blocks({ memory, grant: region.grant, low: Math.ceil(config.blockSize / 2), log, clock })
-    const limits = new Limits({ poolSeconds: config.newClientPoolSeconds, leastPerSecond: config.newClientsPerSecond, portPerSecond: config.newClientsPerPort, portBurst: config.newClientsPortBurst })
-    const server = new Server({ chain, limits, memory, wishes, blocks, traffic, clock, log, report, quarantineSeconds: config.quarantineSeconds })
+  setup ({ config, log, clock, metrics, region, report, controller }) {
+    const journal = () => openJournal(controller.dataDirectory, (reason, kept) => { log.error({ reason, kept }, 'the journal of leases was damaged: it was put aside, and a new one begins') })
+    const responder = createResponder({ config, log, clock, boot: systemBootClock(), metrics, region, report, journal })
+    const { memory, chain, traffic } = responder
     const segmentOn = (device: string) => {
       for (const segment of memory.segments.values()) if (segment.interface === device) return segment
       return undefined
@@ -51,7 +31,7 @@ export default defineRack(manifest, {
       received (device, data, send) {
         const segment = segmentOn(device)
         if (segment === undefined) traffic.dropped('no-segment')
-        else server.receive(segment, data, send)
+        else responder.receive(segment, data, send)
       }
     })
     const six = createDhcp6({ bind: region.bind, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds })
@@ -67,10 +47,9 @@ export default defineRack(manifest, {
     const rogues = createWatch({ segments: () => memory.segments, every: config.rogueProbeSeconds, report: ({ vlan, address, mac }) => { report('rogue', { vlan, address, mac }) }, clock, log })
     chain.hooks.parse.tap('rogues', ({ segment, packet }) => isOurProbe(segment, packet) ? 'probe' : undefined)
     let serving = false
-    const refill = () => { for (const { subnets } of memory.segments.values()) for (const { id, dynamic } of subnets) if (dynamic.length > 0) blocks.refill(id) }
     const devices = () => new Set([...memory.segments.values()].map(segment => segment.interface))
     const sync = async () => {
-      if (serving) refill()
+      if (serving) responder.refill()
       await sockets.serve(serving ? devices() : new Set())
     }
     const service: Service = {
@@ -78,12 +57,13 @@ export default defineRack(manifest, {
       async start (signal) {
         if (signal.aborted) return
         serving = true
+        responder.start()
         await sync()
         if (config.probeSeconds > 0 && serving) probes.start()
       },
       async stop () {
         serving = false
-        await Promise.all([sync(), probes.stop()])
+        await Promise.all([sync(), probes.stop(), responder.stop()])
       },
       health (): Health {
         if (!serving) return off('not started')
@@ -91,9 +71,7 @@ export default defineRack(manifest, {
         const clashes = [...memory.segments.values()].filter(segment => segmentOn(segment.interface) !== segment).map(({ vlan, interface: device }) => `VLAN ${vlan} shares ${device} with another VLAN and is not served; give it an interface of its own`)
         const problems = [...sockets.problems.values(), ...clashes]
         if (problems.length > 0) return (sockets.problems.size === devices().size ? dead : degraded)(problems.join('; '))
-        const troubles = probes.inUse.slice(0, 3).map(occupiedSentence)
-        troubles.push(...limits.starved(clock.monotonic()).slice(0, 3).map(starvedSentence))
-        if (unstored !== undefined) troubles.unshift(`The regions do not store bindings, so new leases are not acknowledged: ${unstored}`)
+        const troubles = [...responder.problems(), ...probes.inUse.slice(0, 3).map(occupiedSentence)]
         return troubles.length === 0 ? running : degraded(troubles.join('; '))
       }
     }
@@ -103,12 +81,10 @@ export default defineRack(manifest, {
       services: [service, six.service, rogues],
       apply (change, whole) {
         six.apply(change.put, change.remove, whole)
-        memory.apply(change.put.filter(entry => !isOf6(entry)), change.remove.filter(key => !isOf6(key)), whole, clock.now())
-        chain.told.apply(change.put, change.remove, whole)
-        limits.keep(memory.segments)
+        responder.apply(change, whole)
         if (!serving) return
         if (whole || [...change.put, ...change.remove].some(({ kind }) => kind === 'segment')) void sync()
-        else refill()
+        else responder.refill()
       },
       reconcile: async () => { await Promise.all([sync(), six.reconcile()]) }
     }

@@ -53,7 +53,7 @@ export interface Referee {
   giveUpOnSilent(tx: Tx, autonomySeconds: number): Promise<{ readonly racks: readonly string[], readonly addresses: readonly string[] }>
   release(tx: Tx, ended: readonly Ended[]): Promise<readonly string[]>
   quarantine(tx: Tx, ended: readonly Ended[], seconds: number): Promise<readonly string[]>
-  /** Who is told of the subnet's bindings: noted before the rack is told, and removed only by its own durable word or when it is given up. */
+  /** Who is told of the subnets' bindings (a rack never heard of gets its standing, `dhcp.rack` changed): noted before the rack is told, and removed only by its own durable word or when it is given up. */
   tells(tx: Tx, rack: string, subnets: readonly string[]): Promise<void>
   /** Bindings, lapsed and retiring ones included; none in a reserve. */
   bindingsOf(q: Query, subnets: readonly string[], addresses?: readonly string[]): Promise<readonly StoredBinding[]>

@@ -1,16 +1,30 @@
 /** A rack's half of DHCP put together, without sockets: packets in, replies out. The rack runs it, and so does the simulation. */
+import { reasonOf } from '../../core/errors.ts'
 import type { Clock, Logger, Metrics, WantedChange } from '../../core/plugin.ts'
+import type { AloneView } from './address.ts'
+import { Alone } from './alone.ts'
+import { Blocks } from './blocks.ts'
 import type { BootClock } from './boot.ts'
-import type { Chain } from './chain.ts'
+import { Chain } from './chain.ts'
+import { Conversation } from './conversation.ts'
+import { parseIp } from './ipv4.ts'
 import type { Journal } from './journal.ts'
+import { Limits, starvedSentence } from './limits.ts'
 import type { manifest, RegionClient } from './manifest.ts'
-import type { Memory } from './memory.ts'
+import { Memory } from './memory.ts'
+import { Reach } from './reach.ts'
 import type { Segment } from './segment.ts'
+import { Server } from './server.ts'
 import type { Send, ServerOptions } from './server.ts'
+import { createTraffic } from './traffic.ts'
+import type { Traffic } from './traffic.ts'
+import { isOf6 } from './v6/memory6.ts'
+import { Wishes } from './wishes.ts'
 
 export interface ResponderConfig {
   readonly rackHttpPort: number, readonly firmwareLeaseSeconds: number, readonly quarantineSeconds: number, readonly blockSize: number, readonly reserveSize: number
   readonly newClientPoolSeconds: number, readonly newClientsPerSecond: number, readonly newClientsPerPort: number, readonly newClientsPortBurst: number
+  readonly rapidCommit?: boolean
 }
 export interface ResponderOptions {
   readonly config: ResponderConfig, readonly log: Logger, readonly clock: Clock, readonly boot: BootClock, readonly metrics: Metrics
@@ -23,10 +37,12 @@ export interface ResponderOptions {
 export interface Responder {
   readonly memory: Memory
   readonly chain: Chain
+  readonly limits: Limits
+  readonly traffic: Traffic
   /** Takes one datagram in. Never throws. */
   receive(segment: Segment, data: Buffer, send: Send): void
   apply(change: WantedChange<(typeof manifest)['wanted']>, whole: boolean): void
-  /** Opens the journal and begins the conversation with the regions. Throws when the disk does. */
+  /** Opens the journal and begins the conversation with the regions. Without a journal (its disk fails) it serves by the regions alone, and says so. */
   start(): void
   /** Ends the conversation and closes the journal. */
   stop(): Promise<void>
@@ -34,4 +50,101 @@ export interface Responder {
   refill(): void
   /** What is not as it should be, one sentence each. */
   problems(): string[]
+}
+
+const timeOf = (at: number): string => new Date(at).toISOString().slice(0, 19).replace('T', ' ')
+
+export function createResponder ({ config, log, clock, boot, metrics, region, report, journal }: ResponderOptions): Responder {
+  const traffic = createTraffic(metrics)
+  const tapFailures = metrics.counter('dhcp_tap_failures', 'Extensions of the DHCP chain that failed and were passed over, by stage and name.', ['stage', 'tap'])
+  const gaveAlone = metrics.counter('dhcp_given_alone', 'Leases given while no region answered.')
+  const gauges = {
+    cut: metrics.gauge('dhcp_cut_off', '1 while no region answers this rack about leases.'),
+    undelivered: metrics.gauge('dhcp_journal_entries', 'Leases given without a region that no region has stored yet.'),
+    reserve: metrics.gauge('dhcp_reserve_left', 'Addresses this rack could give to new clients without a region.', ['subnet'])
+  }
+  const memory = new Memory()
+  const chain = new Chain({ httpPort: config.rackHttpPort, firmwareLeaseSeconds: config.firmwareLeaseSeconds, ...config.rapidCommit === undefined ? {} : { rapidCommit: config.rapidCommit }, log, failed: (stage, tap) => { tapFailures.inc({ stage, tap }) } })
+  const reach = new Reach(clock.now, (cut, reason) => {
+    if (cut) log.warn({ reason }, 'no region answers: leases are given from the journal alone')
+    else log.info('a region answers again')
+    gauges.cut.set(cut ? 1 : 0)
+    conversation.wake()
+  })
+  const alone = new Alone({ memory, boot, log, gave: () => { conversation.wake() } })
+  const conversation = new Conversation({ alone, memory, reach, clock, boot, log, reserveSize: config.reserveSize, sync: params => region.sync(params) })
+  const view: AloneView = {
+    get cut () { return reach.cut },
+    holds: address => alone.reserve.holds(address),
+    holder: address => alone.reserve.holds(address) ? alone.reserve.holder(address, boot.now()) : undefined,
+    leaseOf: client => alone.reserve.leaseOf(client),
+    free: subnet => alone.reserve.free(subnet, boot.now()),
+    knows: (address, client) => alone.knows(address, client)
+  }
+  const wishes = new Wishes({
+    call: async batch => (await region.bind({ wishes: [...batch] })).answers,
+    batched: (count, seconds, failure) => {
+      traffic.bound(count, seconds)
+      if (failure !== undefined) log.debug({ count, reason: reasonOf(failure) }, 'bindings were not stored by a region')
+    },
+    monotonic: clock.monotonic,
+    alone: {
+      decide (batch) {
+        const outcomes = alone.decide(batch)
+        gaveAlone.inc(outcomes.reduce((sum, outcome) => sum + (outcome?.answer.stored === true ? 1 : 0), 0))
+        return outcomes
+      },
+      own: wish => alone.reserve.holds(parseIp(wish.address)),
+      cut: () => reach.cut,
+      heard: failure => { reach.heard(failure) },
+      sleep: (ms, signal) => clock.sleep(ms, signal),
+      boot: boot.now
+    }
+  })
+  const blocks = new Blocks({ memory, grant: region.grant, low: Math.ceil(config.blockSize / 2), log, clock })
+  const limits = new Limits({ poolSeconds: config.newClientPoolSeconds, leastPerSecond: config.newClientsPerSecond, portPerSecond: config.newClientsPerPort, portBurst: config.newClientsPortBurst })
+  const server = new Server({ chain, limits, memory, wishes, blocks, traffic, clock, log, report, alone: view, quarantineSeconds: config.quarantineSeconds })
+
+  return {
+    memory, chain, limits, traffic,
+    receive: (segment, data, send) => { server.receive(segment, data, send) },
+    apply (change, whole) {
+      memory.apply(change.put.filter(entry => entry.kind === 'retiring' || !isOf6(entry)), change.remove.filter(key => key.kind === 'retiring' || !isOf6(key)), whole, clock.now())
+      chain.told.apply(change.put, change.remove, whole)
+      limits.keep(memory.segments)
+      if (whole || change.put.some(({ kind }) => kind === 'retiring' || kind === 'segment')) conversation.wake()
+    },
+    start () {
+      try {
+        alone.open(journal())
+      } catch (error) {
+        alone.broken = reasonOf(error)
+        log.error({ reason: alone.broken }, 'the journal of leases cannot be opened: nothing is given while no region answers')
+      }
+      conversation.start()
+    },
+    async stop () {
+      await conversation.stop()
+      alone.close()
+    },
+    refill () {
+      for (const { subnets } of memory.segments.values()) for (const { id, dynamic } of subnets) if (dynamic.length > 0) blocks.refill(id)
+      gauges.undelivered.set(alone.undelivered)
+      for (const [subnet, left] of alone.reserve.left(boot.now())) gauges.reserve.set({ subnet }, left)
+    },
+    problems () {
+      const problems: string[] = []
+      if (reach.since !== undefined) {
+        const now = boot.now()
+        const end = alone.until
+        const left = [...alone.reserve.left(now)].map(([subnet, count]) => `${count} in subnet ${subnet}`).join(', ')
+        const known = end === undefined || end <= now ? 'leases it knows are not extended any more' : `leases it knows are extended for another ${Math.ceil((end - now) / 60_000)} min`
+        problems.push(`No region answers since ${timeOf(reach.since)} UTC (${reach.reason ?? ''}): ${known}; addresses for new clients: ${left === '' ? 'none' : left}; leases not delivered: ${alone.undelivered}`)
+      }
+      if (alone.broken !== undefined) problems.push(`The journal of leases cannot be used, so nothing is given while no region answers: ${alone.broken}`)
+      if (conversation.refused !== undefined) problems.push(conversation.refused)
+      problems.push(...limits.starved(clock.monotonic()).slice(0, 3).map(starvedSentence))
+      return problems
+    }
+  }
 }

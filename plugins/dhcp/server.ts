@@ -1,7 +1,7 @@
 /** Carries out the decisions about packets: replies, bindings, facts and counts. What is promised has been stored before. */
 import { BedplateError, reasonOf } from '../../core/errors.ts'
 import type { Clock, Logger } from '../../core/plugin.ts'
-import type { View } from './address.ts'
+import type { AloneView, View } from './address.ts'
 import type { Blocks } from './blocks.ts'
 import type { Chain, Step } from './chain.ts'
 import type { Decision } from './decision.ts'
@@ -26,6 +26,8 @@ export interface ServerOptions {
   readonly chain: Chain, readonly memory: Memory, readonly wishes: Wishes, readonly blocks: Blocks, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
   readonly limits: Limits
   readonly quarantineSeconds: number
+  /** What this rack may do without a region. */
+  readonly alone?: AloneView
   readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, client: string, number: string | null }) => void
 }
 type Bind = Extract<Decision, { kind: 'bind' }>
@@ -58,7 +60,7 @@ export class Server {
     const now = clock.now()
     const server = readIp(packet.options.get(option.serverId))
     if (type === 'DISCOVER' || (type === 'REQUEST' && server === undefined && packet.ciaddr === 0)) memory.ask(packet.mac, now)
-    const view = memory.view(segment, now)
+    const view = memory.view(segment, now, this.options.alone)
     const decision = chain.decide(step, view, now)
     if ((decision.kind === 'offer' || decision.kind === 'bind') && this.starved(view, packet)) { traffic.dropped('starved'); return }
     switch (decision.kind) {
@@ -94,14 +96,15 @@ export class Server {
   private bind (step: Step, { subnet, address, hostname, refused }: Bind, send: Send): void {
     const { chain, memory, wishes, traffic, clock, blocks } = this.options
     const { packet } = step
-    const seconds = chain.seconds(step, subnet)
+    const wished = chain.seconds(step, subnet)
     const clientId = clientIdOf(packet.options)
-    const wish: Wish = { address: ipText(address), subnet: subnet.id, client: packet.mac, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds }
-    wishes.ask(wish, answer => {
+    const wish: Wish = { address: ipText(address), subnet: subnet.id, client: packet.mac, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds: wished }
+    wishes.ask(wish, (answer, seconds = wished) => {
       if (answer === undefined) { traffic.dropped('unanswered'); return }
       if (!answer.stored) {
         memory.refused(address, subnet.id, packet.mac, clock.now())
-        if (refused === 'nak') this.send('NAK', packet, chain.nak(step, answer.reason ?? 'this address is taken'), send)
+        if (answer.quiet) traffic.dropped('reserved')
+        else if (refused === 'nak') this.send('NAK', packet, chain.nak(step, answer.reason ?? 'this address is taken'), send)
         else traffic.dropped('refused')
         return
       }
@@ -114,7 +117,8 @@ export class Server {
   private end ({ mac }: Packet, { kind, subnet, address }: Extract<Decision, { kind: 'decline' | 'release' }>, now: number): void {
     const { memory, report, log, quarantineSeconds } = this.options
     const body = { address: ipText(address), subnet: subnet.id, client: mac, number: memory.numberOf(address) }
-    report(kind === 'decline' ? 'declined' : 'released', body)
+    // A lease this rack gave alone has no number yet, and a word without one could end a later lease: such a lease ends by itself.
+    if (body.number !== null) report(kind === 'decline' ? 'declined' : 'released', body)
     if (kind === 'release') { memory.released(address, now); return }
     memory.declined(address, now + quarantineSeconds * 1000, now)
     log.warn(body, 'a client found this address in use by somebody else; it is set aside')

@@ -1,57 +1,133 @@
-/** Bindings on their way to the region: the next batch leaves when the previous call returns (group commit, no timer). */
+/** Bindings on their way to the region: the next batch leaves when the previous call returns (group commit, no timer). What no region answers in time, the rack decides alone where it may. */
+import type { Decided } from './alone.ts'
 import type { Answer, Wish } from './manifest.ts'
 
+/** What a rack does about wishes by itself. */
+export interface AloneRights {
+  /** Decides what no region answers, and has it on disk when it returns. */
+  decide(wishes: readonly Wish[]): readonly (Decided | undefined)[]
+  /** Is about an address no region may decide on: this rack's reserve. */
+  own(wish: Wish): boolean
+  /** Whether no region answers at present: then none is asked. */
+  cut(): boolean
+  /** A region answered, or (with a failure) did not in time. */
+  heard(failure: unknown): void
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** ms of boot time: goes on while the host sleeps. */
+  boot(): number
+}
 export interface WishesOptions {
   readonly call: (wishes: readonly Wish[]) => Promise<readonly Answer[]>
   readonly batched?: (count: number, seconds: number, failure: unknown) => void
   readonly monotonic: () => number
+  /** Left out: nothing is decided without a region. */
+  readonly alone?: AloneRights
 }
-/** Gets the region's answer, or `undefined` when there was none and nothing may be promised. */
-export type Settle = (answer: Answer | undefined) => void
+/** Gets the answer and, when it is not the region's, for how long it was promised; `undefined` when there was none and nothing may be promised. */
+export type Settle = (answer: Answer | undefined, seconds?: number) => void
 
-interface Waiting { readonly wish: Wish, settle: Settle }
+interface Waiting { readonly wish: Wish, settle: Settle, since: number }
+type Flight = { readonly answers: readonly Answer[], readonly failure: unknown }
 
 const largest = 500
+/** ms a region has to answer before the rack decides alone. */
+export const patience = 1000
+/** ms of boot time after which a request is not answered any more: its client counts its lease from then. */
+export const stale = 10_000
 
 export class Wishes {
   private readonly options: WishesOptions
   private waiting = new Map<string, Waiting>() // by address and client, so that a retransmission joins the wish it repeats
   private flying = new Map<string, Waiting>()
+  private carrying = false
+  private stamp = 0 // when the batch under way left: what comes meanwhile is taken to be as old, so that the clock is read once a batch
 
   constructor (options: WishesOptions) { this.options = options }
 
-  /** Wishes for a binding. Repeated before it is answered, the newest `settle` alone hears the answer; one for a longer lease is stored itself, since the answer to the shorter would promise too much. */
+  /** Wishes for a binding. Repeated before it is answered, the newest `settle` alone hears the answer. */
   ask (wish: Wish, settle: Settle): void {
     const key = `${wish.address} ${wish.client}`
-    const flying = this.flying.get(key)
-    const known = flying !== undefined && flying.wish.seconds >= wish.seconds ? flying : this.waiting.get(key)
-    if (known !== undefined && known.wish.seconds >= wish.seconds) { known.settle = settle; return }
-    this.waiting.set(key, { wish, settle })
-    if (this.flying.size === 0) void this.fly()
+    const known = this.flying.get(key) ?? this.waiting.get(key)
+    if (known !== undefined) {
+      known.settle = settle
+      known.since = this.options.alone?.boot() ?? 0
+      return
+    }
+    this.waiting.set(key, { wish, settle, since: this.carrying ? this.stamp : this.options.alone?.boot() ?? 0 })
+    if (!this.carrying) void this.carry()
   }
 
   /** How many wait for an answer, sent or not. */
   get size (): number { return this.waiting.size + this.flying.size }
 
-  private async fly (): Promise<void> {
+  private async carry (): Promise<void> {
+    const { alone } = this.options
+    this.carrying = true
+    this.stamp = alone?.boot() ?? 0
     while (this.waiting.size > 0) {
+      if (alone?.cut() === true) await alone.sleep(0) // what comes at the same time is synced at once
+      const batch: Waiting[] = []
+      const own: Waiting[] = []
       for (const [key, waiting] of this.waiting) {
         this.waiting.delete(key)
-        this.flying.set(key, waiting)
-        if (this.flying.size === largest) break
+        if (alone !== undefined && (alone.cut() || alone.own(waiting.wish))) own.push(waiting)
+        else { this.flying.set(key, waiting); batch.push(waiting) }
+        if (batch.length + own.length === largest) break
       }
-      const batch = [...this.flying.values()]
-      const begun = this.options.monotonic()
-      let answers: readonly Answer[] = []
-      let failure: unknown
-      try {
-        answers = await this.options.call(batch.map(({ wish }) => wish))
-      } catch (error) {
-        failure = error
-      }
-      this.flying.clear()
-      this.options.batched?.(batch.length, (this.options.monotonic() - begun) / 1000, failure)
-      batch.forEach(({ settle }, index) => { settle(answers[index]) })
+      this.stamp = alone?.boot() ?? 0
+      if (own.length > 0) this.decide(own)
+      if (batch.length > 0) await this.fly(batch)
     }
+    this.carrying = false
+  }
+
+  /** Resolves when the next batch may leave: the region has answered, or had its time. */
+  private async fly (batch: readonly Waiting[]): Promise<void> {
+    const { alone, monotonic, batched, call } = this.options
+    const begun = monotonic()
+    const flight = (async (): Promise<Flight> => {
+      try {
+        return { answers: await call(batch.map(({ wish }) => wish)), failure: undefined }
+      } catch (error) {
+        return { answers: [], failure: error ?? 'no reason' }
+      }
+    })()
+    const ended = ({ answers, failure }: Flight, waiting: readonly (Waiting | undefined)[]): void => {
+      batched?.(batch.length, (monotonic() - begun) / 1000, failure)
+      alone?.heard(failure)
+      for (const { wish } of batch) this.flying.delete(`${wish.address} ${wish.client}`)
+      if (failure !== undefined && alone !== undefined) { this.decide(waiting.filter(one => one !== undefined)); return }
+      const now = alone?.boot() ?? 0
+      waiting.forEach((one, index) => { one?.settle(now - one.since > stale ? undefined : answers[index]) })
+    }
+    if (alone === undefined) { ended(await flight, batch); return }
+    const timer = new AbortController()
+    const first = await Promise.race([flight, alone.sleep(patience, timer.signal)])
+    timer.abort()
+    if (first !== undefined) { ended(first, batch); return }
+    alone.heard(new TypeError(`no region answered within ${patience / 1000} s`))
+    // What the rack has a right to is decided now; for the rest, a late answer still counts.
+    const outcomes = alone.decide(batch.map(({ wish }) => wish))
+    const now = alone.boot()
+    const left = batch.map((one, index) => {
+      const outcome = outcomes[index]
+      if (outcome === undefined) return one
+      this.flying.delete(`${one.wish.address} ${one.wish.client}`)
+      this.settle(one, outcome, now)
+      return undefined
+    })
+    void flight.then(late => { ended(late, left) })
+  }
+
+  private decide (list: readonly Waiting[]): void {
+    const { alone } = this.options
+    const outcomes = alone?.decide(list.map(({ wish }) => wish)) ?? []
+    const now = alone?.boot() ?? 0
+    list.forEach((one, index) => { this.settle(one, outcomes[index], now) })
+  }
+
+  private settle (one: Waiting, outcome: Decided | undefined, now: number): void {
+    if (outcome === undefined || now - one.since > stale) one.settle(undefined)
+    else one.settle(outcome.answer, outcome.seconds)
   }
 }

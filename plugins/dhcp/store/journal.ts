@@ -8,7 +8,7 @@ interface Cursor { readonly epoch: string | null, readonly seq: string }
 
 /** See Referee.settle. The rack's row is locked: calls for one rack wait for each other. */
 export async function settle (tx: Tx, rack: string, epoch: string, entries: readonly JournalEntry[]): Promise<Settled> {
-  await tx.query('insert into dhcp.rack (rack) values ($1) on conflict do nothing', [rack])
+  if ((await tx.query('insert into dhcp.rack (rack) values ($1) on conflict do nothing returning 1', [rack])).length > 0) await tx.changed('dhcp.rack', rack)
   const [cursor] = await tx.query<Cursor>('select journal_epoch as epoch, journal_seq as seq from dhcp.rack where rack = $1 for update', [rack])
   const begun = cursor?.epoch === epoch ? [] : await beginEpoch(tx, rack, epoch, cursor?.epoch ?? null)
   const before = cursor?.epoch === epoch ? Number(cursor.seq) : 0

@@ -70,7 +70,7 @@ export async function giveUpOnSilent (tx: Tx, autonomySeconds: number): Promise<
 export async function tells (tx: Tx, rack: string, subnets: readonly string[]): Promise<void> {
   if (await isTold(tx, rack, subnets)) return
   await tx.query(`select pg_advisory_xact_lock(hashtext('dhcp.told'))`)
-  await tx.query('insert into dhcp.rack (rack) values ($1) on conflict do nothing', [rack])
+  if ((await tx.query('insert into dhcp.rack (rack) values ($1) on conflict do nothing returning 1', [rack])).length > 0) await tx.changed('dhcp.rack', rack)
   await tx.query('insert into dhcp.told (rack, subnet_id) select $1, unnest($2::text[]) on conflict do nothing', [rack, subnets])
 }
 

@@ -1,0 +1,157 @@
+/** What this rack gives without a region: by its reserve or by what it knows, synced to its journal before anybody hears of it. */
+import { reasonOf } from '../../core/errors.ts'
+import type { Logger } from '../../core/plugin.ts'
+import { secondsLeft, until } from './autonomy.ts'
+import type { BootClock } from './boot.ts'
+import { parseIp } from './ipv4.ts'
+import type { Heard, Journal, JournalChange, JournalLease, JournalReserve } from './journal.ts'
+import type { Answer, Wish } from './manifest.ts'
+import type { Memory } from './memory.ts'
+import { longestAlone } from './referee.ts'
+import { Reserve } from './reserve.ts'
+
+/** `seconds`: what was really promised. */
+export interface Decided { readonly answer: Answer, readonly seconds: number }
+export interface AloneOptions { readonly memory: Memory, readonly boot: BootClock, readonly log: Logger, readonly gave?: () => void }
+type Plan = { readonly lease: JournalLease, readonly number: string | null } | 'somebody else has it' | undefined
+
+export class Alone {
+  readonly reserve = new Reserve()
+  /** Why the journal cannot be written, when it cannot. */
+  broken: string | undefined = 'it is not open'
+  heard: Heard | undefined
+  epoch = ''
+  last = 0
+  private leases: JournalLease[] = [] // not stored by a region yet, in order
+  private journal: Journal | undefined
+  private readonly options: AloneOptions
+
+  constructor (options: AloneOptions) { this.options = options }
+
+  /** Takes up where the journal ends. Throws when it cannot be read. */
+  open (journal: Journal): void {
+    const { boot } = this.options
+    const { epoch, last, leases, reserve, heard } = journal.load()
+    const now = boot.now()
+    this.epoch = epoch
+    this.last = last
+    this.heard = heard
+    this.leases = []
+    for (const one of [...this.reserve.all()]) this.reserve.remove(one.address)
+    for (const one of reserve) this.reserve.put(one)
+    for (const lease of leases) {
+      // Of another start of the host nobody knows how long ago it was given: it may have just begun.
+      const ends = lease.boot === boot.id ? lease.ends : now + lease.seconds * 1000
+      this.leases.push(lease)
+      if (lease.from === 'reserve') this.reserve.leased(lease, ends)
+    }
+    this.journal = journal
+    this.broken = undefined
+  }
+
+  close (): void {
+    this.journal?.close()
+    this.journal = undefined
+    this.broken = 'it is not open'
+  }
+
+  get undelivered (): number { return this.leases.length }
+  oldest (count: number): readonly JournalLease[] { return this.leases.slice(0, count) }
+
+  /** Until when what is known may be acted on, in ms of boot time. */
+  get until (): number | undefined { return until(this.heard, this.options.boot.id, this.options.memory.standing) }
+
+  /** Whether a lease of the address may be given to the client by knowledge now. */
+  knows (address: number, client: string): boolean {
+    const { memory, boot } = this.options
+    return this.journal !== undefined && memory.holderOf(address) === client && !this.reserve.holds(address) && secondsLeft(this.until, boot.now(), longestAlone) !== undefined
+  }
+
+  /** Decides wishes that no region answers: one outcome each, undefined where there is no right. One synced commit, before which nothing has happened. */
+  decide (wishes: readonly Wish[]): readonly (Decided | undefined)[] {
+    const { boot, log } = this.options
+    if (this.journal === undefined) return wishes.map(() => undefined)
+    const now = boot.now()
+    const given = new Map<string, string>() // within this batch
+    let seq = this.last
+    const plans = wishes.map((wish): Plan => {
+      const plan = this.plan(wish, now, given.get(wish.address), seq + 1)
+      if (typeof plan !== 'object') return plan
+      seq = plan.lease.seq
+      given.set(wish.address, wish.client)
+      return plan
+    })
+    const append = plans.flatMap(plan => typeof plan === 'object' ? [plan.lease] : [])
+    if (append.length > 0) {
+      try {
+        this.commit({ append })
+      } catch (error) {
+        log.error({ reason: reasonOf(error) }, 'the journal could not be written, so nothing is given without a region')
+        return wishes.map(() => undefined)
+      }
+      this.options.gave?.()
+    }
+    return plans.map((plan): Decided | undefined => {
+      if (plan === undefined) return undefined
+      if (plan === 'somebody else has it') return { answer: { stored: false, expires: null, number: null, reason: 'this address is not yours', quiet: false }, seconds: 0 }
+      return { answer: { stored: true, expires: null, number: plan.number, reason: null, quiet: false }, seconds: plan.lease.seconds }
+    })
+  }
+
+  private plan (wish: Wish, now: number, inBatch: string | undefined, seq: number): Plan {
+    const { memory, boot } = this.options
+    const address = parseIp(wish.address)
+    const lease = (from: JournalLease['from'], seconds: number): JournalLease => ({ ...wish, seq, from, seconds, ends: now + seconds * 1000, boot: boot.id })
+    if (this.reserve.holds(address)) {
+      const holder = inBatch ?? this.reserve.holder(address, now)
+      const offered = holder === undefined && (memory.offeredTo(address) === wish.client || this.reserve.leaseOf(wish.client) === address)
+      return holder === wish.client || offered ? { lease: lease('reserve', Math.min(wish.seconds, longestAlone)), number: null } : 'somebody else has it'
+    }
+    if (memory.holderOf(address) !== wish.client) return undefined
+    const seconds = secondsLeft(this.until, now, wish.seconds)
+    return seconds === undefined ? undefined : { lease: lease('knowledge', seconds), number: memory.numberOf(address) }
+  }
+
+  /** Writes a change, and only then takes it in. Throws when the disk does. */
+  commit (change: JournalChange): void {
+    const { journal } = this
+    if (journal === undefined) return
+    try {
+      journal.commit(change)
+      this.broken = undefined
+    } catch (error) {
+      this.broken = reasonOf(error)
+      throw error
+    }
+    const { append = [], through = 0, reserve = [], drop = [], heard } = change
+    for (const lease of append) {
+      this.leases.push(lease)
+      this.last = lease.seq
+      if (lease.from === 'reserve') this.reserve.leased(lease, lease.ends)
+    }
+    if (through > 0) this.leases = this.leases.filter(({ seq }) => seq > through)
+    for (const one of reserve) this.reserve.put(one)
+    for (const address of drop) this.reserve.remove(parseIp(address))
+    if (heard !== undefined) this.heard = heard
+  }
+
+  /** What follows from a region's answer about the journal and the reserve: one change, to be committed. */
+  answered (answer: { readonly through: number, readonly refused: readonly number[], readonly reserves: readonly { readonly address: string, readonly subnet: string, readonly grant: string }[], readonly surplus: readonly string[] }, heard: Heard): JournalChange {
+    const left = new Set(this.leases.flatMap(({ seq, from, address }) => seq > answer.through && from === 'reserve' ? [address] : []))
+    const settled = new Set(this.leases.flatMap(({ seq, from, address }) => seq <= answer.through && from === 'reserve' && !left.has(address) ? [address] : []))
+    const refused = new Set(this.leases.flatMap(({ seq, from, address }) => from === 'reserve' && answer.refused.includes(seq) ? [address] : []))
+    const listed = new Map(answer.reserves.map(one => [one.address, one]))
+    const surplus = new Set(answer.surplus)
+    const reserve: JournalReserve[] = []
+    const drop: string[] = []
+    for (const one of this.reserve.all()) {
+      const here = listed.get(one.text)
+      // Not in the region's list any more: it was given back, or taken while this rack was believed gone.
+      if (here?.grant !== one.grant) { if (!left.has(one.text)) drop.push(one.text); continue }
+      const leased = left.has(one.text)
+      if (!one.returning && !leased && (settled.has(one.text) || surplus.has(one.text) || refused.has(one.text))) reserve.push({ address: one.text, subnet: one.subnet, grant: one.grant, returning: true })
+    }
+    for (const one of answer.reserves) if (this.reserve.find(one.address)?.grant !== one.grant && !left.has(one.address)) reserve.push({ ...one, returning: false })
+    return { through: answer.through, reserve, drop, heard }
+  }
+}
