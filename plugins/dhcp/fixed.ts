@@ -2,6 +2,7 @@
 import { BedplateError } from '../../core/errors.ts'
 import type { Query, Tx } from '../../core/plugin.ts'
 import type { NetworkService } from '../network/manifest.ts'
+import { referee } from './store.ts'
 import { listFixed, removeFixed, saveFixed } from './store/settings.ts'
 import type { Fixed } from './store/settings.ts'
 
@@ -46,8 +47,9 @@ export async function fix (tx: Tx, network: NetworkService, { address, clientId,
   return fixed
 }
 
-/** Takes a fixed address back. */
+/** Takes a fixed address back; the claim of its client ends with it. */
 export async function unfix (tx: Tx, network: NetworkService, address: string): Promise<void> {
   await removeFixed(tx, address)
   await network.release(tx, { address })
+  for (const retiring of await referee.retire(tx, [address])) await tx.changed('dhcp.binding', retiring)
 }
