@@ -40,6 +40,12 @@ function firstOf (world: World, { mac, started }: { readonly mac: string, readon
   return { lease: seconds(given.at - started), asking: seconds(given.at - (asked?.at ?? started)), address: given.address }
 }
 
+/** Addresses that more than one client has on its interface now. */
+function twice (clients: readonly Client[]): string[] {
+  const all = clients.flatMap(client => [...client.addresses()])
+  return all.filter((address, index) => all.indexOf(address) !== index)
+}
+
 /** `quick`: the fault stands only as long as the new clients need. Rejects when an invariant does not hold. */
 export async function suffer ({ world, steady, programs, firmware, say }: Run, fault: Fault, quick = false): Promise<Outcome[]> {
   await world.whole()
@@ -53,9 +59,11 @@ export async function suffer ({ world, steady, programs, firmware, say }: Run, f
   await Promise.all(machines.map(machine => machine.start()))
   const served = (client: Client): boolean => { const { address } = firstOf(world, client); return address !== undefined && client.addresses().has(address) }
   const off = new Set<Machine>()
+  const doubled = new Set<string>()
   // what was measured is read from the times of packets and notices: this loop only decides when to go on
   await until(async () => {
     for (const machine of machines) if (!off.has(machine) && firstOf(world, machine).lease !== null) { off.add(machine); await machine.end() }
+    for (const address of twice([...steady, ...fresh])) doubled.add(address)
     const all = fresh.every(served) && off.size === machines.length
     return (all && (quick || Date.now() - broken >= whole)) || Date.now() - broken >= patience
   }, { timeout: patience + 60_000, interval: 50, what: 'the fault has stood for its time' })
@@ -74,6 +82,7 @@ export async function suffer ({ world, steady, programs, firmware, say }: Run, f
     outcomes.push({ client: names[machine.kind], fault: fault.name, newLeaseSeconds: lease, askingSeconds: asking, waitedSeconds })
   }
   for (const one of [...fresh, ...machines]) await one.end()
+  if (doubled.size > 0) throw new Error(`on two interfaces at once: ${[...doubled].join(', ')}`)
   await fault.heal(world)
   await world.whole()
   await holds(world)
