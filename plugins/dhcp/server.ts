@@ -7,10 +7,12 @@ import type { Chain, Step } from './chain.ts'
 import type { Decision } from './decision.ts'
 import { ipText } from './ipv4.ts'
 import { portOf } from './limits.ts'
+import { answerLeaseQuery } from './leasequery.ts'
 import type { Limits } from './limits.ts'
 import type { Wish } from './manifest.ts'
 import type { Memory } from './memory.ts'
 import { clientIdOf, hostnameOf, maxSizeOf } from './options/client.ts'
+import type { MessageType } from './options/codes.ts'
 import { option } from './options/codes.ts'
 import { readIp } from './options/values.ts'
 import { decode, encode } from './packet.ts'
@@ -61,6 +63,7 @@ export class Server {
     const server = readIp(packet.options.get(option.serverId))
     if (type === 'DISCOVER' || (type === 'REQUEST' && server === undefined && packet.ciaddr === 0)) memory.ask(packet.mac, now)
     const view = memory.view(segment, now, this.options.alone)
+    if (type === 'LEASEQUERY') { this.query(view, packet, now, send); return }
     const decision = chain.decide(step, view, now)
     if ((decision.kind === 'offer' || decision.kind === 'bind') && this.starved(view, packet)) { traffic.dropped('starved'); return }
     switch (decision.kind) {
@@ -83,6 +86,13 @@ export class Server {
       case 'decline':
       case 'release': this.end(packet, decision, now); break
     }
+  }
+
+  /** A relay asks who has an address (RFC 4388). */
+  private query (view: View, packet: Packet, now: number, send: Send): void {
+    const answer = answerLeaseQuery(view, packet, now)
+    if (answer === undefined) this.options.traffic.dropped('foreign-relay')
+    else this.send(answer.type, packet, answer.reply, send)
   }
 
   /** A client that nobody knows is given something new only while the allowance of its port and VLAN lasts. */
@@ -124,7 +134,7 @@ export class Server {
     log.warn(body, 'a client found this address in use by somebody else; it is set aside')
   }
 
-  private send (type: 'OFFER' | 'ACK' | 'NAK', request: Packet, reply: Packet, send: Send): void {
+  private send (type: MessageType, request: Packet, reply: Packet, send: Send): void {
     const target = targetOf(request, type === 'NAK')
     // What the relay wants back does not count: it takes that off before the client gets the rest (RFC 3046 section 2.1).
     const relay = reply.options.get(option.relay)

@@ -41,7 +41,7 @@ export const option = {
   end: 255
 } as const
 
-export const messageType = { DISCOVER: 1, OFFER: 2, REQUEST: 3, DECLINE: 4, ACK: 5, NAK: 6, RELEASE: 7, INFORM: 8 } as const
+export const messageType = { DISCOVER: 1, OFFER: 2, REQUEST: 3, DECLINE: 4, ACK: 5, NAK: 6, RELEASE: 7, INFORM: 8, LEASEQUERY: 10, LEASEUNASSIGNED: 11, LEASEUNKNOWN: 12, LEASEACTIVE: 13 } as const // from 10 on: RFC 4388
 export type MessageType = keyof typeof messageType
 
 const names = new Map<number, MessageType>(Object.entries(messageType).map(([name, code]) => [code, name as MessageType]))
