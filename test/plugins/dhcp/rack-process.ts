@@ -10,7 +10,7 @@ import rack from '../../../plugins/dhcp/rack.ts'
 export type Down =
   | { type: 'apply', change: WantedChange<typeof manifest.wanted>, whole: boolean }
   | { type: 'answer', id: number, result?: unknown, failure?: string }
-  | { type: 'start' | 'stop' | 'reconcile' | 'health' | 'health6' | 'metrics' }
+  | { type: 'start' | 'stop' | 'reconcile' | 'health' | 'health6' | 'healths' | 'metrics' }
 export type Up =
   | { type: 'call', id: number, method: 'bind' | 'grant' | 'sync', params: unknown }
   | { type: 'report', kind: 'released' | 'declined' | 'occupied' | 'rogue', body: unknown }
@@ -41,6 +41,7 @@ async function act (message: Down): Promise<unknown> {
     case 'stop': return await Promise.all(running.services.map(one => one.stop()))
     case 'reconcile': return running.reconcile?.(new AbortController().signal)
     case 'health': return service?.health()
+    case 'healths': return Object.fromEntries(running.services.map(one => [one.name, one.health()]))
     case 'health6': return running.services.find(({ name }) => name === 'dhcp6')?.health()
     case 'metrics': return metrics.registry.metrics()
     case 'answer': {

@@ -24,7 +24,7 @@ export interface RackProcess {
   readonly namespace: Namespace
   readonly child: ChildProcess
   apply(put: readonly WantedEntry[], whole?: boolean, remove?: readonly WantedKey[]): Promise<void>
-  ask(type: 'start' | 'stop' | 'reconcile' | 'health' | 'health6' | 'metrics'): Promise<unknown>
+  ask(type: 'start' | 'stop' | 'reconcile' | 'health' | 'health6' | 'healths' | 'metrics'): Promise<unknown>
 }
 export interface TestClient {
   readonly namespace: Namespace
