@@ -11,6 +11,8 @@ export interface World {
   watch (check: () => void): void
   /** A line of the story. Every line enters the hash; they are kept only when asked for. */
   tell (line: string): void
+  /** A line that explains, made only when lines are kept; it does not enter the hash. */
+  note (line: () => string): void
   readonly hash: string
   readonly lines: readonly string[]
   /** Runs until `end` or the first violation, which it gives. */
@@ -76,6 +78,7 @@ export function createWorld (verbose = false): World {
       for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
       if (verbose) lines.push(text)
     },
+    note (line) { if (verbose) lines.push(`${now.toFixed(3).padStart(10)}   ${line()}`) },
     get hash () { return (hash >>> 0).toString(16).padStart(8, '0') },
     lines,
     violated (what) {

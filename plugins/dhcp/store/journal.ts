@@ -25,11 +25,12 @@ export async function settle (tx: Tx, rack: string, epoch: string, entries: read
     ), locked as (
       select a.address from dhcp.address a join e using (address) order by a.address for update of a
     )
-    update dhcp.address a set mac = e.mac, client_id = e.client_id, hostname = e.hostname, bound_at = now(), number = nextval('dhcp.number'), retiring = null, waits_for = '{}',
+    update dhcp.address a set mac = e.mac, client_id = e.client_id, hostname = e.hostname, bound_at = now(), number = nextval('dhcp.number'), retiring = null, waits_for = '{}', quarantined_until = null,
       since = case when a.mac = e.mac and a.expires >= now() then a.since else now() end,
       expires = case when a.mac = e.mac then greatest(a.expires, now() + e.seconds * interval '1 second') else now() + e.seconds * interval '1 second' end
     from e join locked using (address)
-    where a.address = e.address and ((e.source = 'reserve' and a.reserve_of = $1) or (e.source = 'knowledge' and a.mac = e.mac and a.subnet_id = e.subnet_id and a.reserve_of is null))
+    where a.address = e.address and ((e.source = 'reserve' and a.reserve_of = $1) or (e.source = 'knowledge' and a.subnet_id = e.subnet_id and a.reserve_of is null
+      and (a.mac = e.mac or (a.quarantined_until is not null and $1 = any(a.waits_for))))) -- declined, and taken again by the same client from a rack that had not heard of it
     returning host(a.address) as address`,
   [rack, column('address'), column('subnet'), column('client'), column('clientId'), column('hostname'), column('seconds'), column('from')])
   await tx.query('update dhcp.rack set journal_seq = $2 where rack = $1', [rack, through])

@@ -31,6 +31,8 @@ export class SimDatabase {
   lostCommits = 0
   /** Heard after each commit. */
   committed: (() => void) | undefined
+  /** What a row is like now, for the story. */
+  shows: ((topic: string, id: string) => string) | undefined
   /** How slow its answers are, ms at most. */
   slow = 0
   since = 0
@@ -77,7 +79,7 @@ export class SimDatabase {
         throw error
       }
       if (!this.reached(name)) { this.rollBack(model); throw new BedplateError('TRANSACTION_ABORTED', { reason: 'the connection broke' }) }
-      this.commit(model)
+      this.commit(model, name)
       if (this.slow > 0 && this.dice.chance(0.3)) await wait(this.dice.between(0, this.slow))
       if (this.dice.chance(0.002)) { this.lostCommits++; throw new BedplateError('TRANSACTION_UNKNOWN', { reason: 'the connection broke at the commit' }) }
       return result
@@ -89,15 +91,16 @@ export class SimDatabase {
   async instantly (work: (tx: ModelTx) => Promise<unknown>): Promise<void> {
     const tx = new ModelTx(this.now())
     await work(tx)
-    this.commit(tx)
+    this.commit(tx, 'world')
   }
 
-  private commit (tx: ModelTx): void {
+  private commit (tx: ModelTx, by: string): void {
     this.commits++
     const seen = new Set<string>()
     for (const { topic, id } of tx.changes) {
       if (seen.has(`${topic} ${id}`)) continue
       seen.add(`${topic} ${id}`)
+      this.world.note(() => `${by} changed ${topic} ${id}: ${this.shows?.(topic, id) ?? ''}`)
       this.log.push({ seq: String(++this.last), topic, id })
     }
     this.committed?.()

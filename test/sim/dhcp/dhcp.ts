@@ -53,6 +53,12 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
     rack.outbox = new Outbox(name, { world, dice, links, region: name => regions.find(region => region.name === name), alive: () => rack.process !== undefined })
     return rack
   })
+  db.shows = (topic, id) => {
+    const row = table.rows.get(id)
+    if (row === undefined) return topic === 'dhcp.binding' ? 'no row' : ''
+    const end = row.expires ?? row.quarantinedUntil
+    return `${clients.find(({ mac }) => mac === row.client)?.name ?? row.client ?? 'nobody'} ${row.number}${end === null ? '' : ` until ${((end - epochOf - db.offset) / 1000).toFixed(1)}`}${row.rack === null ? '' : ` block of ${row.rack}`}${row.quarantinedUntil === null ? '' : ' quarantined'}${row.reserveOf === null ? '' : ` reserve of ${row.reserveOf}`}${row.retiring === null ? '' : ` retiring ${row.retiring}, waits for ${row.waitsFor.join(' ')}`}`
+  }
   db.committed = () => { invariants.touched(); for (const { subscription } of racks) subscription.kick() }
   const clients: Client[] = []
   const invariants = new Invariants(world, clients, {

@@ -24,9 +24,10 @@ export function settle (table: Table, tx: ModelTx, rack: string, epoch: string, 
 function store (table: Table, tx: ModelTx, rack: string, { address, subnet, client, clientId, hostname, seconds, from }: JournalEntry): boolean {
   const row = table.rows.get(address)
   if (row === undefined) return false
-  if (from === 'reserve' ? row.reserveOf !== rack : row.client !== client || row.subnet !== subnet || row.reserveOf !== null) return false
+  const declined = row.quarantinedUntil !== null && row.waitsFor.includes(rack) // and taken again by the same client from a rack that had not heard of it
+  if (from === 'reserve' ? row.reserveOf !== rack : (row.client !== client && !declined) || row.subnet !== subnet || row.reserveOf !== null) return false
   const ends = tx.now + seconds * 1000
-  table.put(tx, { ...row, client, clientId, hostname, boundAt: tx.now, number: table.next(), retiring: null, waitsFor: [], expires: row.client === client ? Math.max(row.expires ?? 0, ends) : ends })
+  table.put(tx, { ...row, client, clientId, hostname, boundAt: tx.now, number: table.next(), retiring: null, waitsFor: [], quarantinedUntil: null, expires: row.client === client ? Math.max(row.expires ?? 0, ends) : ends })
   return true
 }
 
