@@ -109,7 +109,7 @@ export class Chain implements DhcpService {
     const { subnet, address } = this.hooks
     step.subnets = subnetsFor(step.segment, step.packet)
     if (subnet.taps.length > 0) step.subnets = subnet.call(step.subnets, step)
-    step.decision = this.rapid(step, decide(view, step.packet, now, step.subnets))
+    step.decision = this.rapid(step, decide(view, step.packet, now, step.subnets, step.client))
     if (address.taps.length > 0) step.decision = address.call(step.decision, step)
     return step.decision
   }
@@ -156,31 +156,34 @@ export class Chain implements DhcpService {
     return whole.taps.length > 0 ? whole.call(made, step) : made
   }
 
-  /** Wraps every tap as it is added: it gets a value of its own where the value can be changed, and what it returns is looked at. */
+  /** Wraps every tap as it is added: it gets a map of its own where the value is one, and what it returns is looked at. */
   private guarded<H extends Guardable> (stage: Stage, hook: H, usable: Usable): H {
+    const failed = (tap: string, value: unknown): undefined => {
+      if (value instanceof Promise) value.catch(() => {}) // nothing can wait for it here, and nobody else hears that it failed
+      this.fail(stage, tap, 'it returned what cannot be used')
+    }
     hook.intercept({
       register: tap => {
         const fn = tap.fn as (...args: unknown[]) => unknown
-        const run = (...args: unknown[]): unknown => {
+        const bail = (exchange: Exchange): unknown => {
           try {
-            const exchange = args.at(-1) as Exchange
-            const before = args.length > 1 ? args[0] : undefined
-            const value = before instanceof Map ? fn(new Map(before), exchange) : fn(...args)
-            if (value === undefined || usable(value, exchange, before)) return value
-            if (value instanceof Promise) value.catch(() => {}) // nothing can wait for it here, and nobody else hears that it failed
-            this.fail(stage, tap.name, 'it returned what cannot be used')
-          } catch (error) {
-            this.fail(stage, tap.name, reasonOf(error))
-          }
-          return undefined
+            const value = fn(exchange)
+            return value === undefined || usable(value, exchange, undefined) ? value : failed(tap.name, value)
+          } catch (error) { return this.fail(stage, tap.name, reasonOf(error)) }
         }
-        return { ...tap, fn: run }
+        const waterfall = (before: unknown, exchange: Exchange): unknown => {
+          try {
+            const value = fn(before instanceof Map ? new Map(before) : before, exchange)
+            return value === undefined || usable(value, exchange, before) ? value : failed(tap.name, value)
+          } catch (error) { return this.fail(stage, tap.name, reasonOf(error)) }
+        }
+        return { ...tap, fn: stage === 'parse' ? bail : waterfall }
       }
     })
     return hook
   }
 
-  private fail (stage: Stage, tap: string, reason: string): void {
+  private fail (stage: Stage, tap: string, reason: string): undefined {
     const key = `${stage} ${tap}`
     const count = (this.failures.get(key) ?? 0) + 1
     this.failures.set(key, count)
@@ -195,6 +198,8 @@ export class Step implements Exchange {
   readonly packet: Packet
   readonly type: MessageType | undefined
   classes: Classes
+  /** Who the client is to the referee: its MAC, or the client id an address is fixed for. */
+  client: string
   subnets: readonly Subnet[] = []
   decision: Decision | undefined = undefined
   options: ReadonlyMap<number, Buffer> | undefined = undefined
@@ -202,6 +207,7 @@ export class Step implements Exchange {
   constructor (segment: Segment, packet: Packet) {
     this.segment = segment
     this.packet = packet
+    this.client = packet.mac
     this.type = messageName(readU8(packet.options.get(option.messageType)))
     this.classes = classesOf(packet.options)
   }
