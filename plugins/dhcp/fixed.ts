@@ -2,6 +2,7 @@
 import { BedplateError } from '../../core/errors.ts'
 import type { Query, Tx } from '../../core/plugin.ts'
 import type { NetworkService } from '../network/manifest.ts'
+import { longestId } from './config/isc.ts'
 import { referee } from './store.ts'
 import { listFixed, removeFixed, saveFixed } from './store/settings.ts'
 import type { Fixed } from './store/settings.ts'
@@ -9,11 +10,11 @@ import type { Fixed } from './store/settings.ts'
 /** Whom these addresses belong to in the network's plan. */
 export const fixedOwner = 'dhcp/client-id'
 
-/** Reads a client id: hex with or without colons, or a text in double quotes; 2 to 255 bytes (RFC 2132 section 9.14). Throws INVALID_REQUEST. */
+/** Reads a client id: hex with or without colons, or a text in double quotes; 2 to 140 bytes (RFC 2132 section 9.14 has more, nobody sends them). Throws INVALID_REQUEST. */
 export function clientIdOf (text: string): string {
   const quoted = /^"([^"]*)"$/.exec(text)?.[1]
   const hex = quoted !== undefined ? Buffer.from(quoted, 'utf8').toString('hex') : /^[0-9a-f]{2}(:?[0-9a-f]{2})*$/i.test(text) ? text.replaceAll(':', '').toLowerCase() : ''
-  if (hex.length < 4 || hex.length > 510) throw new BedplateError('INVALID_REQUEST', { reason: `${JSON.stringify(text.slice(0, 80))} is not a client id: 2 to 255 bytes in hex, with or without colons, or a text in double quotes.` })
+  if (hex.length < 4 || hex.length > longestId * 2) throw new BedplateError('INVALID_REQUEST', { reason: `${JSON.stringify(text.slice(0, 80))} is not a client id: 2 to ${longestId} bytes in hex, with or without colons, or a text in double quotes.` })
   return hex
 }
 

@@ -2,6 +2,8 @@
 import type { AloneView, Binding, Host, View } from './address.ts'
 import { parseIp } from './ipv4.ts'
 import type { WantedEntry, WantedKey } from './manifest.ts'
+import { clientIdOf } from './options/client.ts'
+import type { Packet } from './packet.ts'
 import type { Segment } from './segment.ts'
 import { segmentOf } from './segment.ts'
 
@@ -18,6 +20,7 @@ export class Memory {
   readonly segments = new Map<string, Segment>()
   private readonly hostsByAddress = new Map<number, Host>()
   private readonly hostsByClient = new Map<string, Set<Host>>()
+  private byClientId = false // whether any address is fixed for a client id
   private readonly bindingsByAddress = new Map<number, Binding>()
   private readonly bindingsByClient = new Map<string, Set<Binding>>()
   private readonly blocks = new Map<string, Set<number>>() // as granted
@@ -74,6 +77,12 @@ export class Memory {
       free: subnet => this.freeOf.get(subnet) ?? [],
       asked: client => this.asked.get(client)?.count ?? 0
     }
+  }
+
+  /** Who the client is to the referee: its MAC; where an address is fixed for the client id it sends, that id. */
+  clientOf (packet: Packet): string {
+    const id = this.byClientId ? clientIdOf(packet.options) : null
+    return id !== null && this.hostsByClient.has(`id:${id}`) ? `id:${id}` : packet.mac
   }
 
   /** Names the binding known at an address; null when there is none, or this rack gave it alone. */
@@ -159,6 +168,7 @@ export class Memory {
   private addHost (host: Host): void {
     this.forgetHost(host.address)
     this.hostsByAddress.set(host.address, host)
+    if (host.client.startsWith('id:')) this.byClientId = true
     const own = this.hostsByClient.get(host.client)
     if (own === undefined) this.hostsByClient.set(host.client, new Set([host]))
     else own.add(host)

@@ -58,33 +58,34 @@ export class Server {
     const step = chain.open(segment, packet)
     if (typeof step === 'string') { traffic.dropped(step); return }
     const { type } = step
+    const client = step.client = memory.clientOf(packet)
     traffic.received(type ?? 'none')
     const now = clock.now()
     const server = readIp(packet.options.get(option.serverId))
-    if (type === 'DISCOVER' || (type === 'REQUEST' && server === undefined && packet.ciaddr === 0)) memory.ask(packet.mac, now)
+    if (type === 'DISCOVER' || (type === 'REQUEST' && server === undefined && packet.ciaddr === 0)) memory.ask(client, now)
     const view = memory.view(segment, now, this.options.alone)
     if (type === 'LEASEQUERY') { this.query(view, packet, now, send); return }
     const decision = chain.decide(step, view, now)
-    if ((decision.kind === 'offer' || decision.kind === 'bind') && this.starved(view, packet)) { traffic.dropped('starved'); return }
+    if ((decision.kind === 'offer' || decision.kind === 'bind') && this.starved(view, packet, client)) { traffic.dropped('starved'); return }
     switch (decision.kind) {
       case 'drop':
-        if (decision.reason === 'other-server' && type === 'REQUEST') memory.tookAnother(packet.mac)
+        if (decision.reason === 'other-server' && type === 'REQUEST') memory.tookAnother(client)
         decision.subnets?.forEach(({ id }) => { blocks.refill(id) })
         traffic.dropped(decision.reason)
         break
       case 'offer':
-        memory.offer(decision.address, decision.subnet.id, packet.mac, now)
+        memory.offer(decision.address, decision.subnet.id, client, now)
         blocks.refill(decision.subnet.id)
         this.send('OFFER', packet, chain.lease('OFFER', step, { ...decision, seconds: chain.seconds(step, decision.subnet) }), send)
         break
       case 'bind':
-        if (type === 'DISCOVER') memory.offer(decision.address, decision.subnet.id, packet.mac, now) // rapid commit: nobody else is offered it while it is being stored
+        if (type === 'DISCOVER') memory.offer(decision.address, decision.subnet.id, client, now) // rapid commit: nobody else is offered it while it is being stored
         this.bind(step, decision, send)
         break
       case 'nak': this.send('NAK', packet, chain.nak(step, decision.reason), send); break
       case 'inform': this.send('ACK', packet, chain.inform(step, decision.subnet), send); break
       case 'decline':
-      case 'release': this.end(packet, decision, now); break
+      case 'release': this.end(client, decision, now); break
     }
   }
 
@@ -96,8 +97,8 @@ export class Server {
   }
 
   /** A client that nobody knows is given something new only while the allowance of its port and VLAN lasts. */
-  private starved (view: View, { mac, giaddr, options }: Packet): boolean {
-    if (view.offerTo(mac) !== undefined || view.bindings(mac).length > 0 || view.hosts(mac).length > 0) return false
+  private starved (view: View, { mac, giaddr, options }: Packet, client: string): boolean {
+    if (view.offerTo(client) !== undefined || view.bindings(client).length > 0 || view.hosts(client).length > 0) return false
     const { vlan } = view.segment
     return !this.options.limits.admit(vlan, portOf(giaddr, options), poolOf(view.segment), mac, this.options.clock.monotonic())
   }
@@ -105,28 +106,28 @@ export class Server {
   /** Acknowledges once the region has stored the binding; without its answer the client hears nothing and asks again. */
   private bind (step: Step, { subnet, address, hostname, refused }: Bind, send: Send): void {
     const { chain, memory, wishes, traffic, clock, blocks } = this.options
-    const { packet } = step
+    const { packet, client } = step
     const wished = chain.seconds(step, subnet)
     const clientId = clientIdOf(packet.options)
-    const wish: Wish = { address: ipText(address), subnet: subnet.id, client: packet.mac, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds: wished }
+    const wish: Wish = { address: ipText(address), subnet: subnet.id, client, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds: wished }
     wishes.ask(wish, (answer, seconds = wished) => {
       if (answer === undefined) { traffic.dropped('unanswered'); return }
       if (!answer.stored) {
-        memory.refused(address, subnet.id, packet.mac, clock.now())
+        memory.refused(address, subnet.id, client, clock.now())
         if (answer.quiet) traffic.dropped('reserved')
         else if (refused === 'nak') this.send('NAK', packet, chain.nak(step, answer.reason ?? 'this address is taken'), send)
         else traffic.dropped('refused')
         return
       }
-      memory.bound({ subnet: subnet.id, client: packet.mac, clientId, address, expires: clock.now() + seconds * 1000, number: answer.number })
+      memory.bound({ subnet: subnet.id, client, clientId, address, expires: clock.now() + seconds * 1000, number: answer.number })
       blocks.refill(subnet.id)
       this.send('ACK', packet, chain.lease('ACK', step, { subnet, address, hostname, seconds }), send)
     })
   }
 
-  private end ({ mac }: Packet, { kind, subnet, address }: Extract<Decision, { kind: 'decline' | 'release' }>, now: number): void {
+  private end (client: string, { kind, subnet, address }: Extract<Decision, { kind: 'decline' | 'release' }>, now: number): void {
     const { memory, report, log, quarantineSeconds } = this.options
-    const body = { address: ipText(address), subnet: subnet.id, client: mac, number: memory.numberOf(address) }
+    const body = { address: ipText(address), subnet: subnet.id, client, number: memory.numberOf(address) }
     // A lease this rack gave alone has no number yet, and a word without one could end a later lease: such a lease ends by itself.
     if (body.number !== null) report(kind === 'decline' ? 'declined' : 'released', body)
     if (kind === 'release') { memory.released(address, now); return }

@@ -26,6 +26,7 @@ const types: Readonly<Record<string, Kind>> = {
   boolean: 'bool', text: 'text', string: 'bytes', 'ip-address': 'ip', 'array of ip-address': 'ip-list', 'domain-list': 'domain-list', 'array of integer 8': 'u8-list', 'array of unsigned integer 8': 'u8-list',
   'array of integer 16': 'u16-list', 'array of unsigned integer 16': 'u16-list', 'integer 8': 'u8', 'integer 16': 'u16', 'integer 32': 'u32', 'unsigned integer 8': 'u8', 'unsigned integer 16': 'u16', 'unsigned integer 32': 'u32', 'signed integer 32': 'i32'
 }
+export const longestId = 140 // bytes of a client id that an address is fixed for
 const mostSeconds = 31_536_000
 const most = 100_000 // statements, those of groups counted for each host
 const quad = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
@@ -150,7 +151,7 @@ export function readIsc (text: string): IscPlan {
     } else if (kind === 'uid' || (kind === 'option' && given[0] === 'dhcp-client-identifier')) {
       const word = statement.words.at(-1)
       const id = word === undefined ? '' : idOf(word)
-      if (id.length < 4 || id.length > 510) leave(statement, 'a client id is 2 to 255 bytes: text in quotes, or hex with colons')
+      if (id.length < 4 || id.length > longestId * 2) leave(statement, `a client id is 2 to ${longestId} bytes: text in quotes, or hex with colons`)
       else host.clientId = id
     } else if (kind === 'filename' || kind === 'next-server') {
       const word = statement.words[1]
