@@ -79,8 +79,9 @@ export const isTold = async (q: Query, rack: string, subnets: readonly string[])
   subnets.length === 0 || Number((await q.query<{ n: string }>('select count(*) as n from dhcp.told where rack = $1 and subnet_id = any($2)', [rack, subnets]))[0]?.n) === new Set(subnets).size
 
 export const retirementsOf = (q: Query, rack: string, addresses?: readonly string[]): Promise<Retirement[]> =>
-  q.query(`select host(address) as address, subnet_id as subnet, retiring as round from dhcp.address
-    where retiring is not null and $1 = any(waits_for) and ($2::inet[] is null or address = any($2)) order by dhcp.address.address`, [rack, addresses ?? null])
+  addresses === undefined
+    ? q.query('select host(address) as address, subnet_id as subnet, retiring as round from dhcp.address where retiring is not null and $1 = any(waits_for) order by dhcp.address.address', [rack])
+    : q.query('select host(address) as address, subnet_id as subnet, retiring as round from unnest($2::inet[]) as w (wanted) cross join lateral (select * from dhcp.address where address = wanted limit 1) a where retiring is not null and $1 = any(waits_for) order by a.address', [rack, addresses])
 
 export const standingOf = async (q: Query, rack: string): Promise<string | undefined> =>
   (await q.query<{ standing: string }>('select standing from dhcp.rack where rack = $1', [rack]))[0]?.standing
