@@ -1,0 +1,73 @@
+/** DHCPv6 messages as real clients send them, byte for byte, and what they get for it. Captured on a wire; dhcpcd's vendor class is shortened. */
+import { describe, expect, it } from 'vitest'
+import { createLogger } from '../../../../core/log.ts'
+import { asksFor6, duidOf, elapsedOf, hostname6, macOf6, userClasses6, vendorClass6 } from '../../../../plugins/dhcp/v6/client6.ts'
+import { message6Name, option6 } from '../../../../plugins/dhcp/v6/codes6.ts'
+import { readDuid } from '../../../../plugins/dhcp/v6/duid.ts'
+import { ip6Text, parseIp6 } from '../../../../plugins/dhcp/v6/ipv6.ts'
+import { has6 } from '../../../../plugins/dhcp/v6/options6.ts'
+import { decode6, encode6, iasOf, otherIas } from '../../../../plugins/dhcp/v6/packet6.ts'
+import { Server6 } from '../../../../plugins/dhcp/v6/server6.ts'
+import { manualClock } from '../../../kit/clock.ts'
+import { memoryOf } from './build6.ts'
+
+const anywhere = 'fe80::1234:5678:9abc:def0'
+const server = '0002001200046f0f5a521b7e4d0e9d510a1b2c3d4e5f'
+const golden = {
+  'dhclient SOLICIT': '01709a030001000a0003000102000000001000060004001700180008000200000003000c0000001000000e1000001518',
+  'dhclient REQUEST': `039dc3670001000a00030001020000000010${server}0006000400170018000800020000000300280000001000000e10000015180005001820010db800010000000000000001002700001c2000001d4c`,
+  'dhclient RENEW': `059d4ad90001000a00030001020000000010${server}0006000400170018000800020000000300280000001000000e10000015180005001820010db800010000000000000001002700001c2000001d4c`,
+  'dhcpcd SOLICIT': '018bf5fc0001000e0001000132966a110200000000110003000c000000110000000000000000000600060017005200530008000200000010001200009f08000c6468637063642d392e342e31',
+  'networkd SOLICIT': '01e5da05000e00000003000c4d44808300000000000000000019000c4d4480830000000000000000002700040102766d000600080017001f003800520001000e00020000ab11afe23af6c838ecd4000800020000'
+}
+
+const bytes = (name: keyof typeof golden): Buffer => Buffer.from(golden[name], 'hex')
+const about = (name: keyof typeof golden) => {
+  const message = decode6(bytes(name))
+  const { options } = message
+  return {
+    type: message6Name(message.type), duid: readDuid(Buffer.from(duidOf(options) ?? '', 'hex')).kind, mac: macOf6({ relays: [], message }, parseIp6(anywhere)), elapsed: elapsedOf(options), rapid: has6(options, option6.rapidCommit),
+    ias: iasOf(options).map(({ iaid, addresses }) => [iaid, ...addresses.map(({ address }) => ip6Text(address))]), others: otherIas(options).map(({ code }) => code), hostname: hostname6(options),
+    dns: asksFor6(options, option6.dnsServers), vendor: vendorClass6(options)?.texts ?? [], user: userClasses6(options)
+  }
+}
+
+describe('what real clients say of themselves', () => {
+  const usual = { elapsed: 0, rapid: false, others: [], hostname: null, dns: true, vendor: [], user: [] }
+  it('dhclient', () => { expect(about('dhclient SOLICIT')).toEqual({ ...usual, type: 'SOLICIT', duid: 'll', mac: '02:00:00:00:00:10', ias: [[0x10]] }) })
+  it('dhclient, which takes and extends', () => {
+    expect(about('dhclient REQUEST')).toEqual({ ...usual, type: 'REQUEST', duid: 'll', mac: '02:00:00:00:00:10', ias: [[0x10, '2001:db8:1::1:27']] })
+    expect(about('dhclient RENEW')).toEqual({ ...usual, type: 'RENEW', duid: 'll', mac: '02:00:00:00:00:10', ias: [[0x10, '2001:db8:1::1:27']] })
+  })
+  it('dhcpcd: a DUID with a time, and a vendor class', () => { expect(about('dhcpcd SOLICIT')).toEqual({ ...usual, type: 'SOLICIT', duid: 'llt', mac: '02:00:00:00:00:11', ias: [[0x11]], vendor: ['dhcpcd-9.4.1'] }) })
+  it('networkd: a DUID of its own that tells no MAC, rapid commit, and a prefix as well', () => {
+    expect(about('networkd SOLICIT')).toEqual({ ...usual, type: 'SOLICIT', duid: 'en', mac: undefined, rapid: true, ias: [[0x4d448083]], others: [option6.iaPd], hostname: 'vm' })
+  })
+  it.each(Object.keys(golden) as (keyof typeof golden)[])('%s: written again it is the same, byte for byte', name => { expect(encode6(decode6(bytes(name))).toString('hex')).toBe(golden[name]) })
+})
+
+describe('what they get', () => {
+  const answer = (name: keyof typeof golden): string => {
+    let sent = ''
+    const server = new Server6({
+      memory: memoryOf({ leaseSeconds: 40 }), traffic: { received: () => {}, sent: () => {}, dropped: () => {}, bound: () => {} }, clock: manualClock(), log: createLogger('silent'), httpPort: 5248, quarantineSeconds: 600, firmwareSeconds: 120,
+      wishes: { ask: (_, settle) => { settle({ stored: true, expires: null, number: '1', reason: null, quiet: false }) } }, report: () => {}
+    })
+    server.receive('eth0', bytes(name), data => { sent = Buffer.from(data).toString('hex') }, `${anywhere}%eth0`, 546)
+    return sent
+  }
+  const dns = '0017002020010db800010000000000000000005320010db8000100000000000000000054'
+  const search = '0018001e076578616d706c65036f726700036c6162076578616d706c65036f726700'
+  const lease = (iaid: string, host: string) => `00030028${iaid}00000014000000200005001820010db80001000000000000000100${host}0000002800000028`
+  const duid = '0001000a00030001020000000010'
+  it('dhclient: an ADVERTISE with the highest preference', () => { expect(answer('dhclient SOLICIT')).toBe(`02709a03${duid}${server}${lease('00000010', '27')}00070001ff${dns}${search}`) })
+  it('dhclient: a REPLY', () => {
+    expect(answer('dhclient REQUEST')).toBe(`079dc367${duid}${server}${lease('00000010', '27')}${dns}${search}`)
+    expect(answer('dhclient RENEW')).toBe(`079d4ad9${duid}${server}${lease('00000010', '27')}${dns}${search}`)
+  })
+  it('dhcpcd', () => { expect(answer('dhcpcd SOLICIT')).toBe(`028bf5fc0001000e0001000132966a11020000000011${server}${lease('00000011', 'c6')}00070001ff${dns}`) })
+  it('networkd: a REPLY at once, no prefix, and time servers both ways', () => {
+    const noPrefix = `0019002d4d448083${'00'.repeat(8)}000d001d0006${Buffer.from('prefixes are not given here').toString('hex')}`
+    expect(answer('networkd SOLICIT')).toBe(`07e5da050001000e00020000ab11afe23af6c838ecd4${server}${lease('4d448083', 'fd')}${noPrefix}000e0000${dns}003800140001001020010db8000100000000000000000123001f001020010db8000100000000000000000123`)
+  })
+})
