@@ -9,6 +9,7 @@ import { openJournal } from './journal-file.ts'
 import { Dhcp, manifest } from './manifest.ts'
 import { createAsk } from './neighbours.ts'
 import { occupiedSentence, Probes } from './probe.ts'
+import { createProxy } from './proxying.ts'
 import { isOurProbe } from './rogue.ts'
 import { createResponder } from './responder.ts'
 import { Sockets } from './socket.ts'
@@ -28,12 +29,14 @@ export default defineRack(manifest, {
     }
     const sockets = new Sockets({
       log,
-      received (device, data, send) {
+      received (device, data, send, from, port) {
         const segment = segmentOn(device)
         if (segment === undefined) traffic.dropped('no-segment')
+        else if (segment.mode === 'proxy') proxy.receive(segment, data, send, from, port)
         else responder.receive(segment, data, send)
       }
     })
+    const proxy = createProxy({ segments: () => memory.segments, httpPort: config.rackHttpPort, traffic, log })
     const six = createDhcp6({ bind: region.bind, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds })
     const probes = new Probes({
       ask: createAsk(clock), clock, log, again: config.probeSeconds * 1000, spoken: config.quarantineSeconds * 1000,
@@ -47,10 +50,10 @@ export default defineRack(manifest, {
     const rogues = createWatch({ segments: () => memory.segments, every: config.rogueProbeSeconds, report: ({ vlan, address, mac }) => { report('rogue', { vlan, address, mac }) }, clock, log })
     chain.hooks.parse.tap('rogues', ({ segment, packet }) => isOurProbe(segment, packet) ? 'probe' : undefined)
     let serving = false
-    const devices = () => new Set([...memory.segments.values()].map(segment => segment.interface))
+    const devices = () => new Set([...memory.segments.values()].flatMap(segment => segment.mode === 'off' ? [] : [segment.interface]))
     const sync = async () => {
       if (serving) responder.refill()
-      await sockets.serve(serving ? devices() : new Set())
+      await Promise.all([sockets.serve(serving ? devices() : new Set()), proxy.sync()])
     }
     const service: Service = {
       name: 'dhcp',
@@ -78,7 +81,7 @@ export default defineRack(manifest, {
     return {
       provides: { dhcp: chain },
       rpc: {},
-      services: [service, six.service, rogues],
+      services: [service, six.service, proxy.service, rogues],
       apply (change, whole) {
         six.apply(change.put, change.remove, whole)
         responder.apply(change, whole)
