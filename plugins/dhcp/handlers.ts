@@ -11,6 +11,8 @@ export interface HandlersOptions {
   readonly config: { readonly blockSize: number, readonly autonomySeconds: number, readonly quarantineSeconds: number }
   /** The pools of these subnets; one that does not exist or is not served is missing. */
   pools(tx: Tx, subnets: readonly string[]): Promise<readonly Pool[]>
+  /** Hears of the wishes that were stored and came through a relay, in the same transaction. */
+  relayed?(tx: Tx, wishes: readonly Wish[]): Promise<void>
 }
 export interface Handlers {
   bind(params: { readonly wishes: readonly Wish[] }, caller: Caller): Promise<{ answers: Answer[] }>
@@ -25,7 +27,7 @@ export interface Handlers {
 /** Of its pool, a reserve takes a quarter at most, shared among the racks; one address at least. */
 export const reserveShare = (pool: Pool, wanted: number): number => pool.size === 0 ? 0 : Math.min(wanted, Math.max(1, Math.floor(pool.size / (4 * Math.max(1, pool.racks.length)))))
 
-export function createHandlers ({ db, referee, log, config, pools }: HandlersOptions): Handlers {
+export function createHandlers ({ db, referee, log, config, pools, relayed }: HandlersOptions): Handlers {
   const poolOf = async (tx: Tx, subnet: string, rack: string): Promise<Pool | undefined> => (await pools(tx, [subnet])).find(({ racks }) => racks.includes(rack))
 
   return {
@@ -34,6 +36,7 @@ export function createHandlers ({ db, referee, log, config, pools }: HandlersOpt
       const touched = new Set<string>()
       wishes.forEach(({ address }, index) => { const answer = answers[index]; if (answer !== undefined && (answer.stored || answer.retiring === true)) touched.add(address) })
       for (const address of touched) await tx.changed('dhcp.binding', address)
+      if (relayed !== undefined && wishes.some(({ relay }) => relay !== undefined)) await relayed(tx, wishes.filter(({ relay }, index) => relay !== undefined && answers[index]?.stored === true))
       return {
         answers: answers.map((answer): Answer => answer.stored
           ? { stored: true, expires: answer.expires.toISOString(), number: answer.number, reason: null, quiet: false }

@@ -12,6 +12,8 @@ const Client = Type.String({ minLength: 1, maxLength: 300 })
 /** A bigint of the database. */
 const Number = Type.String({ pattern: '^[0-9]{1,19}$' })
 const WishedBinding = { address: Ip, subnet: Type.String(), client: Client, clientId: Text, hostname: Text, seconds: Type.Integer() }
+/** The port of a relay a client is on: circuit and remote id (RFC 3046), in hex. */
+const Relay = Type.Object({ circuitId: Type.Union([Type.String({ maxLength: 510 }), Type.Null()]), remoteId: Type.Union([Type.String({ maxLength: 510 }), Type.Null()]) })
 const SubnetEntry = Type.Object({
   id: Type.String(), cidr: Type.String(), gateway: Type.Union([Ip, Type.Null()]), dnsServers: Type.Array(Ip),
   dynamic: Type.Array(Type.Object({ start: Ip, end: Ip })), leaseSeconds: Type.Integer({ minimum: 30 }),
@@ -42,7 +44,7 @@ export const manifest = defineManifest({
     /** Stores bindings before they are promised. One answer per wish, in order: the binding as stored, or why not. */
     bind: method({
       answeredBy: 'region', timeout: 3_000, idempotent: true,
-      params: Type.Object({ wishes: Type.Array(Type.Object(WishedBinding), { minItems: 1, maxItems: 500 }) }),
+      params: Type.Object({ wishes: Type.Array(Type.Object({ ...WishedBinding, relay: Type.Optional(Relay) }), { minItems: 1, maxItems: 500 }) }),
       // `number` names the binding as stored; `quiet`: another rack may have given the address alone, so no NAK.
       result: Type.Object({ answers: Type.Array(Type.Object({ stored: Type.Boolean(), expires: Text, number: Type.Union([Number, Type.Null()]), reason: Text, quiet: Type.Boolean() })) })
     }),

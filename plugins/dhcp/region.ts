@@ -12,6 +12,7 @@ import { ranked, Serving } from './serving.ts'
 import { forgetRacks, goneRacks, referee, restReserve, tidy, trimBlocks } from './store.ts'
 import { claim } from './store/claims.ts'
 import { setAside } from './store/occupied.ts'
+import { notePorts } from './store/ports.ts'
 import { pruneHistory } from './store/leases.ts'
 import { saveRogues } from './store/rogues.ts'
 import { dropSubnets, dropVlans, listVlans, lockSettings } from './store/settings.ts'
@@ -69,7 +70,7 @@ export default defineRegion(manifest, {
       log.info({ racks, addresses: rested.length }, 'the reserves of racks that were removed rest, and are free after the longest lease that may have been given from them')
     }
 
-    const handlers = createHandlers({ db, referee, log, config, pools })
+    const handlers = createHandlers({ db, referee, log, config, pools, relayed: notePorts })
     const keeper = createKeeper({
       clock,
       log,

@@ -14,6 +14,7 @@ import type { Memory } from './memory.ts'
 import { clientIdOf, hostnameOf, maxSizeOf } from './options/client.ts'
 import type { MessageType } from './options/codes.ts'
 import { option } from './options/codes.ts'
+import { relayInfoOf } from './options/relay.ts'
 import { readIp } from './options/values.ts'
 import { decode, encode } from './packet.ts'
 import type { Packet } from './packet.ts'
@@ -109,7 +110,8 @@ export class Server {
     const { packet, client } = step
     const wished = chain.seconds(step, subnet)
     const clientId = clientIdOf(packet.options)
-    const wish: Wish = { address: ipText(address), subnet: subnet.id, client, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds: wished }
+    const relay = relayInfoOf(packet.giaddr, packet.options)
+    const wish: Wish = { address: ipText(address), subnet: subnet.id, client, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds: wished, ...relay === undefined ? undefined : { relay } }
     wishes.ask(wish, (answer, seconds = wished) => {
       if (answer === undefined) { traffic.dropped('unanswered'); return }
       if (!answer.stored) {

@@ -15,7 +15,8 @@ const Lease = Type.Object({
   address: Type.String(), subnet: Type.String(),
   state: Type.Enum([...leaseStates], { description: 'active; expired, still its client\'s favourite; retiring, on its way to somebody else; set-aside for its client, without a lease; quarantine, found in use by somebody; block of a rack, to be offered; reserve of a rack, for when it is cut off' }),
   client: OrNull('MAC; `id:` and the client id of one fixed by that; `duid/iaid` of DHCPv6'), clientId: OrNull('hex'), hostname: OrNull('as the client calls itself'), rack: OrNull('whose block or reserve it lies in'),
-  since: OrNull('when its client got it'), boundAt: OrNull('when it was last extended'), expires: OrNull('end of the lease, or of the quarantine')
+  since: OrNull('when its client got it'), boundAt: OrNull('when it was last extended'), expires: OrNull('end of the lease, or of the quarantine'),
+  circuitId: OrNull('port of the relay its client last came through (RFC 3046), in hex'), remoteId: OrNull('that relay, or its client\'s line, as the relay calls it, in hex')
 })
 const Holding = Type.Object({ address: Type.String(), subnet: Type.String(), client: Type.String(), clientId: OrNull('hex'), hostname: OrNull('as the client called itself'), since: Type.String(), until: OrNull('null while it lasts') })
 const ByAddress = Type.Object({ address: Type.String({ maxLength: 45 }) })

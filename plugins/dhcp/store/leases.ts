@@ -8,6 +8,8 @@ export interface Lease {
   readonly address: string, readonly subnet: string, readonly state: LeaseState, readonly client: string | null, readonly clientId: string | null, readonly hostname: string | null
   readonly rack: string | null, readonly since: Date | null, readonly boundAt: Date | null, readonly expires: Date | null
 }
+/** With the relay's port its client was last seen at. */
+export interface PlacedLease extends Lease { readonly circuitId: string | null, readonly remoteId: string | null }
 export interface LeaseFilter {
   readonly address?: string | undefined, readonly client?: string | undefined, readonly clientId?: string | undefined, readonly hostname?: string | undefined
   readonly subnet?: string | undefined, readonly state?: LeaseState | undefined, readonly after?: string | undefined, readonly limit: number
@@ -22,8 +24,9 @@ const states = `select address, host(address) as shown, subnet_id as subnet, mac
 const columns = 'shown as address, subnet, state, client, "clientId", hostname, rack, since, "boundAt", expires'
 
 /** A page, by address. */
-export const listLeases = (q: Query, { address, client, clientId, hostname, subnet, state, after, limit }: LeaseFilter): Promise<Lease[]> =>
-  q.query(`select ${columns} from (${states}) l
+export const listLeases = (q: Query, { address, client, clientId, hostname, subnet, state, after, limit }: LeaseFilter): Promise<PlacedLease[]> =>
+  q.query(`select ${columns}, "circuitId", "remoteId" from (${states}) l
+      left join (select address as at, client as whose, circuit_id as "circuitId", remote_id as "remoteId" from dhcp.relay_port) p on at = l.address and whose = l.client
     where ($1::inet is null or l.address = $1) and ($2::text is null or client = $2) and ($3::text is null or "clientId" = $3) and ($4::text is null or lower(hostname) = lower($4))
       and ($5::text is null or subnet = $5) and ($6::text is null or state = $6) and ($7::inet is null or l.address > $7)
     order by l.address limit $8`, [address ?? null, client ?? null, clientId ?? null, hostname ?? null, subnet ?? null, state ?? null, after ?? null, limit])
