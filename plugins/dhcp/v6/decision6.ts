@@ -12,9 +12,9 @@ import type { Datagram6 } from './relay6.ts'
 import type { Subnet6 } from './segment6.ts'
 import { isDynamic6, subnetHolding6, subnetsFor6 } from './segment6.ts'
 
-/** What one identity association gets. `gone`: addresses in it that the client must not use any more. `who` and `hints` serve a second choice. */
+/** What one identity association gets. `gone`: addresses in it that the client must not use any more. `who` and `hints` serve a second choice. `seconds`: what was promised, where it is not the subnet's. */
 export type Plan6 =
-  | { readonly give: Choice6, readonly who: Who6, readonly iaid: number, readonly hints: readonly Ip6[], readonly gone: readonly Ip6[], readonly extends: boolean }
+  | { readonly give: Choice6, readonly seconds?: number, readonly who: Who6, readonly iaid: number, readonly hints: readonly Ip6[], readonly gone: readonly Ip6[], readonly extends: boolean }
   | { readonly give?: undefined, readonly iaid: number, readonly status: Status6 | undefined, readonly gone: readonly Ip6[] }
 export type Decision6 =
   | { readonly kind: 'drop', readonly reason: Drop6 }

@@ -6,11 +6,13 @@ import type { Ip6 } from './ipv6.ts'
 import { segment6Of, subnetHolding6 } from './segment6.ts'
 import type { Segment6 } from './segment6.ts'
 
-export interface Numbered6 extends Binding6 { readonly number: string }
+/** `number` names the act of binding; null: this rack gave it alone. */
+export interface Numbered6 extends Binding6 { readonly number: string | null }
 interface Asked { readonly count: number, readonly at: number }
 
 const refusedFor = 60_000 // ms an address the region refused to a client is not tried again for it
 const askedFor = 30_000 // ms without a question after which counting starts again
+const lateFor = 60_000 // ms a retirement is remembered after it was told: answers that are under way may name what it ended
 const most = 10_000 // clients counted and refusals kept at most
 
 /** Whether an entry of kind `host`, `binding` or `retiring` is about an IPv6 address. */
@@ -23,17 +25,20 @@ export class Memory6 {
   private readonly quarantine = new Map<Ip6, number>()
   private readonly refusals = new Map<string, number>() // address and client → until, in the order they end
   private readonly asked = new Map<string, Asked>()
+  private readonly ended = new Map<Ip6, { readonly round: number, readonly until: number }>() // retirements of late, in the order they are forgotten
 
   /** Takes in wanted state; entries of IPv4 are passed over. Those that cannot be read throw before anything has changed. */
-  apply (put: readonly WantedEntry[], remove: readonly WantedKey[], whole: boolean): void {
+  apply (put: readonly WantedEntry[], remove: readonly WantedKey[], whole: boolean, now: number): void {
     const segments: Segment6[] = []
     const hosts: Host6[] = []
     const bindings: Numbered6[] = []
+    const retirements: { address: Ip6, round: string }[] = []
     for (const entry of put) {
       if (!isOf6(entry)) continue
       if (entry.kind === 'segment6') segments.push(segment6Of(entry.id, entry.value))
       else if (entry.kind === 'host') hosts.push({ subnet: entry.value.subnet, client: entry.value.client, hostname: entry.value.hostname, address: parseIp6(entry.id) })
       else if (entry.kind === 'binding') bindings.push({ subnet: entry.value.subnet, client: entry.value.client, holder: entry.value.clientId, number: entry.value.number, address: parseIp6(entry.id), expires: Date.parse(entry.value.expires) })
+      else if (entry.kind === 'retiring') retirements.push({ address: parseIp6(entry.id), round: entry.value.round })
     }
     const gone = remove.filter(isOf6).map(({ kind, id }) => ({ kind, id: kind === 'segment6' ? id : parseIp6(id) }))
     if (whole) for (const held of [this.segments, this.hosts, this.bindings]) held.clear()
@@ -42,9 +47,37 @@ export class Memory6 {
       if (kind === 'host') this.hosts.forget(id)
       if (kind === 'binding') this.bindings.forget(id)
     }
+    for (const { address, round } of retirements) this.retire(address, round, now)
     for (const segment of segments) this.segments.set(segment.vlan, segment)
     for (const host of hosts) this.hosts.add(host)
-    for (const binding of bindings) this.bindings.add(binding)
+    for (const binding of bindings) this.addBinding(binding)
+  }
+
+  /** Whose binding is known at an address, lapsed or not; the address as text. */
+  holderOf (address: string): string | undefined { return this.bindings.at(parseIp6(address))?.client }
+  /** Names that binding; null when there is none, or this rack gave it alone. */
+  numberOf (address: string): string | null { return this.bindings.at(parseIp6(address))?.number ?? null }
+
+  /** The claim of the address's last client has come to an end: what was bound before counts no more, whatever brings it here later. */
+  private retire (address: Ip6, round: string, now: number): void {
+    for (const [old, { until }] of this.ended) {
+      if (until > now) break
+      this.ended.delete(old)
+    }
+    this.ended.delete(address)
+    this.ended.set(address, { round: Number(round), until: now + lateFor })
+    const binding = this.bindings.at(address)
+    if (binding !== undefined && this.isVoid(binding)) this.bindings.forget(address)
+  }
+
+  private isVoid ({ address, number }: Numbered6): boolean {
+    const ended = this.ended.size === 0 ? undefined : this.ended.get(address)
+    return ended !== undefined && Number(number ?? 0) < ended.round
+  }
+
+  private addBinding (binding: Numbered6): void {
+    this.bindings.forget(binding.address)
+    if (!this.isVoid(binding)) this.bindings.add(binding)
   }
 
   view (segment: Segment6, now: number): View6 {
@@ -83,7 +116,7 @@ export class Memory6 {
   /** A binding was stored. */
   bound (binding: Numbered6, duid: string): void {
     this.asked.delete(duid)
-    this.bindings.add(binding)
+    this.addBinding(binding)
   }
 
   /** The region refused the address to this client: what made this rack think it was theirs is forgotten. */
@@ -101,7 +134,7 @@ export class Memory6 {
   /** The client gave the address back: it is still its favourite, but no longer bound. */
   released (address: Ip6, now: number): void {
     const binding = this.bindings.at(address)
-    if (binding !== undefined) this.bindings.add({ ...binding, expires: Math.min(binding.expires, now) })
+    if (binding !== undefined) this.addBinding({ ...binding, expires: Math.min(binding.expires, now) })
   }
 
   /** A client found the address in use: nobody gets it until `until`. */

@@ -33,7 +33,7 @@ function settings (subnet: Subnet6 | undefined, request: Packet6): Option6[] {
 function iaOf (plan: Plan6, seconds: (subnet: Subnet6) => number): Option6 {
   const gone = plan.gone.map(address => ({ address, preferred: 0, valid: 0 }))
   if (plan.give === undefined) return iaOption({ iaid: plan.iaid, t1: 0, t2: 0, addresses: gone }, plan.status && statusOption(plan.status, sentences[plan.status as keyof typeof sentences]))
-  const valid = seconds(plan.give.subnet)
+  const valid = plan.seconds ?? seconds(plan.give.subnet)
   return iaOption({ iaid: plan.iaid, t1: Math.floor(valid / 2), t2: Math.floor(valid * 4 / 5), addresses: [{ address: plan.give.address, preferred: valid, valid }, ...gone] })
 }
 

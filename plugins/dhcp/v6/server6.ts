@@ -91,11 +91,13 @@ export class Server6 {
       if (plan.give === undefined) return
       waiting++
       const wish = this.wishOf(exchange, plan.give, plan.who.holder)
-      this.options.wishes.ask(wish, answer => {
+      this.options.wishes.ask(wish, (answer, seconds = wish.seconds) => {
         waiting--
         if (answer === undefined || (!answer.stored && answer.quiet)) silent = true
-        else if (answer.stored) memory.bound({ subnet: wish.subnet, client: wish.client, holder: wish.clientId, address: plan.give.address, expires: clock.now() + wish.seconds * 1000, number: answer.number ?? '0' }, plan.who.duid)
-        else {
+        else if (answer.stored) {
+          plans[index] = { ...plan, seconds }
+          memory.bound({ subnet: wish.subnet, client: wish.client, holder: wish.clientId, address: plan.give.address, expires: clock.now() + seconds * 1000, number: answer.number }, plan.who.duid)
+        } else {
           memory.refused(plan.give.address, wish.client, clock.now())
           const others = new Set(plans.flatMap(({ give }) => give === undefined ? [] : [give.address]))
           plans[index] = second6(view, decision.subnets, plan, clock.now(), others)

@@ -70,7 +70,7 @@ export function createDhcp6 (options: Dhcp6Options): Dhcp6 {
   return {
     service,
     apply (put, remove, whole) {
-      memory.apply(put, remove, whole)
+      memory.apply(put, remove, whole, clock.now())
       if (serving) void sync()
     },
     reconcile: sync

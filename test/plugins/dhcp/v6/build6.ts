@@ -72,7 +72,7 @@ export function memoryOf (known: Known6 = {}): Memory6 {
     ...(known.hosts ?? []).map(([client, id]): WantedEntry => ({ kind: 'host', id, value: { subnet: 's1', client, hostname: 'sure-fox' } })),
     ...(known.bindings ?? []).map(([client, id, seconds, holder]): WantedEntry => ({ kind: 'binding', id, value: { subnet: 's1', client, clientId: holder ?? client, expires: new Date(now + seconds * 1000).toISOString(), number: '7' } }))
   ]
-  memory.apply(put, [], true)
+  memory.apply(put, [], true, now)
   for (const duid of known.asked ?? []) memory.ask(duid, now)
   return memory
 }
