@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openBench } from './cli.kit.ts'
 import type { Bench } from './cli.kit.ts'
+import { commands, read } from './documents.ts'
 
 let bench: Bench
 let home: string
@@ -113,5 +114,28 @@ describe('dhcp import', () => {
     expect(await ok(['dhcp', 'import', file])).toContain('Taken:  2\nLeft:   1\n')
     expect(await ok('address list --mac 525400aabbcc')).toContain('10.0.0.80')
     expect((await bench.bedplate('dhcp import /nonexistent')).code).toBe(2)
+  })
+})
+
+describe('docs/guides/dhcp.md', () => {
+  it('is done as it is written, in a new installation', async () => {
+    const other = await openBench()
+    try {
+      const db = other.daemon.kernel.db!
+      for (const [index, rack] of ['rack-a', 'rack-b'].entries()) {
+        await db.query(`insert into core.controller (id, hostname, roles, version) values ($1, $1, '{rack}', '0')`, [rack])
+        await db.query(`insert into network.rack_interface values ($1, 'eth0', '52:54:00:00:00:01', true)`, [rack])
+        await db.query(`insert into network.rack_address values ($1, 'eth0', $2, 24)`, [rack, `10.0.0.${index + 3}`])
+      }
+      const file = join(home, 'guide.conf')
+      await writeFile(file, 'option log-servers 10.0.0.7;\n')
+      await db.query(`insert into dhcp.address (address, subnet_id, mac, bound_at, expires) values ('10.0.0.101', '1', '52:54:00:00:00:0a', now(), now() + interval '1 hour')`)
+      const lines = commands(read('docs/guides/dhcp.md'))
+      expect(lines.length).toBeGreaterThan(20)
+      for (const line of lines) {
+        const { code, err } = await other.bedplate(line.map(word => word === '/etc/dhcp/dhcpd.conf' ? file : word))
+        expect({ line, code, err: code === 0 ? '' : err }).toEqual({ line, code: 0, err: '' })
+      }
+    } finally { await other.close() }
   })
 })
