@@ -12,7 +12,9 @@ import { Reserve } from './reserve.ts'
 
 /** `seconds`: what was really promised. */
 export interface Decided { readonly answer: Answer, readonly seconds: number }
-export interface AloneOptions { readonly memory: Memory, readonly boot: BootClock, readonly log: Logger, readonly gave?: () => void }
+/** Whose bindings of IPv6 are known; addresses as text. */
+export interface Known6 { holderOf(address: string): string | undefined, numberOf(address: string): string | null }
+export interface AloneOptions { readonly memory: Memory, readonly six?: Known6 | undefined, readonly boot: BootClock, readonly log: Logger, readonly gave?: () => void }
 type Plan = { readonly lease: JournalLease, readonly number: string | null } | 'somebody else has it' | undefined
 
 export class Alone {
@@ -99,9 +101,13 @@ export class Alone {
   }
 
   private plan (wish: Wish, now: number, inBatch: string | undefined, seq: number): Plan {
-    const { memory, boot } = this.options
-    const address = parseIp(wish.address)
+    const { memory, six, boot } = this.options
     const lease = (from: JournalLease['from'], seconds: number): JournalLease => ({ ...wish, seq, from, seconds, ends: now + seconds * 1000, boot: boot.id })
+    if (wish.address.includes(':')) { // of IPv6 there is no reserve
+      const seconds = six?.holderOf(wish.address) === wish.client ? secondsLeft(this.until, now, wish.seconds) : undefined
+      return seconds === undefined ? undefined : { lease: lease('knowledge', seconds), number: six?.numberOf(wish.address) ?? null }
+    }
+    const address = parseIp(wish.address)
     if (this.reserve.holds(address)) {
       const holder = inBatch ?? this.reserve.holder(address, now)
       const offered = holder === undefined && (memory.offeredTo(address) === wish.client || this.reserve.leaseOf(wish.client) === address)
