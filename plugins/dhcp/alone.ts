@@ -30,6 +30,17 @@ export class Alone {
 
   constructor (options: AloneOptions) { this.options = options }
 
+  /** Whether the journal is open; one that could not be opened is tried again. */
+  ready (open: () => Journal): boolean {
+    if (this.journal !== undefined) return true
+    try {
+      this.open(open())
+    } catch (error) {
+      this.broken = reasonOf(error)
+    }
+    return this.journal !== undefined
+  }
+
   /** Takes up where the journal ends. Throws when it cannot be read. */
   open (journal: Journal): void {
     const { boot } = this.options

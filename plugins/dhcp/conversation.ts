@@ -3,6 +3,7 @@ import { hasCode, reasonOf } from '../../core/errors.ts'
 import type { Clock, Logger } from '../../core/plugin.ts'
 import type { Alone } from './alone.ts'
 import type { BootClock } from './boot.ts'
+import type { Journal } from './journal.ts'
 import type { SyncParams, SyncResult } from './manifest.ts'
 import type { Memory } from './memory.ts'
 import type { Reach } from './reach.ts'
@@ -10,6 +11,7 @@ import type { Reach } from './reach.ts'
 export interface ConversationOptions {
   readonly alone: Alone, readonly memory: Memory, readonly reach: Reach, readonly clock: Clock, readonly boot: BootClock, readonly log: Logger
   readonly reserveSize: number
+  readonly journal: () => Journal
   readonly sync: (params: SyncParams) => Promise<SyncResult>
 }
 
@@ -66,8 +68,8 @@ export class Conversation {
 
   /** One exchange. True: there is more to tell; undefined: it failed. */
   private async once (signal: AbortSignal): Promise<boolean | undefined> {
-    const { alone, memory, reach, boot, log, sync } = this.options
-    if (alone.broken !== undefined) return undefined
+    const { alone, memory, reach, boot, log, journal, sync } = this.options
+    if (!alone.ready(journal)) return undefined // one that could not be written is, when the answer is: so that a disk that is well again is found to be
     const entries = alone.oldest(most)
     const start = boot.now() // before the question: however long the answer takes, this rack stops first
     const returned = [...alone.reserve.all()].flatMap(({ text, grant, returning }) => returning ? [{ address: text, grant }] : [])

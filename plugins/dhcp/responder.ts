@@ -72,7 +72,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     conversation.wake()
   })
   const alone = new Alone({ memory, boot, log, gave: () => { conversation.wake() } })
-  const conversation = new Conversation({ alone, memory, reach, clock, boot, log, reserveSize: config.reserveSize, sync: params => region.sync(params) })
+  const conversation = new Conversation({ alone, memory, reach, clock, boot, log, reserveSize: config.reserveSize, journal, sync: params => region.sync(params) })
   const view: AloneView = {
     get cut () { return reach.cut },
     holds: address => alone.reserve.holds(address),
@@ -115,12 +115,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
       if (whole || change.put.some(({ kind }) => kind === 'retiring' || kind === 'segment')) conversation.wake()
     },
     start () {
-      try {
-        alone.open(journal())
-      } catch (error) {
-        alone.broken = reasonOf(error)
-        log.error({ reason: alone.broken }, 'the journal of leases cannot be opened: nothing is given while no region answers')
-      }
+      if (!alone.ready(journal)) log.error({ reason: alone.broken }, 'the journal of leases cannot be opened: nothing is given while no region answers')
       conversation.start()
     },
     async stop () {

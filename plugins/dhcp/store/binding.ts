@@ -19,7 +19,8 @@ const store = async (q: Query, rack: string, wishes: readonly WishedBinding[]): 
     from unnest($2::inet[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[]) with ordinality as w (address, subnet_id, mac, client_id, hostname, seconds, place)
     order by w.address, w.place
     on conflict (address) do update set
-      subnet_id = excluded.subnet_id, mac = excluded.mac, client_id = excluded.client_id, hostname = excluded.hostname, bound_at = excluded.bound_at, expires = excluded.expires,
+      subnet_id = excluded.subnet_id, mac = excluded.mac, client_id = excluded.client_id, hostname = excluded.hostname, bound_at = excluded.bound_at,
+      expires = case when a.mac = excluded.mac then greatest(a.expires, excluded.expires) else excluded.expires end, -- a wish may be carried out after a later one
       since = case when a.mac = excluded.mac and a.expires >= now() then a.since else excluded.bound_at end,
       rack = null, granted_at = null, quarantined_until = null, retiring = null, waits_for = '{}', number = nextval('dhcp.number')
     where (a.mac = excluded.mac and a.subnet_id = excluded.subnet_id and a.reserve_of is null) or a.rack = $1 or ${free}

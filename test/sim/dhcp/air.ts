@@ -7,6 +7,8 @@ export type Send = (data: Uint8Array, port: number, address: string) => void
 export interface Ear { readonly name: string, at (segment: string): string | undefined, hear (segment: string, data: Buffer, send: Send): void }
 export interface Mouth { readonly name: string, segment: string, hear (data: Uint8Array, from: string): void }
 
+/** ms a packet is on its way at most. With what wishes wait (3 s), what database clocks differ and what clients drift it stays within the 10 s an address rests. */
+const latest = 4_000
 const key = (rack: string, segment: string): string => `${rack} ${segment}`
 
 export class Air {
@@ -54,7 +56,7 @@ export class Air {
     const { dice } = this
     this.packets++
     if (this.loss > 0 && dice.chance(this.loss)) return
-    const delay = (): number => dice.between(0.1, this.late > 0 && dice.chance(this.late) ? 9_000 : 2)
+    const delay = (): number => dice.between(0.1, this.late > 0 && dice.chance(this.late) ? latest : 2)
     this.world.after(delay(), arrive)
     if (this.twice > 0 && dice.chance(this.twice)) this.world.after(delay(), arrive)
   }

@@ -27,10 +27,10 @@ export interface DhcpSimOptions { readonly verbose?: boolean }
 export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = {}): Promise<Outcome> {
   const dice = createDice(seed)
   const world = createWorld(verbose)
-  const leaseSeconds = dice.pick([30, 60, 60])
-  const config = { autonomySeconds: 200, blockSize: dice.pick([2, 4, 8]), reserveSize: dice.pick([1, 2, 4]), leaseSeconds }
-  const faulty = dice.pick([150_000, 250_000, 400_000])
-  const calm = 200_000
+  const leaseSeconds = dice.pick([30, 60, 60, 90])
+  const config = { autonomySeconds: dice.pick([130, 170]), blockSize: dice.pick([2, 4, 8]), reserveSize: dice.pick([1, 2, 4]), leaseSeconds }
+  const faulty = dice.pick([100_000, 200_000, 320_000])
+  const calm = 110_000
   const names = ['A', 'B', 'C'].slice(0, dice.whole(1, 3))
   const segments = Array.from({ length: dice.whole(1, 2) }, (_, n) => segmentName(n))
   const installation = new Installation(dice, { racks: names, segments: segments.length, pool: dice.pick([4, 8, 16, 24]) })
@@ -73,15 +73,21 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
     ended (_client: Client, how: string): void { if (how === 'expired') tally.expired++ },
     nak (): void { tally.naks++ }
   }
-  for (let n = dice.whole(2, 7); n > 0; n--) clients.push(new Client(n, dice.pick(personas), dice.pick(segments), { world, dice, air, drift: 0.005, events }))
+  for (let n = dice.whole(2, 6); n > 0; n--) clients.push(new Client(n, dice.pick(personas), dice.pick(segments), { world, dice, air, drift: 0.005, events }))
   const setting: Setting = { world, dice, air, db, links, racks, regions, clients, segments, faulty, autonomy: config.autonomySeconds * 1000, leaseSeconds, counts, operate () {} }
   for (const rack of racks) rack.start()
   for (const client of clients) live(setting, client)
   for (let fault = dice.whole(2, 8); fault > 0; fault--) plan(setting)
-  world.at(faulty, () => { world.tell('everything heals'); for (const rack of racks) rack.start(); for (const region of regions) region.start() })
+  const waiting = (): string[] => [...table.rows.values()].flatMap(({ address, retiring, waitsFor }) => waitsFor.length > 0 ? [`${address} in round ${retiring ?? ''}, which waits for ${waitsFor.join(' ')}`] : [])
+  let stuck: string[] = []
+  world.at(faulty + calm - 45_000, () => { stuck = waiting() })
+  world.at(faulty, () => { world.tell('everything heals'); db.healed = links.healed = true; for (const rack of racks) rack.start(); for (const region of regions) region.start() })
   let violation = await world.run(faulty + calm)
   if (violation === undefined) {
-    violation = invariants.agreed()
+    const still = waiting().filter(one => stuck.includes(one))
+    const [full] = racks.filter(({ disk }) => disk.state.leases.length > 0)
+    violation = invariants.agreed() ?? (still.length > 0 ? `5: still not free, long after everything healed: ${still.join('; ')}` : undefined) ??
+      (full === undefined ? undefined : `4: the journal of ${full.name} still holds ${full.disk.state.leases.length} leases`)
     if (violation !== undefined) world.violated(violation)
   }
   return { seed, violation, hash: world.hash, lines: world.lines, facts: { ...tally, packets: air.packets, calls: links.calls, commits: db.commits, ...counts } }

@@ -75,7 +75,7 @@ export function plan (s: Setting): void {
     case 'database slow': trouble('database: slow', () => { s.db.slow = strength * (long ? 4_000 : 1_500) }, () => { s.db.slow = 0; s.db.since = world.now }); break
     case 'slow links': trouble(`${rack.name}: slow links`, () => { for (const link of s.links.of(rack.name)) link.slow = strength * 5_000 }, () => { for (const link of s.links.of(rack.name)) link.slow = 0 }); break
     case 'lossy links': trouble(`${rack.name}: lossy links`, () => { for (const link of s.links.of(rack.name)) link.loss = strength * 0.5 }, () => { for (const link of s.links.of(rack.name)) link.loss = 0 }); break
-    case 'lossy air': trouble('the segments lose, double and delay packets', () => { s.air.loss = strength * 0.4; s.air.twice = strength * 0.3; s.air.late = strength * 0.3 }, () => { s.air.loss = s.air.twice = s.air.late = 0; s.air.calmSince = world.now + 9_000 }); break
+    case 'lossy air': trouble('the segments lose, double and delay packets', () => { s.air.loss = strength * 0.4; s.air.twice = strength * 0.3; s.air.late = strength * 0.3 }, () => { s.air.loss = s.air.twice = s.air.late = 0; s.air.calmSince = world.now + 4_000 }); break
     case 'wall clock': at(from, `${rack.name}: its wall clock steps`, () => { rack.host.step((strength - 0.5) * (long ? 7_200_000 : 120_000)) }); break
     case 'database clock': at(from, 'database: another server, its clock differs', () => { s.db.failOver((strength - 0.5) * 2) }); break
     case 'disk fails': trouble(`${rack.name}: its disk fails`, () => { rack.disk.failing++ }, () => { rack.disk.failing--; rack.disturbed() }); break

@@ -1,5 +1,6 @@
 /** What must hold after every step, and once all is well again. */
 import { ipText } from '../../../plugins/dhcp/ipv4.ts'
+import { restSeconds } from '../../../plugins/dhcp/referee.ts'
 import type { World } from '../world.ts'
 import type { Ability } from './ability.ts'
 import type { Client } from './client.ts'
@@ -11,7 +12,7 @@ export interface Known {
 }
 
 /** ms the database's end of a lease may be before the client's: it keeps an address for so long after the end, whatever happens. */
-export const slack = 5_000
+export const slack = restSeconds * 1000
 /** ms within which a client that keeps asking is served by a rack that is able to. */
 export const patience = 75_000
 

@@ -12,6 +12,8 @@ export class Links {
   readonly all: Link[] = []
   calls = 0
   doubled = 0
+  /** Nothing goes wrong any more. */
+  healed = false
   private readonly world: World
   private readonly dice: Dice
 
@@ -52,7 +54,6 @@ export class Links {
     const [first, second] = dice.chance(0.5) ? up : up.reverse()
     if (first === undefined) return Promise.reject(new BedplateError('LINK_DOWN', { controller: 'any region' }))
     this.calls++
-    const json = JSON.stringify(params)
     return new Promise((resolve, reject) => {
       let over = false
       const end = (how: () => void): void => { if (!over) { over = true; world.cancel(clock); process.enter(how) } }
@@ -62,10 +63,10 @@ export class Links {
         if (there === undefined) return
         world.after(there, () => {
           link.region.process.enter(() => {
-            void link.region.answer(rack, method, JSON.parse(json)).then(value => ({ value: JSON.stringify(value) }), (failure: unknown) => ({ failure })).then(answer => {
+            void link.region.answer(rack, method, params).then(value => ({ value }), (failure: unknown) => ({ failure })).then(answer => {
               const back = this.delay(link)
               if (back === undefined || !link.region.process.alive) return
-              world.after(back, () => { end(() => { if ('failure' in answer) reject(answer.failure); else resolve(JSON.parse(answer.value ?? 'null') as T) }) })
+              world.after(back, () => { end(() => { if ('failure' in answer) reject(answer.failure); else resolve(answer.value as T) }) })
             })
           })
         })
@@ -73,7 +74,7 @@ export class Links {
       over1(first)
       if (!idempotent) return
       if (second !== undefined) world.after(dice.between(50, 400), () => { if (!over && process.alive) { this.doubled++; over1(second) } })
-      else if (dice.chance(0.02)) { this.doubled++; world.after(dice.between(1, 5_000), () => { over1(first) }) } // a stray one
+      else if (!this.healed && dice.chance(0.02)) { this.doubled++; world.after(dice.between(1, 5_000), () => { over1(first) }) } // a stray one
     })
   }
 }

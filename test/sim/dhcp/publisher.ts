@@ -66,7 +66,6 @@ export class Subscription {
     const entries = keys?.length === 0 ? [] : await source.entries(taker.name, keys)
     const given = new Set(entries.map(keyOf))
     const remove = (keys ?? [...this.kept.values()]).filter(key => !given.has(keyOf(key))).map(({ kind, id }) => ({ kind, id }))
-    const put = JSON.parse(JSON.stringify(entries)) as WantedEntry[]
     const delay = links.delay(link)
     if (delay === undefined) { this.again(1_000); return }
     world.after(delay, () => {
@@ -75,7 +74,7 @@ export class Subscription {
       let taken = false
       process.enter(() => {
         taken = true
-        if (taker.process === process) this.apply(put, remove, whole, to)
+        if (taker.process === process) this.apply(entries, remove, whole, to)
         this.again(0)
       })
       if (!taken) this.watch(process, () => taken)

@@ -18,7 +18,7 @@ export interface RegionParts {
 }
 export type MakeRegion = (db: Database, process: Process) => RegionParts
 
-const reconcileEvery = 20_000
+const reconcileEvery = 30_000
 
 export class SimRegion implements Region {
   readonly name: string
