@@ -6,6 +6,6 @@ const socket = await openDatagrams({ port: 68, device: 'eth0' }, {
   failed: error => { throw error },
   lost: error => { throw error }
 })
-process.on('message', ({ data, address }: { data: string, address: string }) => { socket.send(Buffer.from(data, 'hex'), 67, address) })
+process.on('message', ({ data, address, port }: { data: string, address: string, port: number }) => { socket.send(Buffer.from(data, 'hex'), port, address) })
 process.on('disconnect', () => { process.exit() })
 process.send?.('ready')

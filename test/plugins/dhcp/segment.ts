@@ -36,7 +36,7 @@ export interface TestClient {
   raw(): Promise<RawClient>
 }
 export interface RawClient {
-  send(packet: Packet | Buffer, address?: string): void
+  send(packet: Packet | Buffer, address?: string, port?: number): void
   readonly heard: readonly Packet[]
   /** Sends, and waits for a reply of that type to it. */
   exchange(packet: Packet, type: MessageType): Promise<Packet>
@@ -116,7 +116,7 @@ export async function createSegment (): Promise<TestSegment> {
           let ready = false
           child.on('message', (message: string) => { if (message === 'ready') ready = true; else heard.push(decode(Buffer.from(message, 'hex'))) })
           await until(() => ready, { what: 'the raw client runs', timeout: 15_000 })
-          const send = (packet: Packet | Buffer, address = '255.255.255.255') => { child.send({ data: (Buffer.isBuffer(packet) ? packet : encode(packet as Packet)).toString('hex'), address }) }
+          const send = (packet: Packet | Buffer, address = '255.255.255.255', port = 67) => { child.send({ data: (Buffer.isBuffer(packet) ? packet : encode(packet as Packet)).toString('hex'), address, port }) }
           return {
             send,
             heard,
