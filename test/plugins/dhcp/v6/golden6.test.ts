@@ -18,6 +18,10 @@ const golden = {
   'dhclient REQUEST': `039dc3670001000a00030001020000000010${server}0006000400170018000800020000000300280000001000000e10000015180005001820010db800010000000000000001002700001c2000001d4c`,
   'dhclient RENEW': `059d4ad90001000a00030001020000000010${server}0006000400170018000800020000000300280000001000000e10000015180005001820010db800010000000000000001002700001c2000001d4c`,
   'dhcpcd SOLICIT': '018bf5fc0001000e0001000132966a110200000000110003000c000000110000000000000000000600060017005200530008000200000010001200009f08000c6468637063642d392e342e31',
+  'OVMF SOLICIT for PXE': '0188eff10001000e0001000131dc87aa5254000000310008000200000003000c3db87df7ffffffffffffffff00060008003b003c00170010003e0003010300003d0002000700100026000001570020505845436c69656e743a417263683a30303030373a554e44493a303033303030',
+  'OVMF REQUEST for PXE': '0389eff10001000e0001000131dc87aa5254000000310008000200000002001200046f0f5a521b7e4d0e9d510a1b2c3d4e5f000300283db87df70000003c000000600005001820010db8000100000000000000010071000000780000007800060008003b003c00170010003e0003010300003d0002000700100026000001570020505845436c69656e743a417263683a30303030373a554e44493a303033303030',
+  'OVMF SOLICIT for HTTP': '018beff10001000e0001000131dc87aa5254000000310008000200000003000c236f4be3ffffffffffffffff00060008003b003c00170010003e0003010300003d000200100010002700000157002148545450436c69656e743a417263683a30303031363a554e44493a303033303030',
+  'OVMF RELEASE': '088aeff10001000e0001000131dc87aa5254000000310002001200046f0f5a521b7e4d0e9d510a1b2c3d4e5f000800020000000300283db87df7ffffffffffffffff0005001820010db80001000000000000000100710000007800000078',
   'networkd SOLICIT': '01e5da05000e00000003000c4d44808300000000000000000019000c4d4480830000000000000000002700040102766d000600080017001f003800520001000e00020000ab11afe23af6c838ecd4000800020000'
 }
 
@@ -43,6 +47,13 @@ describe('what real clients say of themselves', () => {
   it('networkd: a DUID of its own that tells no MAC, rapid commit, and a prefix as well', () => {
     expect(about('networkd SOLICIT')).toEqual({ ...usual, type: 'SOLICIT', duid: 'en', mac: undefined, rapid: true, ias: [[0x4d448083]], others: [option6.iaPd], hostname: 'vm' })
   })
+  it('OVMF: asks for a boot file, names its architecture and PXE\'s or HTTP\'s vendor class', () => {
+    const firmware = { ...usual, duid: 'llt', mac: '52:54:00:00:00:31' }
+    expect(about('OVMF SOLICIT for PXE')).toEqual({ ...firmware, type: 'SOLICIT', ias: [[0x3db87df7]], vendor: ['PXEClient:Arch:00007:UNDI:003000'] })
+    expect(about('OVMF REQUEST for PXE')).toEqual({ ...firmware, type: 'REQUEST', ias: [[0x3db87df7, '2001:db8:1::1:71']], vendor: ['PXEClient:Arch:00007:UNDI:003000'] })
+    expect(about('OVMF SOLICIT for HTTP')).toEqual({ ...firmware, type: 'SOLICIT', ias: [[0x236f4be3]], vendor: ['HTTPClient:Arch:00016:UNDI:003000'] })
+    expect(about('OVMF RELEASE')).toEqual({ ...firmware, type: 'RELEASE', dns: false, ias: [[0x3db87df7, '2001:db8:1::1:71']] })
+  })
   it.each(Object.keys(golden) as (keyof typeof golden)[])('%s: written again it is the same, byte for byte', name => { expect(encode6(decode6(bytes(name))).toString('hex')).toBe(golden[name]) })
 })
 
@@ -64,6 +75,13 @@ describe('what they get', () => {
   it('dhclient: a REPLY', () => {
     expect(answer('dhclient REQUEST')).toBe(`079dc367${duid}${server}${lease('00000010', '27')}${dns}${search}`)
     expect(answer('dhclient RENEW')).toBe(`079d4ad9${duid}${server}${lease('00000010', '27')}${dns}${search}`)
+  })
+  it('OVMF: ipxe.efi from this rack by TFTP, or by HTTP from one that calls itself an HTTPClient\'s', () => {
+    const ovmf = '0001000e0001000131dc87aa525400000031'
+    const file = (url: string) => `003b00${url.length.toString(16).padStart(2, '0')}${Buffer.from(url).toString('hex')}`
+    expect(answer('OVMF SOLICIT for PXE')).toBe(`0288eff1${ovmf}${server}${lease('3db87df7', '71')}00070001ff${dns}${file('tftp://[2001:db8:1::2]/ipxe.efi')}`)
+    expect(answer('OVMF REQUEST for PXE')).toBe(`0789eff1${ovmf}${server}${lease('3db87df7', '71')}${dns}${file('tftp://[2001:db8:1::2]/ipxe.efi')}`)
+    expect(answer('OVMF SOLICIT for HTTP')).toBe(`028beff1${ovmf}${server}${lease('236f4be3', '8b')}00070001ff${dns}0010001000000157000a${Buffer.from('HTTPClient').toString('hex')}${file('http://[2001:db8:1::2]:5248/boot/loaders/ipxe.efi')}`)
   })
   it('dhcpcd', () => { expect(answer('dhcpcd SOLICIT')).toBe(`028bf5fc0001000e0001000132966a11020000000011${server}${lease('00000011', 'c6')}00070001ff${dns}`) })
   it('networkd: a REPLY at once, no prefix, and time servers both ways', () => {
