@@ -3,12 +3,13 @@ import type { Options } from './options/area.ts'
 import { ipxeOf } from './options/client.ts'
 import { option } from './options/codes.ts'
 
-/** The classes the server itself knows; plugins add their own by the hook `classify`. `firmware`: any of the others. */
+/** The classes the server itself knows; plugins add their own by the hook `classify`. `firmware`: any of the others, and whatever tells its architecture. */
 export type ClassName = 'firmware' | 'pxe' | 'httpclient' | 'ipxe'
 export type Classes = readonly string[]
 
 // Shared and frozen: most packets cost no allocation here.
 const none: Classes = Object.freeze([])
+const firmware: Classes = Object.freeze(['firmware'] satisfies ClassName[])
 const pxe: Classes = Object.freeze(['firmware', 'pxe'] satisfies ClassName[])
 const httpClient: Classes = Object.freeze(['firmware', 'httpclient'] satisfies ClassName[])
 const ipxe: Classes = Object.freeze(['firmware', 'ipxe'] satisfies ClassName[])
@@ -28,6 +29,7 @@ export function firmwareOf (options: Options): 'PXEClient' | 'HTTPClient' | unde
 /** The server's own classes of a client. iPXE says PXEClient too: it counts as iPXE. */
 export function classesOf (options: Options): Classes {
   if (ipxeOf(options) !== undefined) return ipxe
-  const firmware = firmwareOf(options)
-  return firmware === undefined ? none : firmware === 'PXEClient' ? pxe : httpClient
+  const named = firmwareOf(options)
+  if (named === undefined) return options.has(option.architecture) ? firmware : none // U-Boot, for one, has a vendor class of its own
+  return named === 'PXEClient' ? pxe : httpClient
 }

@@ -9,9 +9,17 @@ export const clientIdOf = (options: Options): string | null => {
   return value === undefined || value.length < 2 ? null : value.toString('hex')
 }
 
-/** The hostname a client asks for, or null when it is none that a name server could carry. */
+/** The first label of the name in option 81 (RFC 4702 section 2): as in DNS, or as text in the older form. */
+function fqdnLabel (value: Buffer | undefined): string | undefined {
+  if (value === undefined || value.length < 4) return undefined
+  const asInDns = ((value[0] as number) & 4) !== 0
+  const length = value[3] as number
+  return asInDns ? value.toString('latin1', 4, 4 + Math.min(length, 64)) : value.toString('latin1', 3).split('.', 1)[0]
+}
+
+/** The hostname a client asks for, by option 12 or else 81; null when it is none that a name server could carry. */
 export const hostnameOf = (options: Options): string | null => {
-  const name = readText(options.get(option.hostname))
+  const name = readText(options.get(option.hostname)) ?? fqdnLabel(options.get(option.fqdn))
   return name !== undefined && /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(name) ? name.toLowerCase() : null
 }
 

@@ -26,6 +26,7 @@ export const option = {
   bootFile: 67,
   userClass: 77, // RFC 3004
   rapidCommit: 80, // RFC 4039
+  fqdn: 81, // RFC 4702
   relay: 82, // RFC 3046
   lastTransaction: 91, // RFC 4388, as the next
   associatedIp: 92,

@@ -142,6 +142,7 @@ describe('the stages', () => {
     expect(open({ vendor: 'PXEClient:Arch:00000' }).classes).toEqual(['firmware', 'pxe'])
     expect(open({ vendor: 'HTTPClient' }).classes).toEqual(['firmware', 'httpclient'])
     expect(open({ vendor: 'PXEClient:Arch:00000', options: [[175, Buffer.of(0x13, 1, 1)]] }).classes).toEqual(['firmware', 'ipxe'])
+    expect(open({ vendor: 'U-Boot.armv8', options: [[93, Buffer.of(0, 0x16)]] }).classes).toEqual(['firmware'])
     expect(open({ vendor: 'PXECl' }).classes).toEqual([])
   })
 })

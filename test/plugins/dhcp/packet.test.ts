@@ -125,6 +125,14 @@ describe('what a client says about itself', () => {
     expect(hostnameOf(options(12, 'node', 0))).toBe('node')
     for (const bad of ['', '-a', 'a_b', 'a.b', 'x'.repeat(64), '../etc']) expect(hostnameOf(options(12, bad))).toBeNull()
   })
+  it('or by option 81 (RFC 4702), as in DNS or as text, where option 12 is not sent', () => {
+    expect(hostnameOf(options(81, 4, 0, 0, 4, 'Node', 7, 'example', 3, 'org', 0))).toBe('node')
+    expect(hostnameOf(options(81, 4, 0, 0, 4, 'node'))).toBe('node')
+    expect(hostnameOf(options(81, 0, 0, 0, 'node.example.org'))).toBe('node')
+    expect(hostnameOf(new Map([...options(12, 'one'), ...options(81, 0, 0, 0, 'two')]))).toBe('one')
+    for (const bad of [[4, 0, 0], [4, 0, 0, 9, 'a.b'], [4, 0, 0, 200, 'abc'], [0, 0, 0, '.'], [4, 0, 0, 0]]) hostnameOf(options(81, ...bad))
+    expect(hostnameOf(options(81, 4, 0, 0, 0))).toBeNull()
+  })
   it('how much it can take: never less than 576 bytes, never more than a frame', () => {
     expect(maxSizeOf(new Map())).toBe(576)
     expect(maxSizeOf(options(57, 0, 20))).toBe(576)
