@@ -19,7 +19,8 @@ export class Serving {
   private readonly db: Database
   private readonly network: NetworkService
   private readonly clock: Clock
-  private kept: { readonly at: number, readonly served: readonly Served[] } | undefined
+  private kept: { readonly at: number, readonly turn: number, readonly served: readonly Served[] } | undefined
+  private turns = 0
 
   constructor (db: Database, network: NetworkService, clock: Clock) {
     this.db = db
@@ -40,7 +41,7 @@ export class Serving {
 
   /** Everything that is served, by whom. */
   async look (q: Query): Promise<readonly Served[]> {
-    const at = this.clock.monotonic()
+    const [at, turn] = [this.clock.monotonic(), ++this.turns]
     const enabled = (await listVlans(q)).filter(({ enabled }) => enabled)
     const [vlans, subnets, attachments] = enabled.length === 0 ? [[], [], []] : [await this.network.vlans(q), await this.network.subnets(q), await this.network.attachments(q)]
     const served: Served[] = []
@@ -55,7 +56,8 @@ export class Serving {
         served.push({ rack, vlan, settings, rank, attachments: touching.filter(one => one.rack === rack), peers: touching.filter(one => one.rack !== rack), subnets: here })
       }
     }
-    if (q === this.db) this.kept = { at, served }
+    // A look that began before another and ends after it has seen less.
+    if (q === this.db && turn > (this.kept?.turn ?? 0)) this.kept = { at, turn, served }
     return served
   }
 

@@ -1,4 +1,5 @@
 /** What may be set for a subnet's clients. Pure. */
+import { isIPv6 } from 'node:net'
 import { Type } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
 import { ipText, parseIp } from '../ipv4.ts'
@@ -18,7 +19,7 @@ export function checkSubnet (settings: SubnetSettings, subnet: { readonly cidr: 
   const search = [...new Set(settings.search.map(domain))]
   const bytes = search.reduce((sum, name) => sum + name.length + 2, 0)
   if (bytes > 255) refuse(`The search list of subnet ${subnet.cidr} takes ${bytes} bytes; 255 fit into an option.`)
-  return { ...settings, domain: settings.domain === null ? null : domain(settings.domain), search, ntp: settings.ntp.map(server => subnet.family === 4 ? timeServer(server) : server.toLowerCase()) }
+  return { ...settings, domain: settings.domain === null ? null : domain(settings.domain), search, ntp: settings.ntp.map(server => subnet.family === 4 ? timeServer(server) : isIPv6(server) && !server.includes('%') ? server.toLowerCase() : refuse(`${JSON.stringify(server)} is not an IPv6 address; time servers are given by address.`)) }
 }
 
 function timeServer (text: string): string {

@@ -91,6 +91,14 @@ describe('a subnet', () => {
     expect([answer.status, answer.body.detail]).toEqual([status, expect.stringContaining(words)])
     expect(await everything()).toEqual(before)
   })
+  it('of IPv6 has time servers of its kind', async () => {
+    const { body } = await call('GET', '/subnets')
+    const { id } = body.items.find(({ cidr }: { cidr: string }) => cidr === '2001:db8::/64')
+    expect((await call('PUT', `/subnets/${id}`, { ntp: ['10.0.0.7'] })).body.detail).toContain('"10.0.0.7" is not an IPv6 address')
+    expect((await call('PUT', `/subnets/${id}`, { ntp: ['2001:DB8::7'] })).body).toMatchObject({ ntp: ['2001:db8::7'] })
+    expect(Object.keys(await entries('options'))).not.toContain(`subnet:${id}`)
+    await call('PUT', `/subnets/${id}`, {})
+  })
   it('is changed only as it was read, where If-Match says so; and must be there', async () => {
     expect((await call('PUT', `/subnets/${subnet}`, {}, { 'if-match': '"other"' })).status).toBe(412)
     expect((await call('PUT', `/subnets/${subnet}`, {}, { 'if-match': (await call('GET', `/subnets/${subnet}`)).etag })).status).toBe(200)
