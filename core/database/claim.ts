@@ -11,6 +11,9 @@ const storage = new AsyncLocalStorage<Claim>()
 /** Runs `work`; every transaction that it begins belongs to the claim. */
 export const under = (claim: Claim, work: () => void): void => { storage.run(claim, work) }
 
+/** Whether `mark` has something to note. */
+export const claimed = (): boolean => storage.getStore()?.open === true
+
 /**
  * The last statement of a transaction. One that wrote something notes, in the same commit, that the work under its key is done (status 0: done, no answer kept
  * yet), as a leader's writes carry their term: so when nobody knows whether the commit happened, the next who brings the key can tell.

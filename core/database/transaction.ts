@@ -2,7 +2,9 @@
 import type { PoolClient, QueryConfig } from 'pg'
 import { BedplateError, reasonOf } from '../errors.ts'
 import type { Query, Tx } from './database.ts'
-import { mark } from './claim.ts'
+import { claimed, mark } from './claim.ts'
+import { arrayOf, pipeline } from './pipeline.ts'
+import type { Before } from './pipeline.ts'
 import { cutShort, unreplicated } from './replicated.ts'
 import { isRefusal } from './sqlstate.ts'
 
@@ -20,10 +22,13 @@ const commit: QueryConfig & { readonly query_timeout: number } = { text: 'commit
 export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise<T>, damaged: () => void): Promise<Done<T>> {
   const changes = new Map<string, readonly [topic: string, id: string]>()
   let open = true
+  let begun = false // it begins with its first statement, in the same journey
   const own: Query = {
     async query<Row> (text: string, values?: readonly unknown[]) {
-      const { rows } = await client.query(text, values === undefined ? undefined : [...values])
-      return rows as Row[]
+      const statement = { text, ...(values === undefined ? {} : { values: [...values] }) }
+      if (begun) return (await client.query(statement)).rows as Row[]
+      begun = true
+      return (await pipeline(client, [{ text: 'begin' }], statement)).rows as Row[]
     }
   }
   const tx: Tx = {
@@ -36,20 +41,30 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
       changes.set(`${topic}\n${id}`, [topic, id])
     }
   }
-  await client.query('begin')
+  const undo = async (): Promise<void> => { if (begun) await client.query('rollback').catch(damaged) }
   let value: T
+  let noted = false
   try {
     value = await work(tx)
     open = false
-    if (changes.size > 0) await append(own, [...changes.values()])
-    await mark(own)
+    if (!begun && changes.size === 0) return { value, changed: false }
+    noted = claimed()
+    if (noted) {
+      if (changes.size > 0) await own.query(insertion, valuesOf(changes))
+      await mark(own)
+    }
   } catch (error) {
     open = false
-    await client.query('rollback').catch(damaged)
+    await undo()
     throw error
   }
-  const { command } = await client.query(commit).catch((error: unknown) => {
-    if (isRefusal(error)) throw error // a deferred constraint, a serialization failure: PostgreSQL said no
+  const last: Before[] = [...begun ? [] : [{ text: 'begin' }], ...changes.size > 0 && !noted ? [{ text: insertion, values: valuesOf(changes) }] : []]
+  begun = true
+  const { command } = await pipeline(client, last, commit).catch(async (error: unknown) => {
+    if (isRefusal(error)) { // a deferred constraint, a serialization failure: PostgreSQL said no
+      await undo() // to the change log, too: then the transaction is still open
+      throw error
+    }
     damaged()
     throw new BedplateError('TRANSACTION_UNKNOWN', { reason: `the connection to the database broke while it was committed (${reasonOf(error)})` }, error)
   })
@@ -58,6 +73,6 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
   return { value, changed: changes.size > 0 }
 }
 
-/** One statement, just before the commit: the earlier a transaction id is in the log, the longer the feed's readers have to keep it in mind. */
-const append = (client: Query, changes: readonly (readonly [topic: string, id: string])[]): Promise<unknown> => client.query(
-  'insert into core.change (topic, id) select * from unnest($1::text[], $2::text[])', [changes.map(([topic]) => topic), changes.map(([, id]) => id)])
+/** One statement, with the commit: the earlier a transaction id is in the log, the longer the feed's readers have to keep it in mind. */
+const insertion = 'insert into core.change (topic, id) select * from unnest($1::text[], $2::text[])'
+const valuesOf = (changes: ReadonlyMap<string, readonly [topic: string, id: string]>): string[] => [arrayOf([...changes.values()].map(([topic]) => topic)), arrayOf([...changes.values()].map(([, id]) => id))]
