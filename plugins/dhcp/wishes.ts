@@ -44,11 +44,12 @@ export class Wishes {
 
   constructor (options: WishesOptions) { this.options = options }
 
-  /** Wishes for a binding. Repeated before it is answered, the newest `settle` alone hears the answer. */
+  /** Wishes for a binding. Repeated before it is answered, the newest `settle` alone hears the answer; one for a longer lease is stored itself, since the answer to the shorter would promise too much. */
   ask (wish: Wish, settle: Settle): void {
     const key = `${wish.address} ${wish.client}`
-    const known = this.flying.get(key) ?? this.waiting.get(key)
-    if (known !== undefined) {
+    const flying = this.flying.get(key)
+    const known = flying !== undefined && flying.wish.seconds >= wish.seconds ? flying : this.waiting.get(key)
+    if (known !== undefined && known.wish.seconds >= wish.seconds) {
       known.settle = settle
       known.since = this.options.alone?.boot() ?? 0
       return
@@ -95,7 +96,7 @@ export class Wishes {
     const ended = ({ answers, failure }: Flight, waiting: readonly (Waiting | undefined)[]): void => {
       batched?.(batch.length, (monotonic() - begun) / 1000, failure)
       alone?.heard(failure)
-      for (const { wish } of batch) this.flying.delete(`${wish.address} ${wish.client}`)
+      for (const one of batch) this.landed(one)
       if (failure !== undefined && alone !== undefined) { this.decide(waiting.filter(one => one !== undefined)); return }
       const now = alone?.boot() ?? 0
       waiting.forEach((one, index) => { one?.settle(now - one.since > stale ? undefined : answers[index]) })
@@ -112,11 +113,17 @@ export class Wishes {
     const left = batch.map((one, index) => {
       const outcome = outcomes[index]
       if (outcome === undefined) return one
-      this.flying.delete(`${one.wish.address} ${one.wish.client}`)
+      this.landed(one)
       this.settle(one, outcome, now)
       return undefined
     })
     void flight.then(late => { ended(late, left) })
+  }
+
+  /** Under the same key a wish for a longer lease may have left since. */
+  private landed (one: Waiting): void {
+    const key = `${one.wish.address} ${one.wish.client}`
+    if (this.flying.get(key) === one) this.flying.delete(key)
   }
 
   private decide (list: readonly Waiting[]): void {
