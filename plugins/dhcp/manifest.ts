@@ -121,6 +121,7 @@ export interface LeaseOf { readonly address: string, readonly subnetId: string, 
 /**
  * Given to region halves. Change-log topic `dhcp.binding` (id = the address): its lease was made, extended, ended or taken back; read it here, and none means that nobody has the address now.
  * An extension changes nothing a name server would say: compare client and hostname with what was there.
+ * A lease that ends by itself is no change: read it again at its `expires`.
  */
 export interface LeaseService {
   /** The leases in force, by address. */
