@@ -11,6 +11,7 @@ export interface Cast {
 }
 
 const head = 240
+const identity = Buffer.from('ff01020304', 'hex')
 const types = [1, 1, 1, 1, 3, 3, 3, 3, 3, 4, 7, 8, 2, 5, 6, 9, 10, 13, 0]
 const vendors = ['PXEClient:Arch:00000:UNDI:002001', 'PXEClient:Arch:00007:UNDI:003000', 'HTTPClient:Arch:00016:UNDI:003001', 'MSFT 5.0', 'udhcp 1.35.0', 'PXEClient', '', 'HTTPClient'].map(name => Buffer.from(name))
 const parameters = [Buffer.from('0103060c0f1a1c2a42433c', 'hex'), Buffer.from('0179f91a', 'hex'), Buffer.alloc(255, 67), Buffer.from('018081828384858687', 'hex')]
@@ -45,7 +46,7 @@ export class Speaker {
     this.bytes(53, type)
     if (!extends_ && (type === 3 || type === 4 || dice.chance(0.3))) this.number(50, address())
     if ((type === 3 && !extends_ && dice.chance(0.6)) || type === 4 || type === 7 || dice.chance(0.02)) this.number(54, dice.pick(cast.servers))
-    if (dice.chance(0.3)) this.value(61, dice.chance(0.8) ? room.subarray(28, 34) : Buffer.alloc(dice.whole(0, 255), 7))
+    if (dice.chance(0.3)) this.value(61, dice.chance(0.7) ? room.subarray(28, 34) : dice.chance(0.5) ? identity : Buffer.alloc(dice.whole(0, 255), 7))
     if (dice.chance(0.3)) this.value(60, dice.pick(vendors))
     if (dice.chance(0.2)) this.bytes(93, 0, dice.pick([0, 7, 9, 16, 11, 255]))
     if (dice.chance(0.3)) this.value(55, dice.pick(parameters))

@@ -9,15 +9,26 @@ import type { Segment } from '../../../plugins/dhcp/segment.ts'
 import type { StoringReferee } from './referee.ts'
 
 export interface Sent { readonly segment: Segment, readonly request: Packet, readonly data: Buffer, readonly port: number, readonly address: string }
-export interface Judged { readonly reply: Packet, readonly type: 'OFFER' | 'ACK' | 'NAK', readonly fault: string | undefined }
+export interface Judged { readonly reply: Packet, readonly fault: string | undefined }
 
 /** Throws PACKET_INVALID when the reply cannot even be read. */
 export function judge ({ segment, request, data, port, address }: Sent, referee: StoringReferee, now: number): Judged {
   const reply = decode(data)
-  const type = messageName(readU8(reply.options.get(option.messageType))) as Judged['type']
+  const type = messageName(readU8(reply.options.get(option.messageType)))
   const asked = messageName(readU8(request.options.get(option.messageType)))
-  const fault = wrongForm(segment, request, reply, type, asked, data) ?? wrongWay(request, type, port, address) ?? wrongLease(segment, request, reply, type, asked, referee, now)
-  return { reply, type, fault }
+  if (asked === 'LEASEQUERY') return { reply, fault: wrongWord(request, reply, type, port, address, referee, now) }
+  const fault = wrongForm(segment, request, reply, type, asked, data) ?? wrongWay(request, type ?? '', port, address) ?? wrongLease(segment, request, reply, type ?? '', asked, referee, now)
+  return { reply, fault }
+}
+
+/** What a relay that asks about leases is told (RFC 4388). */
+function wrongWord (request: Packet, reply: Packet, type: string | undefined, port: number, address: string, referee: StoringReferee, now: number): string | undefined {
+  if (type !== 'LEASEACTIVE' && type !== 'LEASEUNASSIGNED' && type !== 'LEASEUNKNOWN') return `${type} for LEASEQUERY`
+  if (reply.op !== 2 || reply.xid !== request.xid || reply.yiaddr !== 0) return 'for another question than it answers'
+  if (request.giaddr === 0 || port !== 67 || parseIp(address) !== request.giaddr) return 'about leases to somebody who is no relay'
+  if (type !== 'LEASEACTIVE') return undefined
+  const row = referee.rows.get(reply.ciaddr)
+  return row === undefined || row.expires + 60_000 < now || (row.client !== reply.mac && !row.untold && !row.client.startsWith('id:')) ? 'a lease that is none' : undefined
 }
 
 function wrongForm (segment: Segment, request: Packet, reply: Packet, type: string | undefined, asked: string | undefined, data: Buffer): string | undefined {
@@ -41,12 +52,13 @@ function wrongWay (request: Packet, type: string, port: number, address: string)
 
 function wrongLease (segment: Segment, request: Packet, reply: Packet, type: string, asked: string | undefined, referee: StoringReferee, now: number): string | undefined {
   if (type === 'NAK' || asked === 'INFORM') return reply.yiaddr === 0 && !reply.options.has(option.leaseTime) ? undefined : 'an address where none may be'
-  const objection = referee.objection(segment, reply.yiaddr, request.mac, now, type === 'OFFER')
+  const client = referee.clientOf(request)
+  const objection = referee.objection(segment, reply.yiaddr, client, now, type === 'OFFER')
   if (objection !== undefined) return `${type} of ${objection}`
   const seconds = reply.options.get(option.leaseTime)?.readUInt32BE(0) ?? 0
   if (seconds <= 0) return 'a lease without an end'
   if (type === 'OFFER') return undefined
   const row = referee.rows.get(reply.yiaddr)
-  if (row?.client !== request.mac) return 'ACK of what is not stored'
+  if (row?.client !== client) return 'ACK of what is not stored'
   return row.expires + 1 < now + seconds * 1000 - 60_000 ? 'ACK of a longer lease than is stored' : undefined
 }

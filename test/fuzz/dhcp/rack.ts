@@ -46,7 +46,8 @@ export interface FuzzRack {
   extend(mac: string, address: string): Promise<string>
   /** Gives a machine a lease, known to all. */
   lease(mac: string, address: string, seconds?: number): Promise<void>
-  setAside(mac: string, address: string): void
+  /** For a MAC, or for `id:` and a client id in hex. */
+  setAside(client: string, address: string): void
   /** `stored`: as it is; `silent`: no region answers; `other`: another rack is quicker with half of the addresses. */
   region: 'stored' | 'silent' | 'other'
   /** What should not have happened so far. */
@@ -151,9 +152,9 @@ export function createFuzzRack (): FuzzRack {
       if (!referee.bind(parseIp(address), of, mac, seconds, clock.now())) trouble(`${address} was not free`)
       memory.apply([{ kind: 'binding', id: address, value: { subnet: of, client: mac, clientId: null, expires: new Date(clock.now() + seconds * 1000).toISOString(), number: String(++number) } }], [], false, clock.now())
     },
-    setAside (mac, address) {
-      referee.hosts.set(parseIp(address), mac)
-      memory.apply([{ kind: 'host', id: address, value: { subnet: first.subnets[0]?.id ?? '', client: mac, hostname: 'sure-fox' } }], [], false, clock.now())
+    setAside (client, address) {
+      referee.setAside(parseIp(address), client)
+      memory.apply([{ kind: 'host', id: address, value: { subnet: first.subnets[0]?.id ?? '', client, hostname: 'sure-fox' } }], [], false, clock.now())
     },
     troubles: () => troubles,
     kept: () => sizeIn({ memory, wishes, blocks, limits }, new Set())

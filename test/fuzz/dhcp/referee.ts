@@ -1,5 +1,7 @@
 /** A referee in memory, one row per address as in the database: what the fuzzer holds every reply against. */
 import { holds, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { clientIdOf } from '../../../plugins/dhcp/options/client.ts'
+import type { Packet } from '../../../plugins/dhcp/packet.ts'
 import type { Range, Segment } from '../../../plugins/dhcp/segment.ts'
 
 /** `untold`: the rack has not heard of it yet: it may still offer the address, which promises nothing, though not acknowledge it. */
@@ -12,10 +14,22 @@ export class StoringReferee {
   /** Set aside for a client alone. */
   readonly hosts = new Map<number, string>()
   private readonly quarantined = new Map<number, number>()
+  private readonly ids = new Set<string>()
   private readonly granted = new Set<number>()
   private readonly ranges = new Map<string, readonly Range[]>()
 
   constructor (segments: readonly Segment[]) { for (const { subnets } of segments) for (const { id, dynamic } of subnets) this.ranges.set(id, dynamic) }
+
+  /** Who sent a packet: by its client id where an address is set aside for that, else by its MAC. */
+  clientOf ({ mac, options }: Packet): string {
+    const id = clientIdOf(options)
+    return id !== null && this.ids.has(`id:${id}`) ? `id:${id}` : mac
+  }
+
+  setAside (address: number, client: string): void {
+    this.hosts.set(address, client)
+    if (client.startsWith('id:')) this.ids.add(client)
+  }
 
   /** Stores it, or not. */
   bind (address: number, subnet: string, client: string, seconds: number, now: number): boolean {

@@ -40,9 +40,10 @@ export async function fuzz ({ packets, seconds = Infinity, seed, collect }: Fuzz
   const rack = createFuzzRack()
   await rack.lease(known, '10.0.0.120')
   rack.setAside(fixed, '10.0.0.20')
+  rack.setAside('id:ff01020304', '10.0.0.21')
   const speaker = new Speaker({
     macs: Array.from({ length: 60 }, (_, index) => `52:54:00:00:01:${(index + 16).toString(16)}`), // not the known ones: words in their name could give back their addresses
-    addresses: [...Array.from({ length: 130 }, (_, index) => at('10.0.0.95') + index), at('10.0.0.20'), at('10.0.0.1'), at('10.0.0.2'), at('10.0.0.0'), at('10.0.0.255'), at('10.0.1.15'), at('10.0.2.20'), at('192.0.2.7'), 0],
+    addresses: [...Array.from({ length: 130 }, (_, index) => at('10.0.0.95') + index), at('10.0.0.20'), at('10.0.0.21'), at('10.0.0.1'), at('10.0.0.2'), at('10.0.0.0'), at('10.0.0.255'), at('10.0.1.15'), at('10.0.2.20'), at('192.0.2.7'), 0],
     servers: [at('10.0.0.2'), at('10.0.0.2'), at('10.0.2.2'), at('10.0.0.3'), 0],
     relays: [at('10.0.0.9'), at('10.0.1.9'), at('10.0.2.9'), at('192.168.0.1'), at('255.255.255.255')]
   })
