@@ -33,6 +33,7 @@ export const makeRack = (config: Config) => (w: RackWorld): RackParts => {
     journal: () => w.disk.journal(w.process)
   }
   const responder = createResponder(options)
+  Object.assign(responder.traffic, { received () {}, sent () {}, dropped (reason: string) { w.note(() => `${w.name} drops: ${reason}`) }, bound () {} }) // counting costs more than what is counted
   return {
     apply (put, remove, whole) { responder.apply({ put, remove } as Parameters<typeof responder.apply>[0], whole) },
     receive (name, data, send) {

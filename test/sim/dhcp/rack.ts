@@ -22,6 +22,7 @@ export interface RackWorld {
   readonly name: string, readonly clock: Clock, readonly process: Process, readonly host: Host, readonly disk: Disk
   call<T> (method: string, params: unknown, options: { readonly timeout: number, readonly idempotent: boolean }): Promise<T>
   report (kind: string, body: unknown): void
+  note (line: () => string): void
 }
 export type MakeRack = (world: RackWorld) => RackParts
 
@@ -64,7 +65,7 @@ export class Rack implements Ear, Taker {
     const { process, clock } = this.host.spawn()
     this.process = process
     this.disk.open(process, () => { this.kill(); world.after(this.o.dice.between(500, 4_000), () => { this.start() }) })
-    const parts = make({ name: this.name, clock, process, host: this.host, disk: this.disk, call: (method, params, options) => links.call(this.name, process, method, params, options), report: (kind, body) => { this.outbox.report(kind, body, clock.now()) } })
+    const parts = make({ name: this.name, note: line => { world.note(line) }, clock, process, host: this.host, disk: this.disk, call: (method, params, options) => links.call(this.name, process, method, params, options), report: (kind, body) => { this.outbox.report(kind, body, clock.now()) } })
     this.parts = parts
     this.take = (put, remove, whole) => { parts.apply(put, remove, whole) }
     parts.apply([...this.subscription.kept.values()], [], true)
