@@ -14,7 +14,7 @@ const offerFor = 60_000 // ms an offer is remembered
 const refusedFor = 60_000 // ms an address the region refused to a client is not tried again for it
 const askedFor = 30_000 // ms without a DISCOVER after which counting starts again
 const lateFor = 60_000 // ms a retirement is remembered after its end: answers that are under way may name what it ended
-const askers = 10_000 // clients whose DISCOVERs are counted at most
+const askers = 10_000 // clients whose DISCOVERs are counted at least; twice as many at most
 
 export class Memory {
   readonly segments = new Map<string, Segment>()
@@ -29,7 +29,8 @@ export class Memory {
   private readonly offersByClient = new Map<string, number>()
   private readonly quarantine = new Map<number, number>()
   private readonly refusals = new Map<string, number>() // address and MAC → until, in the order they end
-  private readonly asked = new Map<string, Asked>()
+  private asked = new Map<string, Asked>()
+  private askedBefore = new Map<string, Asked>()
   private readonly rounds = new Map<string, string>() // address → round of the retirement this rack is asked to take part in
   private readonly ended = new Map<number, { readonly round: number, readonly until: number }>() // retirements of late, in the order they are forgotten
   /** The standing the wanted state shows. */
@@ -75,7 +76,7 @@ export class Memory {
       quarantined: address => (this.quarantine.get(address) ?? 0) > now,
       refused: (address, client) => this.refusals.size > 0 && (this.refusals.get(`${address} ${client}`) ?? 0) > now,
       free: subnet => this.freeOf.get(subnet) ?? [],
-      asked: client => this.asked.get(client)?.count ?? 0
+      asked: client => (this.asked.get(client) ?? this.askedBefore.get(client))?.count ?? 0
     }
   }
 
@@ -115,23 +116,28 @@ export class Memory {
 
   /** The client took another server's offer: ours is void, and it is not waiting any more. */
   tookAnother (client: string): void {
-    this.asked.delete(client)
+    this.answered(client)
     const address = this.offersByClient.get(client)
     if (address !== undefined) this.endOffer(address)
   }
 
-  /** Counts a DISCOVER. Bounded: beyond `askers` clients the one counted longest ago is forgotten. */
+  /** Counts a DISCOVER. Bounded, by two generations: forgetting the oldest one by one would walk the holes of the map, for every packet of a flood. */
   ask (client: string, now: number): void {
-    const before = this.asked.get(client)
+    const known = this.asked.get(client) ?? this.askedBefore.get(client)
+    const count = known !== undefined && now - known.at < askedFor ? known.count + 1 : 1
+    const own = this.asked.get(client)
+    if (own !== undefined) { own.count = count; own.at = now; return }
+    if (this.asked.size >= askers) { this.askedBefore = this.asked; this.asked = new Map() }
+    this.asked.set(client, { count, at: now })
+  }
+  private answered (client: string): void {
     this.asked.delete(client)
-    this.asked.set(client, { count: before !== undefined && now - before.at < askedFor ? before.count + 1 : 1, at: now })
-    if (this.asked.size <= askers) return
-    for (const oldest of this.asked.keys()) { this.asked.delete(oldest); break }
+    this.askedBefore.delete(client)
   }
 
   /** A binding was stored: the address leaves the block and the offers. */
   bound (binding: Binding): void {
-    this.asked.delete(binding.client)
+    this.answered(binding.client)
     this.dropOffer(binding.address)
     this.leaveBlock(binding.address, binding.subnet)
     this.addBinding(binding)
