@@ -10,7 +10,7 @@ const schema = `
   pragma journal_mode = wal; pragma synchronous = full; pragma busy_timeout = 5000;
   create table if not exists meta (key text primary key, value text not null) without rowid;
   create table if not exists lease (seq integer primary key, source text not null, address text not null, subnet text not null, client text not null, client_id text, hostname text, seconds integer not null, ends real not null, boot text not null);
-  create table if not exists reserve (address text primary key, subnet text not null, given text not null, returning integer not null) without rowid;`
+  create table if not exists reserve (address text primary key, subnet text not null, given text not null, leaving integer not null) without rowid;`
 
 /**
  * Opens `dhcp/journal.sqlite` of the data directory, which must be there. A damaged file is put aside, and `damaged` told: a new journal begins, and the regions let
@@ -47,7 +47,7 @@ function prepare (path: string): Journal {
   const setMeta = db.prepare('insert into meta values (?, ?) on conflict do update set value = excluded.value')
   const addLease = db.prepare('insert into lease values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
   const settle = db.prepare('delete from lease where seq <= ?')
-  const putReserve = db.prepare('insert into reserve values (?, ?, ?, ?) on conflict do update set subnet = excluded.subnet, given = excluded.given, returning = excluded.returning')
+  const putReserve = db.prepare('insert into reserve values (?, ?, ?, ?) on conflict do update set subnet = excluded.subnet, given = excluded.given, leaving = excluded.leaving')
   const dropReserve = db.prepare('delete from reserve where address = ?')
   const value = (key: string): string | undefined => { const row = meta.get(key); return row === undefined ? undefined : String(row.value) }
 
@@ -59,7 +59,7 @@ function prepare (path: string): Journal {
         seq: Number(row.seq), from: row.source === 'reserve' ? 'reserve' : 'knowledge', address: String(row.address), subnet: String(row.subnet), client: String(row.client),
         clientId: row.client_id === null ? null : String(row.client_id), hostname: row.hostname === null ? null : String(row.hostname), seconds: Number(row.seconds), ends: Number(row.ends), boot: String(row.boot)
       })),
-      reserve: db.prepare('select * from reserve order by address').all().map(row => ({ address: String(row.address), subnet: String(row.subnet), grant: String(row.given), returning: row.returning === 1 })),
+      reserve: db.prepare('select * from reserve order by address').all().map(row => ({ address: String(row.address), subnet: String(row.subnet), grant: String(row.given), returning: row.leaving === 1 })),
       heard: ((text): Heard | undefined => text === undefined ? undefined : JSON.parse(text) as Heard)(value('heard'))
     }),
     commit ({ append = [], through = 0, reserve = [], drop = [], heard }) {

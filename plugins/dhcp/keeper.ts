@@ -53,7 +53,7 @@ export function createKeeper ({ clock, log, sweep, claims }: KeeperOptions): Kee
     async start (signal, term) {
       if (term === undefined || life !== undefined || signal.aborted) return
       const controller = new AbortController()
-      health = running
+      health = { state: 'unknown', reason: 'It has not looked yet.' }
       life = { controller, done: ended.then(() => run(term, AbortSignal.any([controller.signal, term.signal]))) } // never two at once
     },
     async stop () {

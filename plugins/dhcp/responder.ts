@@ -3,6 +3,7 @@ import { reasonOf } from '../../core/errors.ts'
 import type { Clock, Logger, Metrics, WantedChange } from '../../core/plugin.ts'
 import type { AloneView } from './address.ts'
 import { Alone } from './alone.ts'
+import type { Known6 } from './alone.ts'
 import { Blocks } from './blocks.ts'
 import type { BootClock } from './boot.ts'
 import { Chain } from './chain.ts'
@@ -33,12 +34,16 @@ export interface ResponderOptions {
   readonly report: ServerOptions['report']
   /** Opened by `start`. */
   readonly journal: () => Journal
+  /** What is known of IPv6. */
+  readonly six?: Known6
 }
 export interface Responder {
   readonly memory: Memory
   readonly chain: Chain
   readonly limits: Limits
   readonly traffic: Traffic
+  /** Bindings on their way to the region, or decided alone: of either family. */
+  readonly wishes: Pick<Wishes, 'ask'>
   /** Takes one datagram in. Never throws. */
   receive(segment: Segment, data: Buffer, send: Send): void
   apply(change: WantedChange<(typeof manifest)['wanted']>, whole: boolean): void
@@ -48,13 +53,15 @@ export interface Responder {
   stop(): Promise<void>
   /** Asks for what is lacking: blocks. */
   refill(): void
+  /** How far this rack could go without a region. `since`: when it was cut off, ms since the epoch; `knownFor`: ms for which it may extend leases it knows; `reserve`: addresses for new clients by subnet. */
+  status(): { readonly since: number | undefined, readonly knownFor: number, readonly reserve: ReadonlyMap<string, number>, readonly undelivered: number }
   /** What is not as it should be, one sentence each. */
   problems(): string[]
 }
 
 const timeOf = (at: number): string => new Date(at).toISOString().slice(0, 19).replace('T', ' ')
 
-export function createResponder ({ config, log, clock, boot, metrics, region, report, journal }: ResponderOptions): Responder {
+export function createResponder ({ config, log, clock, boot, metrics, region, report, journal, six }: ResponderOptions): Responder {
   const traffic = createTraffic(metrics)
   const tapFailures = metrics.counter('dhcp_tap_failures', 'Extensions of the DHCP chain that failed and were passed over, by stage and name.', ['stage', 'tap'])
   const gaveAlone = metrics.counter('dhcp_given_alone', 'Leases given while no region answered.')
@@ -71,7 +78,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     gauges.cut.set(cut ? 1 : 0)
     conversation.wake()
   })
-  const alone = new Alone({ memory, boot, log, gave: () => { conversation.wake() } })
+  const alone = new Alone({ memory, six, boot, log, gave: () => { conversation.wake() } })
   const conversation = new Conversation({ alone, memory, reach, clock, boot, log, reserveSize: config.reserveSize, journal, sync: params => region.sync(params) })
   const view: AloneView = {
     get cut () { return reach.cut },
@@ -94,7 +101,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
         gaveAlone.inc(outcomes.reduce((sum, outcome) => sum + (outcome?.answer.stored === true ? 1 : 0), 0))
         return outcomes
       },
-      own: wish => alone.reserve.holds(parseIp(wish.address)),
+      own: wish => !wish.address.includes(':') && alone.reserve.holds(parseIp(wish.address)),
       cut: () => reach.cut,
       heard: failure => { reach.heard(failure) },
       sleep: (ms, signal) => clock.sleep(ms, signal),
@@ -105,8 +112,12 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
   const limits = new Limits({ poolSeconds: config.newClientPoolSeconds, leastPerSecond: config.newClientsPerSecond, portPerSecond: config.newClientsPerPort, portBurst: config.newClientsPortBurst })
   const server = new Server({ chain, limits, memory, wishes, blocks, traffic, clock, log, report, alone: view, quarantineSeconds: config.quarantineSeconds })
 
+  const status = (): ReturnType<Responder['status']> => {
+    const now = boot.now()
+    return { since: reach.since, knownFor: Math.max(0, (alone.until ?? now) - now), reserve: alone.reserve.left(now), undelivered: alone.undelivered }
+  }
   return {
-    memory, chain, limits, traffic,
+    memory, chain, limits, traffic, wishes, status,
     receive: (segment, data, send) => { server.receive(segment, data, send) },
     apply (change, whole) {
       memory.apply(change.put.filter(entry => entry.kind === 'retiring' || !isOf6(entry)), change.remove.filter(key => key.kind === 'retiring' || !isOf6(key)), whole, clock.now())
@@ -124,17 +135,17 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     },
     refill () {
       for (const { subnets } of memory.segments.values()) for (const { id, dynamic } of subnets) if (dynamic.length > 0) blocks.refill(id)
-      gauges.undelivered.set(alone.undelivered)
-      for (const [subnet, left] of alone.reserve.left(boot.now())) gauges.reserve.set({ subnet }, left)
+      const { undelivered, reserve } = status()
+      gauges.undelivered.set(undelivered)
+      for (const [subnet, left] of reserve) gauges.reserve.set({ subnet }, left)
     },
     problems () {
       const problems: string[] = []
-      if (reach.since !== undefined) {
-        const now = boot.now()
-        const end = alone.until
-        const left = [...alone.reserve.left(now)].map(([subnet, count]) => `${count} in subnet ${subnet}`).join(', ')
-        const known = end === undefined || end <= now ? 'leases it knows are not extended any more' : `leases it knows are extended for another ${Math.ceil((end - now) / 60_000)} min`
-        problems.push(`No region answers since ${timeOf(reach.since)} UTC (${reach.reason ?? ''}): ${known}; addresses for new clients: ${left === '' ? 'none' : left}; leases not delivered: ${alone.undelivered}`)
+      const { since, knownFor, reserve, undelivered } = status()
+      if (since !== undefined) {
+        const left = [...reserve].map(([subnet, count]) => `${count} in subnet ${subnet}`).join(', ')
+        const known = knownFor === 0 ? 'leases it knows are not extended any more' : `leases it knows are extended for another ${Math.ceil(knownFor / 60_000)} min`
+        problems.push(`No region answers since ${timeOf(since)} UTC (${reach.reason ?? ''}): ${known}; addresses for new clients: ${left === '' ? 'none' : left}; leases not delivered: ${undelivered}`)
       }
       if (alone.broken !== undefined) problems.push(`The journal of leases cannot be used, so nothing is given while no region answers: ${alone.broken}`)
       if (conversation.refused !== undefined) problems.push(conversation.refused)
