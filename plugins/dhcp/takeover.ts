@@ -54,6 +54,7 @@ export async function takeOver (tx: Tx, network: NetworkService, plan: IscPlan):
     const what = `host ${host.name}`
     const wanted = name === undefined ? host.name : String(name.value)
     const called = hostname.test(wanted) ? wanted : undefined
+    if (addresses.length === 0 && mac !== null) return // only options
     if (mac === null && clientId === null) { left.push({ line, what, why: 'it has neither a MAC address nor a client id' }); return }
     if (mac !== null && clientId !== null && addresses.length > 0) left.push({ line, what: `client id of ${what}`, why: 'the address goes by the MAC: firmware and system of one machine send different client ids' })
     for (const address of addresses) {

@@ -32,16 +32,23 @@ const most = 100_000 // statements, those of groups counted for each host
 const quad = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
 const number = (ip: string): number => ip.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
 
-export function readIsc (text: string): IscPlan {
+/** `within`: the text is no whole file, but what stands in the block of that subnet or host. Throws INVALID_REQUEST for a text that is too large. */
+export function readIsc (text: string, within?: { readonly cidr: string } | { readonly mac: string }): IscPlan {
   const left: Left[] = []
   const subnets: PlannedSubnet[] = []
   const byCidr = new Map<string, PlannedSubnet>()
   const hosts: PlannedHost[] = []
   const options: PlannedOption[] = []
   const defined = new Map<string, { readonly code: number, readonly type: Kind }>()
-  let seconds: number | null = null
+  let seconds: { readonly value: number, readonly line: number } | undefined
   let taken = 0
 
+  function opened (cidr: string, line: number): PlannedSubnet {
+    const subnet: PlannedSubnet = { line, cidr, leaseSeconds: null, ranges: [] }
+    subnets.push(subnet)
+    byCidr.set(cidr, subnet)
+    return subnet
+  }
   const leave = (statement: Statement, why: string) => { left.push({ line: statement.line, what: shown(statement.words), why }) }
   const lone = (statement: Statement): string => statement.words.length === 2 ? statement.words[1]?.text ?? '' : ''
 
@@ -103,9 +110,7 @@ export function readIsc (text: string): IscPlan {
       if (cidr === undefined) return leave(statement, 'it is no subnet: subnet ADDRESS netmask MASK { … }')
       const before = byCidr.get(cidr)
       if (before !== undefined) leave(statement, 'the subnet is declared twice; both are taken as one')
-      const subnet: PlannedSubnet = before ?? { line: statement.line, cidr, leaseSeconds: null, ranges: [] }
-      if (before === undefined) { subnets.push(subnet); byCidr.set(cidr, subnet) }
-      inner({ subnet })
+      inner({ subnet: before ?? opened(cidr, statement.line) })
     } else if (kind === 'shared-network') {
       const shared: Shared = { line: statement.line, from: subnets.length, seconds: null, ranges: [], options: [] }
       inner({ shared, subnet: undefined })
@@ -186,14 +191,15 @@ export function readIsc (text: string): IscPlan {
       if (given === undefined) return
       if (scope.subnet !== undefined) scope.subnet.leaseSeconds = given
       else if (scope.shared !== undefined) scope.shared.seconds = given
-      else seconds = given
+      else seconds = { value: given, line: statement.line }
     } else if (kind === 'filename' || kind === 'next-server') leave(statement, 'Bedplate\'s racks serve the boot files and choose them by the firmware; within a host it is taken')
     else if (idle.has(kind) || (second === undefined && kind === 'authoritative')) { /* so anyway */ } else leave(statement, why(kind))
   }
 
-  for (const statement of statementsOf(text, left)) take(statement, { group: [] })
-  for (const subnet of subnets) subnet.leaseSeconds ??= seconds
-  if (seconds !== null && subnets.length === 0) left.push({ line: 1, what: `default-lease-time ${seconds}`, why: 'lease times are set by subnet, and the file has none' })
+  const outermost: Scope = within === undefined ? { group: [] } : 'mac' in within ? { group: [], host: hosts.push({ line: 1, name: within.mac, mac: within.mac, clientId: null, addresses: [] }) - 1 } : { group: [], subnet: opened(within.cidr, 1) }
+  for (const statement of statementsOf(text, left)) take(statement, outermost)
+  for (const subnet of subnets) subnet.leaseSeconds ??= seconds?.value ?? null
+  if (seconds !== undefined && subnets.length === 0) left.push({ line: seconds.line, what: `default-lease-time ${seconds.value}`, why: 'lease times are set by subnet, and the file has none' })
   left.sort((a, b) => a.line - b.line)
   return { subnets, hosts, options, left }
 }

@@ -263,6 +263,12 @@ class "phones" { }
     expect(await entries('host')).toMatchObject({ '10.0.0.80': { client: '52:54:00:aa:bb:cc', hostname: 'nas' }, '10.0.0.81': { client: 'id:6b696f736b', hostname: 'kiosk' } })
     expect((await call('POST', '/import', { text: file })).body.taken).toEqual(said.taken) // again is the same
   })
+  it('may be what stands in the block of a subnet or a host', async () => {
+    expect((await call('POST', `/import?scope=subnet:${subnet}`, { text: 'option lpr-servers 10.0.0.6; default-lease-time 900;' })).body).toMatchObject({ left: [], taken: [{ what: 'lease time 900 s of subnet 10.0.0.0/24' }, { what: 'option lpr-servers of subnet 10.0.0.0/24: 10.0.0.6' }] })
+    expect((await call('POST', '/import?scope=mac:52-54-00-aa-bb-cf', { text: 'option lpr-servers 10.0.0.6;' })).body).toMatchObject({ left: [], taken: [{ what: 'option lpr-servers of mac:52:54:00:aa:bb:cf: 10.0.0.6' }] })
+    expect((await call('POST', '/import?scope=subnet:999', { text: '' })).status).toBe(404)
+    expect((await call('POST', '/import?scope=nowhere', { text: '' })).status).toBe(400)
+  })
   it('refuses what is no file of a size to be read', async () => {
     expect((await call('POST', '/import', { text: 'x'.repeat(1024 * 1024 + 1) })).status).toBe(400)
     expect((await call('POST', '/import', { text: '{'.repeat(100) })).body).toMatchObject({ code: 'INVALID_REQUEST', detail: expect.stringContaining('nested deeper') })

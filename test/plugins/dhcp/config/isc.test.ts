@@ -51,6 +51,16 @@ describe('a dhcpd.conf', () => {
   })
 })
 
+describe('a snippet', () => {
+  it('of a subnet or a host is read as if it stood in its block', () => {
+    const subnet = readIsc('option ntp-servers 10.0.0.7;\ndefault-lease-time 60; range 10.0.0.5 10.0.0.9;', { cidr: '10.0.0.0/24' })
+    expect(subnet).toMatchObject({ left: [], subnets: [{ cidr: '10.0.0.0/24', leaseSeconds: 60, ranges: [{ line: 2 }] }], options: [{ place: { kind: 'subnet', cidr: '10.0.0.0/24' }, code: 42 }] })
+    const host = readIsc('filename "a.efi"; fixed-address 10.0.0.9;', { mac: '52:54:00:00:00:01' })
+    expect(host).toMatchObject({ left: [], hosts: [{ mac: '52:54:00:00:00:01', addresses: ['10.0.0.9'] }], options: [{ place: { kind: 'host', host: 0 }, code: 67 }] })
+    expect(readIsc('host a { }', { mac: '52:54:00:00:00:01' }).left).toMatchObject([{ why: 'a host holds no blocks' }])
+  })
+})
+
 describe('what is not taken is named, with its line and why', () => {
   it.each([
     ['class "x" {\n match if option user-class = "a"; }', /^1: class "x": what depends on the client's class/],
