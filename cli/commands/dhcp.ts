@@ -150,9 +150,11 @@ function leaseCommands (parent: Command, on: On): void {
 }
 
 function importCommand (parent: Command, on: On): void {
-  on<{ dryRun?: boolean }>(parent.command('import').description('take over what an ISC dhcpd.conf says, and name what cannot be').argument('<file>').option('--dry-run', 'only say what would be done'), async ({ client, output }, [file = ''], { dryRun }) => {
+  on<ScopeFlags & { dryRun?: boolean }>(parent.command('import').description('take over what an ISC dhcpd.conf says, and name what cannot be').argument('<file>').option('--dry-run', 'only say what would be done')
+    .option('--subnet <subnet>', `the file is what stands in the block of this subnet: ${subnetArgument}`).option('--mac <mac>', 'the file is what stands in the block of this host, by its MAC'), async ({ client, output }, [file = ''], { dryRun, ...flags }) => {
     const text = await readFile(file, 'utf8').catch((error: unknown) => { throw new Failure(`${file} cannot be read: ${sentenceOf(error)}`, { exitCode: 2 }) })
-    const report = await client.send<Report>('POST', `/dhcp/import?dryRun=${dryRun === true}`, { text })
+    const [scope] = await scopeOf(client, flags)
+    const report = await client.send<Report>('POST', `/dhcp/import?dryRun=${dryRun === true}${scope === 'global' ? '' : `&scope=${encodeURIComponent(scope)}`}`, { text })
     output.item(report, [[report.dryRun ? 'Would be taken' : 'Taken', () => report.taken.length], ['Left', () => report.left.length]], [
       { title: report.dryRun ? 'What would be taken' : 'What was taken', rows: report.taken.map(({ line, what }) => [`line ${line}`, what]) },
       { title: 'What is left, and why', rows: report.left.map(({ line, what, why }) => [`line ${line}`, what, why]) }
