@@ -20,6 +20,10 @@ export interface Feed {
    * @throws BedplateError INVALID_REQUEST when `position` is none
    */
   since(position: string, limit?: number): Promise<Since>
+  /** What the feed itself read last from exactly this position on, if it did lately: the same answer as `since` gave then, for nothing. */
+  lately?(position: string): Since | undefined
+  /** Where the feed itself has read to; undefined while it does not run. */
+  reached?(): string | undefined
   readonly service: Service
 }
 interface FeedOptions { readonly query: Query['query'], readonly listen: (channel: string, listener: () => void) => Unlisten, readonly clock: Clock, readonly log: Logger, readonly every?: number }
@@ -41,11 +45,14 @@ const sinceQuery = `
 
 /** ms from one read to the next while changes keep coming: a thousand commits a second become forty reads. The first after a rest is read at once. */
 const pace = 25
+const kept = 4 // of its own reads, for those who follow from where it followed
 
 /** `every`: ms between reads that nobody asked for, default 2,000: what makes a lost NOTIFY harmless. */
 export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOptions): Feed {
   const subscribers = new Set<{ readonly listener: (changes: readonly Change[]) => void, readonly gap: (() => void) | undefined }>()
   let health: Health = off('not started')
+  let reads: { readonly from: string, readonly read: Since }[] = []
+  let reachedTo: string | undefined
   let work: { readonly stop: AbortController, readonly begun: Promise<string>, readonly done: Promise<void> } | undefined
   let ended: Promise<void> = Promise.resolve() // one reader at a time: a start that races with a stop waits its turn
 
@@ -84,7 +91,8 @@ export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOpt
         const read = await Promise.race([since(at), aborted])
         if (!read || signal.aborted) break
         const { changes, position, truncated } = read
-        at = position
+        reads = [...reads.slice(1 - kept), { from: at, read }]
+        reachedTo = at = position
         health = running
         if (truncated) {
           log.warn('the change feed has a gap; everything is read again')
@@ -103,6 +111,8 @@ export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOpt
       await clock.sleep(every, AbortSignal.any([signal, rest.signal]))
       wake = undefined
     }
+    reachedTo = undefined
+    reads = []
     await unlisten()
   }
 
@@ -142,6 +152,8 @@ export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOpt
     },
     position,
     since,
+    lately: from => reads.findLast(one => one.from === from)?.read, // the last: while nothing is committed, it reads from one place again and again
+    reached: () => reachedTo,
     service
   }
 }

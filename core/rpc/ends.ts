@@ -15,6 +15,9 @@ export interface ChangeFeed {
   subscribe(listener: (changes: readonly Change[]) => void, gap?: () => void): () => void
   position(): Promise<string>
   since(position: string, limit?: number): Promise<{ readonly changes: readonly Change[], readonly position: string, readonly truncated: boolean }>
+  /** What the feed itself read last from exactly this position on, if it did lately, and how far it is: whoever follows in its steps need not ask again. */
+  lately?(position: string): { readonly changes: readonly Change[], readonly position: string, readonly truncated: boolean } | undefined
+  reached?(): string | undefined
 }
 export type FedDatabase = Database & { readonly feed: ChangeFeed }
 

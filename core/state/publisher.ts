@@ -63,9 +63,12 @@ export function createPublisher (o: PublisherOptions): Publisher {
 
   /** Takes all there is in the feed and marks it. The cursor moves last: a stream's position never claims what is not marked on it. */
   async function follow (): Promise<void> {
-    const read = cursor === '' ? undefined : await db.feed.since(cursor)
+    // The feed has read the same just now when this follows in its steps. Where it was before the question lies in what the answer holds: from there on they go together.
+    const reached = db.feed.reached?.()
+    const shared = cursor === '' ? undefined : db.feed.lately?.(cursor)
+    const read = shared ?? (cursor === '' ? undefined : await db.feed.since(cursor))
     if (read === undefined || read.truncated) {
-      const position = await db.feed.position()
+      const position = reached ?? await db.feed.position()
       for (const { streams } of subscriptions.values()) for (const stream of streams.values()) stream.mark(undefined)
       cursor = position
       return
@@ -75,7 +78,9 @@ export function createPublisher (o: PublisherOptions): Publisher {
       if (keys?.length === 0) continue
       for (const { streams } of subscriptions.values()) streams.get(half.manifest.name)?.mark(keys)
     }
-    cursor = read.position
+    const before = cursor
+    cursor = shared === undefined ? reached ?? read.position : read.position
+    if (shared !== undefined && cursor !== reached && cursor !== before) await follow()
   }
 
   function open (link: Link, subscription: Subscription): void {

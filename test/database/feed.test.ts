@@ -263,3 +263,23 @@ serviceConformance('the change feed', {
   make: async () => { await single.query('select 1'); return { service: createFeed({ query: single.query, listen: db.listen, clock: systemClock, log: createLogger('silent') }).service } },
   failing: () => ({ service: createFeed({ query: () => Promise.reject(new BedplateError('DATABASE_UNREACHABLE', { hosts: 'h', reason: 'r' })), listen: db.listen, clock: systemClock, log: createLogger('silent') }).service })
 })
+
+describe('who follows in the feed\'s steps', () => {
+  test('is given what the feed read, from where it read to where it read, and nothing that it did not', async () => {
+    const start = await until(() => feed.reached?.())
+    await change('1', '2')
+    await until(() => heard.length === 2)
+    const seen: string[] = []
+    let at = start
+    for (let read = feed.lately?.(at); read !== undefined; read = feed.lately?.(at)) {
+      seen.push(...ids(read.changes))
+      if (read.position === at) break
+      at = read.position
+    }
+    expect(seen).toEqual(['1', '2'])
+    expect(at).toBe(feed.reached?.())
+    expect(feed.lately?.('00000001/1:1:')).toBeUndefined()
+    await feed.service.stop()
+    expect([feed.lately?.(start), feed.reached?.()]).toEqual([undefined, undefined])
+  })
+})

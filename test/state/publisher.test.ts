@@ -130,3 +130,32 @@ test('a rack gets the whole once after it, or the region it is linked with, was 
   await until(() => got.some(({ put }) => put.some(({ id }) => id === 'b')))
   expect(got.filter(({ whole }) => whole)).toEqual([])
 })
+
+test('beside a feed that runs, it asks the log nothing more, and still every row of many writers comes to every rack', async () => {
+  const logger = createLogger('silent')
+  let asked = 0
+  const feed = { ...db.feed, since: (position: string, limit?: number) => { asked++; return db.feed.since(position, limit) } }
+  await db.feed.service.start(new AbortController().signal)
+  const probe = regionProbe(db, 'region')
+  const publisher = createPublisher({ db: { query: db.query, tx: db.tx, feed }, clock: systemClock, log: logger, halves: () => [probe.half] })
+  const links: Link[] = []
+  open.push({ publisher, links })
+  await publisher.service.start(new AbortController().signal)
+  const known: Set<string>[] = []
+  for (const rack of ['r1', 'r2']) {
+    const mine = new Set<string>()
+    known.push(mine)
+    const [near, far] = wirePair(rack)
+    const region = createLink({ wire: near, self: hello('region'), clock: systemClock, answer: async () => ({}), receive (frame, link) { if (frame.t === 'ack') publisher.acknowledged(link, frame) } })
+    const there = createLink({ wire: far, self: hello(rack), clock: systemClock, answer: async () => ({}), receive (frame, link) { if (frame.t === 'wanted') { for (const { id } of frame.put) mine.add(id); link.send({ t: 'ack', plugin: frame.plugin, position: frame.to }) } } })
+    links.push(region, there)
+    await region.ready
+    publisher.subscribe(region, { probe: '' })
+  }
+  await Promise.all(Array.from({ length: 8 }, async (_, writer) => {
+    for (let row = 0; row < 25; row++) for (const rack of ['r1', 'r2']) await putEntry(db, rack, `${writer}-${row}`, row)
+  }))
+  await until(() => known.every(mine => mine.size === 200))
+  expect(asked).toBeLessThan(5)
+  await db.feed.service.stop()
+})
