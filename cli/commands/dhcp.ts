@@ -38,13 +38,14 @@ function vlanCommands (parent: Command, on: On): void {
     output.rows(served, [['VLAN', ({ id }) => vlans.find(vlan => vlan.id === id)?.name ?? id], ['ID', ({ id }) => id], ['DHCP', ({ enabled }) => enabled ? 'on' : 'off'], ['IPV4', ({ mode }) => mode], ['IPV6', ({ v6 }) => v6],
       ['RACKS', ({ enabled, serving }) => !enabled ? null : serving.length === 0 ? 'no rack serves it' : serving.map(nameOf)]], 'No VLANs.')
   })
-  on<{ rack?: string[], mode?: string, v6?: string }>(noun.command('enable').description('serve a VLAN').argument('<vlan>', vlanArgument)
+  on<{ rack?: string[], mode?: string, v6?: string, via?: string }>(noun.command('enable').description('serve a VLAN').argument('<vlan>', vlanArgument)
     .option('--rack <rack...>', 'the racks that do it, by id or hostname, the first answers first; by default every rack on the VLAN')
     .addOption(new Option('--mode <mode>', 'IPv4: give addresses, only say what to boot where another server gives them, or nothing').choices(['server', 'proxy', 'off']))
-    .addOption(new Option('--v6 <mode>', 'DHCPv6: nothing, options alone, or addresses').choices(['off', 'stateless', 'stateful'])), async ({ client, output }, [given = ''], { rack, mode, v6 }) => {
+    .option('--via <vlan>', 'the VLAN its relays send to, where no rack is on this one; "none": racks are on it again')
+    .addOption(new Option('--v6 <mode>', 'DHCPv6: nothing, options alone, or addresses').choices(['off', 'stateless', 'stateful'])), async ({ client, output }, [given = ''], { rack, mode, v6, via }) => {
     const { id, name } = await findVlan(client, given)
     const racks = rack === undefined ? undefined : await Promise.all(rack.map(async one => (await findController(client, one)).id))
-    const dhcp = await client.send<Dhcp>('PUT', `/dhcp/vlans/${id}`, { enabled: true, ...racks === undefined ? {} : { racks }, ...mode === undefined ? {} : { mode }, ...v6 === undefined ? {} : { v6 } })
+    const dhcp = await client.send<Dhcp>('PUT', `/dhcp/vlans/${id}`, { enabled: true, ...racks === undefined ? {} : { racks }, ...mode === undefined ? {} : { mode }, ...v6 === undefined ? {} : { v6 }, ...via === undefined ? {} : { via: via === 'none' ? null : (await findVlan(client, via)).id } })
     output.done(`DHCP is on for VLAN ${name} (IPv4: ${dhcp.mode}, IPv6: ${dhcp.v6}), served by ${dhcp.serving.map(await controllerNames(client)).join(', ') || 'no rack yet'}.`, dhcp)
   })
   on(noun.command('disable').description('serve a VLAN no more').argument('<vlan>', vlanArgument), async ({ client, output }, [given = '']) => {

@@ -17,7 +17,8 @@ const Relay = Type.Object({ circuitId: Type.Union([Type.String({ maxLength: 510 
 const SubnetEntry = Type.Object({
   id: Type.String(), cidr: Type.String(), gateway: Type.Union([Ip, Type.Null()]), dnsServers: Type.Array(Ip),
   dynamic: Type.Array(Type.Object({ start: Ip, end: Ip })), leaseSeconds: Type.Integer({ minimum: 30 }),
-  firmwareSeconds: Type.Optional(Type.Integer({ minimum: 30 })) // absent: the configuration's
+  firmwareSeconds: Type.Optional(Type.Integer({ minimum: 30 })), // absent: the configuration's
+  link: Type.Optional(Type.String()) // the VLAN it is on, where that is another one, behind relays
 })
 
 export const manifest = defineManifest({

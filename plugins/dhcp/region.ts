@@ -31,13 +31,14 @@ export default defineRegion(manifest, {
     async function pools (q: Query, ids?: readonly string[]): Promise<Pool[]> {
       const subnets = (await network.subnets(q, ids === undefined ? {} : { ids })).filter(({ family }) => family === 4)
       if (subnets.length === 0) return []
-      const vlans = (await listVlans(q, [...new Set(subnets.map(({ vlanId }) => vlanId))])).filter(({ enabled, mode }) => enabled && mode === 'server')
+      const vlans = (await listVlans(q)).filter(({ enabled, mode }) => enabled && mode === 'server')
       const attachments = await network.attachments(q)
       const served = subnets.filter(({ vlanId }) => vlans.some(({ id }) => id === vlanId))
       const setAside = served.length === 0 || ids === undefined ? [] : await network.addresses(q, { subnetIds: served.map(({ id }) => id) })
       return served.flatMap(subnet => {
-        const vlan = vlans.find(({ id }) => id === subnet.vlanId)
-        const here = attachments.filter(({ vlanId }) => vlanId === subnet.vlanId)
+        const own = vlans.find(({ id }) => id === subnet.vlanId)
+        const vlan = own === undefined || own.via === null ? own : vlans.find(({ id, via }) => id === own.via && via === null)
+        const here = attachments.filter(({ vlanId }) => vlanId === vlan?.id)
         const ranges = subnet.ranges.filter(({ kind }) => kind === 'dynamic').map(({ start, end }) => ({ start, end }))
         const taken = [...setAside.flatMap(({ subnetId, address }) => subnetId === subnet.id ? [address] : []), ...here.map(({ address }) => address), ...subnet.gateway === null ? [] : [subnet.gateway], ...subnet.dnsServers]
         return vlan === undefined ? [] : [{ subnet: subnet.id, racks: ranked(vlan, here), ranges, taken, size: ranges.reduce((sum, range) => sum + sizeOf(range), 0) }]

@@ -8,7 +8,7 @@ import type { Served, Serving } from './serving.ts'
 import { bindingsOf, blocksOf, isTold, retirementsOf, standingOf, tells } from './store.ts'
 import { listOptions } from './store/options.ts'
 import { listFixed, listSubnetSettings } from './store/settings.ts'
-import { wanted6By } from './v6/wanted6.ts'
+import { told6, wanted6By } from './v6/wanted6.ts'
 
 export { ranked } from './serving.ts'
 
@@ -26,10 +26,10 @@ async function segmentsOf (q: Query, served: readonly Served[], leaseSeconds: nu
       id: vlan.id,
       value: {
         interface: attachment.interface, address: attachment.address, rank, mtu: vlan.mtu, mode, v6, peers: family4(peers.map(({ address }) => address)),
-        subnets: own.map(({ id, cidr, gateway, dnsServers, ranges }) => {
+        subnets: own.map(({ id, vlanId, cidr, gateway, dnsServers, ranges }) => {
           const { leaseSeconds: own, firmwareSeconds } = settings.get(id) ?? { leaseSeconds: null, firmwareSeconds: null }
           return {
-            id, cidr, gateway, dnsServers: family4(dnsServers), leaseSeconds: own ?? leaseSeconds, ...firmwareSeconds === null ? {} : { firmwareSeconds },
+            id, cidr, gateway, dnsServers: family4(dnsServers), leaseSeconds: own ?? leaseSeconds, ...firmwareSeconds === null ? {} : { firmwareSeconds }, ...vlanId === vlan.id ? {} : { link: vlanId },
             dynamic: ranges.filter(({ kind }) => kind === 'dynamic').map(({ start, end }) => ({ start, end }))
           }
         })
@@ -67,7 +67,8 @@ export async function wantedBy (db: Database, network: NetworkService, serving: 
   const subnetIds = served.flatMap(({ subnets }) => subnets.filter(({ family }) => family === 4).map(({ id }) => id))
   // In this order, whatever it costs: noted first that the rack is told; then its standing, then what it is to forget, then what is bound. So nothing is in two of them,
   // and nothing that ends in between goes unwaited for (docs/dhcp-availability.md section 5).
-  if (!await isTold(db, rack, subnetIds)) await db.tx(tx => tells(tx, rack, subnetIds))
+  const told = [...subnetIds, ...told6(served)]
+  if (!await isTold(db, rack, told)) await db.tx(tx => tells(tx, rack, told))
   const standing = wants('standing') ? await standingOf(db, rack) : undefined
   const retirements = wants('retiring') ? await retirementsOf(db, rack, asked('retiring')) : []
   const own: WantedEntry[] = [

@@ -10,18 +10,20 @@ import { ranked } from '../wanted.ts'
 
 const Mode = Type.Enum(['server', 'proxy', 'off'], { description: 'IPv4: give addresses and boot files; only tell firmware what to boot where another server gives the addresses (ProxyDHCP); or nothing' })
 const V6 = Type.Enum(['off', 'stateless', 'stateful'], { description: 'DHCPv6: nothing; options to clients that have their address from router advertisements; or addresses as well' })
+const Via = Type.Union([Type.String(), Type.Null()], { description: 'The VLAN the relays of this one send to, where no rack has an interface here: its racks serve this one too. null: racks are on the VLAN itself.' })
 const Vlan = Type.Object({
   id: Type.String(),
   enabled: Type.Boolean(),
   mode: Mode,
   v6: V6,
+  via: Via,
   racks: Type.Array(Type.String(), { description: 'The racks asked for, ranked; empty: every rack attached to the VLAN.' }),
   serving: Type.Array(Type.String(), { description: 'The racks that serve it, ranked: the first answers first.' })
 })
 const tags = ['dhcp']
 const refuse = (reason: string): never => { throw new BedplateError('NETWORK_INVALID', { reason }) }
 const isDynamic = ({ ranges }: Subnet): boolean => ranges.some(({ kind }) => kind === 'dynamic')
-const unset = (id: string): ServedVlan => ({ id, enabled: false, racks: [], mode: 'server', v6: 'off' })
+const unset = (id: string): ServedVlan => ({ id, enabled: false, racks: [], mode: 'server', v6: 'off', via: null })
 
 /** Refuses settings that nobody could carry out, by name. NETWORK_INVALID. */
 function check ({ enabled, racks, mode, v6 }: ServedVlan, where: string, subnets: readonly Subnet[], attachments: readonly Attachment[]): void {
@@ -38,12 +40,24 @@ function check ({ enabled, racks, mode, v6 }: ServedVlan, where: string, subnets
   if (touching.length === 0) refuse(`No rack has an interface with an IPv${family} address on ${where}, so nobody could serve it.`)
 }
 
+/** The same for a VLAN that is served through relays, by the racks of another one. NETWORK_INVALID. */
+function checkRelayed ({ id, enabled, racks, mode, v6, via }: ServedVlan, where: string, subnets: readonly Subnet[], settings: readonly ServedVlan[]): void {
+  if (racks.length > 0) refuse(`The racks of VLAN ${via ?? ''} serve ${where}: rank them there.`)
+  if (via === id) refuse(`${where} cannot be served through itself.`)
+  if (!enabled) return
+  const target = settings.find(one => one.id === via)
+  if (target?.enabled !== true || target.mode !== 'server' || target.via !== null) refuse(`The relays of ${where} would send to VLAN ${via ?? ''}, whose racks do not give addresses. Turn DHCP on there first.`)
+  if (mode !== 'server' || v6 !== 'off') refuse(`Through relays, ${where} can be served with IPv4 addresses only: mode server, v6 off.`)
+  if (!subnets.some(subnet => subnet.family === 4 && isDynamic(subnet))) refuse(`DHCP on ${where} needs an IPv4 subnet there with a dynamic range to give addresses from. Add one first.`)
+}
+
 export const vlanRoutes = (db: Database, network: NetworkService): FastifyPluginAsyncTypebox => async app => {
   const show = async (q: Query, ids?: readonly string[]) => {
-    const [vlans, settings, attachments] = [await network.vlans(q), await listVlans(q, ids), await network.attachments(q)]
+    const [vlans, settings, attachments] = [await network.vlans(q), await listVlans(q), await network.attachments(q)]
     return vlans.filter(({ id }) => ids === undefined || ids.includes(id)).map(({ id }) => {
-      const { enabled, racks, mode, v6 } = settings.find(vlan => vlan.id === id) ?? unset(id)
-      return { id, enabled, mode, v6, racks: [...racks], serving: enabled ? ranked({ racks }, attachments.filter(({ vlanId }) => vlanId === id)) : [] }
+      const { enabled, racks, mode, v6, via } = settings.find(vlan => vlan.id === id) ?? unset(id)
+      const serving = via === null ? { enabled, racks, at: id } : { enabled: enabled && settings.some(vlan => vlan.id === via && vlan.enabled), racks: settings.find(vlan => vlan.id === via)?.racks ?? [], at: via }
+      return { id, enabled, mode, v6, via, racks: [...racks], serving: serving.enabled ? ranked(serving, attachments.filter(({ vlanId }) => vlanId === serving.at)) : [] }
     })
   }
   const one = async (q: Query, id: string) => {
@@ -51,7 +65,7 @@ export const vlanRoutes = (db: Database, network: NetworkService): FastifyPlugin
     if (shown === undefined) throw new BedplateError('NOT_FOUND', { what: 'VLAN', id })
     return shown
   }
-  const versionOf = ({ enabled, mode, v6, racks }: ServedVlan) => ({ enabled, mode, v6, racks }) // who serves it now is no part of the settings
+  const versionOf = ({ enabled, mode, v6, via, racks }: ServedVlan) => ({ enabled, mode, v6, via, racks }) // who serves it now is no part of the settings
 
   app.get('/vlans', { schema: { tags, summary: 'DHCP of every VLAN', response: { 200: Type.Object({ items: Type.Array(Vlan) }) } } },
     async () => ({ items: await show(db) }))
@@ -67,18 +81,22 @@ export const vlanRoutes = (db: Database, network: NetworkService): FastifyPlugin
       tags,
       summary: 'Turn DHCP of a VLAN on or off, and choose its racks and mode; what is left out stays, the racks aside',
       params: Type.Object({ vlan: Type.String() }),
-      body: Type.Object({ enabled: Type.Boolean(), racks: Type.Optional(Type.Array(Type.String(), { maxItems: 32, uniqueItems: true })), mode: Type.Optional(Mode), v6: Type.Optional(V6) }, { additionalProperties: false }),
+      body: Type.Object({ enabled: Type.Boolean(), racks: Type.Optional(Type.Array(Type.String(), { maxItems: 32, uniqueItems: true })), mode: Type.Optional(Mode), v6: Type.Optional(V6), via: Type.Optional(Via) }, { additionalProperties: false }),
       response: { 200: Vlan }
     }
   }, async (request, reply) => {
-    const { params: { vlan: id }, body: { enabled, racks = [], mode, v6 } } = request
+    const { params: { vlan: id }, body: { enabled, racks = [], mode, v6, via } } = request
     const shown = await db.tx(async tx => {
       await lockSettings(tx)
       const before = await one(tx, id)
       request.requireMatch(versionOf(before), 'DHCP of VLAN', id)
       const vlan = (await network.vlans(tx)).find(vlan => vlan.id === id)
-      const wish: ServedVlan = { id, enabled, racks, mode: mode ?? before.mode, v6: v6 ?? before.v6 }
-      check(wish, `VLAN ${vlan?.name ?? id} (${id})`, await network.subnets(tx, { vlanId: id }), await network.attachments(tx, { vlanId: id }))
+      const wish: ServedVlan = { id, enabled, racks, mode: mode ?? before.mode, v6: v6 ?? before.v6, via: via === undefined ? before.via : via }
+      const settings = await listVlans(tx)
+      if (wish.via === null) check(wish, `VLAN ${vlan?.name ?? id} (${id})`, await network.subnets(tx, { vlanId: id }), await network.attachments(tx, { vlanId: id }))
+      else checkRelayed(wish, `VLAN ${vlan?.name ?? id} (${id})`, await network.subnets(tx, { vlanId: id }), settings)
+      const behind = settings.filter(one => one.via === id && one.enabled).map(one => one.id)
+      if (behind.length > 0 && (!enabled || wish.mode !== 'server' || wish.via !== null)) refuse(`VLAN ${behind.join(', ')} is served through this one. Disable it there first, or have its relays send elsewhere.`)
       await saveVlan(tx, wish)
       await tx.changed('dhcp.vlan', id)
       return await one(tx, id)

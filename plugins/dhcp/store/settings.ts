@@ -3,19 +3,19 @@ import type { Query, Tx } from '../../../core/plugin.ts'
 
 export type Mode = 'server' | 'proxy' | 'off'
 export type V6 = 'off' | 'stateless' | 'stateful'
-/** `mode`: what is done for IPv4; `v6`: for IPv6. `racks`: ranked; empty means every rack attached to the VLAN. */
-export interface ServedVlan { readonly id: string, readonly enabled: boolean, readonly racks: readonly string[], readonly mode: Mode, readonly v6: V6 }
+/** `mode`: what is done for IPv4; `v6`: for IPv6. `racks`: ranked; empty means every rack attached to the VLAN. `via`: the VLAN whose racks serve this one, through relays. */
+export interface ServedVlan { readonly id: string, readonly enabled: boolean, readonly racks: readonly string[], readonly mode: Mode, readonly v6: V6, readonly via: string | null }
 /** Seconds; null means the configuration's. */
 export interface SubnetSettings { readonly id: string, readonly leaseSeconds: number | null, readonly firmwareSeconds: number | null, readonly domain: string | null, readonly search: readonly string[], readonly ntp: readonly string[] }
 /** `clientId` in hex, as on the wire. */
 export interface Fixed { readonly address: string, readonly subnetId: string, readonly clientId: string, readonly hostname: string | null }
 
 export const listVlans = (q: Query, ids?: readonly string[]): Promise<ServedVlan[]> =>
-  q.query('select vlan_id as id, enabled, racks, mode, v6 from dhcp.vlan where $1::text[] is null or vlan_id = any($1) order by vlan_id', [ids ?? null])
+  q.query('select vlan_id as id, enabled, racks, mode, v6, via from dhcp.vlan where $1::text[] is null or vlan_id = any($1) order by vlan_id', [ids ?? null])
 
-export async function saveVlan (tx: Tx, { id, enabled, racks, mode, v6 }: ServedVlan): Promise<void> {
-  await tx.query(`insert into dhcp.vlan (vlan_id, enabled, racks, mode, v6) values ($1, $2, $3, $4, $5)
-    on conflict (vlan_id) do update set enabled = excluded.enabled, racks = excluded.racks, mode = excluded.mode, v6 = excluded.v6`, [id, enabled, racks, mode, v6])
+export async function saveVlan (tx: Tx, { id, enabled, racks, mode, v6, via }: ServedVlan): Promise<void> {
+  await tx.query(`insert into dhcp.vlan (vlan_id, enabled, racks, mode, v6, via) values ($1, $2, $3, $4, $5, $6)
+    on conflict (vlan_id) do update set enabled = excluded.enabled, racks = excluded.racks, mode = excluded.mode, v6 = excluded.v6, via = excluded.via`, [id, enabled, racks, mode, v6, via])
 }
 
 /** One change of what operators set at a time: what is checked before a write still holds when it commits. */

@@ -18,7 +18,7 @@ const vlan = (body: object, id = '1') => region.call('PUT', `/dhcp/vlans/${id}`,
 
 describe('a VLAN is served', () => {
   it('by no rack at first', async () => {
-    expect((await region.call('GET', '/dhcp/vlans')).body).toEqual({ items: [{ id: '1', enabled: false, mode: 'server', v6: 'off', racks: [], serving: [] }] })
+    expect((await region.call('GET', '/dhcp/vlans')).body).toEqual({ items: [{ id: '1', enabled: false, mode: 'server', v6: 'off', via: null, racks: [], serving: [] }] })
     expect(await region.wanted('rack-a')).toEqual([])
   })
   it('not by a rack that has no interface there: it is refused by name, with those that have', async () => {
@@ -39,7 +39,7 @@ describe('a VLAN is served', () => {
     expect(await vlan({ enabled: true }, '999')).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } })
   })
   it('by every attached rack when none is named, and by those named in their order', async () => {
-    expect((await vlan({ enabled: true })).body).toEqual({ id: '1', enabled: true, mode: 'server', v6: 'off', racks: [], serving: ['rack-a', 'rack-b'] })
+    expect((await vlan({ enabled: true })).body).toEqual({ id: '1', enabled: true, mode: 'server', v6: 'off', via: null, racks: [], serving: ['rack-a', 'rack-b'] })
     expect((await vlan({ enabled: true, racks: ['rack-b', 'rack-a'] })).body).toMatchObject({ racks: ['rack-b', 'rack-a'], serving: ['rack-b', 'rack-a'] })
     expect(await region.changes()).toContainEqual(expect.objectContaining({ topic: 'dhcp.vlan', id: '1' }))
   })
@@ -57,7 +57,7 @@ describe('wanted state', () => {
     expect(segment).toEqual({
       kind: 'segment', id: '1',
       value: {
-        interface: 'eth1', address: '10.0.0.2', rank: 1, mtu: 1500, mode: 'server', v6: 'off',
+        interface: 'eth1', address: '10.0.0.2', rank: 1, mtu: 1500, mode: 'server', v6: 'off', peers: ['10.0.0.3'],
         subnets: [{ id: subnet, cidr: '10.0.0.0/24', gateway: '10.0.0.1', dnsServers: ['10.0.0.53'], dynamic: [{ start: '10.0.0.100', end: '10.0.0.149' }], leaseSeconds: 600 }]
       }
     })

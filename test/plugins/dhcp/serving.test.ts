@@ -10,7 +10,7 @@ const subnetWith = (gateway: string): Subnet => ({ id: 's1', vlanId: '1', name: 
 it('a look that began earlier and ends later does not put the older plan back', async () => {
   let gateway = '10.0.0.1'
   const gates: (() => void)[] = []
-  const db = { query: async () => [{ id: '1', enabled: true, racks: [], mode: 'server', v6: 'off' }], tx: () => Promise.reject(new TypeError('nothing is written here')) }
+  const db = { query: async () => [{ id: '1', enabled: true, racks: [], mode: 'server', v6: 'off', via: null }], tx: () => Promise.reject(new TypeError('nothing is written here')) }
   const network: Pick<NetworkService, 'vlans' | 'subnets' | 'attachments'> = {
     vlans: async () => [vlan],
     subnets: async () => [subnetWith(gateway)],
