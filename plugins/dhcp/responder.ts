@@ -79,9 +79,11 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     conversation.wake()
   })
   const alone = new Alone({ memory, six, boot, log, gave: () => { conversation.wake() } })
+  // A rack that cannot give anything alone goes on asking the regions: otherwise one failed call would silence it for as long as its disk is broken.
+  const cutOff = (): boolean => reach.cut && alone.broken === undefined
   const conversation = new Conversation({ alone, memory, reach, clock, boot, log, reserveSize: config.reserveSize, journal, sync: params => region.sync(params) })
   const view: AloneView = {
-    get cut () { return reach.cut },
+    get cut () { return cutOff() },
     holds: address => alone.reserve.holds(address),
     holder: address => alone.reserve.holds(address) ? alone.reserve.holder(address, boot.now()) : undefined,
     leaseOf: client => alone.reserve.leaseOf(client),
@@ -102,7 +104,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
         return outcomes
       },
       own: wish => !wish.address.includes(':') && alone.reserve.holds(parseIp(wish.address)),
-      cut: () => reach.cut,
+      cut: cutOff,
       heard: failure => { reach.heard(failure) },
       sleep: (ms, signal) => clock.sleep(ms, signal),
       boot: boot.now

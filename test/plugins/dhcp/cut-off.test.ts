@@ -1,5 +1,6 @@
 /** A rack without regions, end to end: the real rack half over a journal on disk and a cable that can be pulled, the real region half over PostgreSQL. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { BedplateError } from '../../../core/errors.ts'
 import { openRack } from './rack.kit.ts'
 import type { RackKit } from './rack.kit.ts'
 import { macOf, openRegion } from './region.kit.ts'
@@ -177,6 +178,16 @@ describe('with regions', () => {
     rack.line = 'up'
     await rack.pull()
     await rack.passes(() => rack.responder.status().knownFor > 0, 1000)
+  })
+  it('a rack whose journal does not open gives nothing alone, and serves again as soon as a region answers', async () => {
+    const poor = await openRack(region, `rack-${subnets}`, { journal: () => { throw new BedplateError('CONFLICT', { reason: 'The disk is broken.' }) } })
+    try {
+      expect(await poor.join(mac(8)) ?? await poor.join(mac(8))).toMatchObject({ type: 'ACK' })
+      poor.line = 'cut'
+      for (let times = 0; times < 3; times++) expect(await poor.join(mac(8))).toBeUndefined()
+      poor.line = 'up'
+      expect(await poor.join(mac(8))).toMatchObject({ type: 'ACK' })
+    } finally { await poor.close() }
   })
   it('an address set aside is known to racks before they are cut off', async () => {
     const { address } = await region.db.tx(tx => region.network.allocate(tx, { subnetId: subnet, kind: 'auto', mac: mac(7), owner: 'm7', hostname: 'sure-fox' }))

@@ -5,6 +5,7 @@ import { BedplateError } from '../../../core/errors.ts'
 import { createLogger } from '../../../core/log.ts'
 import { createMetrics } from '../../../core/metrics.ts'
 import { openJournal } from '../../../plugins/dhcp/journal-file.ts'
+import type { Journal } from '../../../plugins/dhcp/journal.ts'
 import type { RegionClient, WantedEntry } from '../../../plugins/dhcp/manifest.ts'
 import { messageName, option } from '../../../plugins/dhcp/options/codes.ts'
 import { readU8 } from '../../../plugins/dhcp/options/values.ts'
@@ -45,7 +46,7 @@ export interface RackKit {
   close(): Promise<void>
 }
 
-export async function openRack (region: Region, name: string, options: { readonly reserveSize?: number, readonly log?: string } = {}): Promise<RackKit> {
+export async function openRack (region: Region, name: string, options: { readonly reserveSize?: number, readonly log?: string, readonly journal?: () => Journal } = {}): Promise<RackKit> {
   const directory = mkdtempSync(join(scratch(), 'bedplate-rack-'))
   const clock = manualClock(Date.now())
   const caller = { controller: name, signal: new AbortController().signal }
@@ -68,7 +69,7 @@ export async function openRack (region: Region, name: string, options: { readonl
     config: { rackHttpPort: 5248, firmwareLeaseSeconds: 120, quarantineSeconds: 600, blockSize: 8, reserveSize: options.reserveSize ?? 4, newClientPoolSeconds: 60, newClientsPerSecond: 1000, newClientsPerPort: 1000, newClientsPortBurst: 1000 },
     log: createLogger('silent'), clock, boot: { now: () => 1e6 + clock.monotonic(), get id () { return kit.bootId } }, metrics: createMetrics(), region: client,
     report: (kind, body) => { kit.facts.push({ kind, body }) },
-    journal: () => openJournal(directory, () => {})
+    journal: options.journal ?? (() => openJournal(directory, () => {}))
   })
   let wanted: readonly WantedEntry[] = []
   const kit: RackKit = {
