@@ -18,6 +18,7 @@ export interface Run {
 
 const whole = (leaseSeconds + 12) * 1000 // ms a fault stands at least: every lease that was there ends meanwhile if nobody extends it
 const patience = 75_000 // ms a new client is waited for
+const settled = 1000 // ms after a fault: what was stored just before it may be acknowledged just after it
 const seconds = (ms: number): number => Math.round(ms / 10) / 100
 export const names: Readonly<Record<Firmware, string>> = { bios: 'iPXE (virtio-net ROM)', uefi: 'UEFI (OVMF)' }
 
@@ -82,12 +83,20 @@ export async function suffer ({ world, steady, programs, firmware, say }: Run, f
     outcomes.push({ client: names[machine.kind], fault: fault.name, newLeaseSeconds: lease, askingSeconds: asking, waitedSeconds })
   }
   for (const one of [...fresh, ...machines]) await one.end()
+  await kept(world, broken + settled)
   if (doubled.size > 0) throw new Error(`on two interfaces at once: ${[...doubled].join(', ')}`)
   await fault.heal(world)
   await world.whole()
   await holds(world)
   for (const { client, continuity, newLeaseSeconds } of outcomes) say(`${fault.title}: ${client}: ${continuity === undefined ? '' : continuity.kept ? `kept its address (${continuity.extensions} extensions), ` : `without its address for ${continuity.gapSeconds} s, `}${newLeaseSeconds === null ? `no new lease in ${waitedSeconds} s` : `a new lease after ${newLeaseSeconds} s`}`)
   return outcomes
+}
+
+/** While the fault stands: what was acknowledged since `from` lies in the database or in a rack's journal. */
+async function kept (world: World, from: number): Promise<void> {
+  const given = [...leasesOf(world.heard.filter(({ at }) => at > from)).leases.values()]
+  const lost = missing(given, await world.stored(), Date.now())
+  if (lost.length > 0) throw new Error(`acknowledged, and on no disk: ${lost.map(({ address, mac }) => `${address} of ${mac}`).join(', ')}`)
 }
 
 /** Invariants 1, 2 and 4, as they show from outside: no address was given twice, and what was acknowledged is stored. */

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { promisify } from 'node:util'
 import { createSwitch, startCluster, type Cluster, type Member } from '../ha/cluster.ts'
 import type { RegionStatus } from '../ha/watch.ts'
@@ -34,6 +35,8 @@ export interface World {
   plug(rack: Member): Promise<void>
   /** The bindings as the API tells them. */
   bindings(): Promise<Bound[]>
+  /** What is stored now as it lies on disks: in the racks' journals, and in the database while it runs. */
+  stored(): Promise<Bound[]>
   /** Resolves when everything is up and linked. */
   whole(): Promise<void>
 }
@@ -120,6 +123,15 @@ export async function createWorld (remains: Remains, say: (line: string) => void
       return { kind, mac, get started () { return started }, start: () => { started = Date.now(); return vm.on() }, end: () => vm.off() }
     },
     bindings: async () => (await ask<{ items: Bound[] }>('/dhcp/bindings?limit=1000')).items,
+    async stored () {
+      const journals = cluster.racks.flatMap(({ directory }): Bound[] => {
+        const journal = new DatabaseSync(join(directory, 'dhcp/journal.sqlite'), { readOnly: true })
+        try {
+          return journal.prepare('select address, client from lease').all().map(({ address, client }) => ({ address: String(address), mac: String(client) }))
+        } finally { journal.close() }
+      })
+      return server.running ? [...journals, ...await server.sql<Bound>('select host(address) as address, mac from dhcp.address where mac is not null', { database: servers.database })] : journals
+    },
     async whole () {
       await until(async () => {
         const seen = await Promise.all(cluster.regions.map(async region => (await cluster.ask<RegionStatus>(`http://${region.address}:5240/api/v1/status`)).body))
