@@ -13,6 +13,7 @@ import { createProxy } from './proxying.ts'
 import { isOurProbe } from './rogue.ts'
 import { createResponder } from './responder.ts'
 import { Sockets } from './socket.ts'
+import { Memory6 } from './v6/memory6.ts'
 import { createDhcp6 } from './v6/service6.ts'
 import { createWatch } from './watch.ts'
 
@@ -21,7 +22,8 @@ export default defineRack(manifest, {
   provides: { dhcp: Dhcp },
   setup ({ config, log, clock, metrics, region, report, controller }) {
     const journal = () => openJournal(controller.dataDirectory, (reason, kept) => { log.error({ reason, kept }, 'the journal of leases was damaged: it was put aside, and a new one begins') })
-    const responder = createResponder({ config, log, clock, boot: systemBootClock(), metrics, region, report, journal })
+    const memory6 = new Memory6()
+    const responder = createResponder({ config, log, clock, boot: systemBootClock(), metrics, region, report, journal, six: memory6 })
     const { memory, chain, traffic } = responder
     const segmentOn = (device: string) => {
       for (const segment of memory.segments.values()) if (segment.interface === device) return segment
@@ -37,7 +39,7 @@ export default defineRack(manifest, {
       }
     })
     const proxy = createProxy({ segments: () => memory.segments, httpPort: config.rackHttpPort, traffic, log })
-    const six = createDhcp6({ bind: region.bind, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds })
+    const six = createDhcp6({ memory: memory6, wishes: responder.wishes, problems: responder.problems, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds })
     const probes = new Probes({
       ask: createAsk(clock), clock, log, again: config.probeSeconds * 1000, spoken: config.quarantineSeconds * 1000,
       segments: () => memory.segments.values(),

@@ -1,20 +1,19 @@
 /** DHCPv6 on a rack: the service `dhcp6`, with a socket on every interface of a VLAN that wants it. */
-import { reasonOf } from '../../../core/errors.ts'
 import { dead, degraded, off, running } from '../../../core/health.ts'
 import type { Health } from '../../../core/health.ts'
 import type { Clock, Logger, Service } from '../../../core/plugin.ts'
-import type { RegionClient, WantedEntry, WantedKey } from '../manifest.ts'
+import type { WantedEntry, WantedKey } from '../manifest.ts'
 import { Sockets } from '../socket.ts'
 import type { Traffic } from '../traffic.ts'
-import { Wishes } from '../wishes.ts'
 import { groups6, ports6 } from './codes6.ts'
-import { Memory6 } from './memory6.ts'
+import type { Memory6 } from './memory6.ts'
 import { Server6 } from './server6.ts'
 import type { Server6Options } from './server6.ts'
 
-export interface Dhcp6Options extends Pick<Server6Options, 'report' | 'httpPort' | 'quarantineSeconds' | 'firmwareSeconds'> {
-  readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
-  readonly bind: RegionClient['bind']
+export interface Dhcp6Options extends Pick<Server6Options, 'report' | 'httpPort' | 'quarantineSeconds' | 'firmwareSeconds' | 'memory' | 'wishes'> {
+  readonly memory: Memory6, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
+  /** What is not as it should be between this rack and the regions. */
+  problems(): readonly string[]
 }
 export interface Dhcp6 {
   readonly service: Service
@@ -26,19 +25,8 @@ export interface Dhcp6 {
 
 /** Wires DHCPv6; nothing runs before its service is started. */
 export function createDhcp6 (options: Dhcp6Options): Dhcp6 {
-  const { traffic, clock, log } = options
-  const memory = new Memory6()
-  let unstored: string | undefined // why the last batch of bindings was not stored
-  const wishes = new Wishes({
-    call: async batch => (await options.bind({ wishes: [...batch] })).answers,
-    batched (count, seconds, failure) {
-      traffic.bound(count, seconds)
-      unstored = failure === undefined ? undefined : reasonOf(failure)
-      if (failure !== undefined) log.warn({ count, reason: unstored }, 'bindings of IPv6 were not stored, so their clients were not answered')
-    },
-    monotonic: clock.monotonic
-  })
-  const server = new Server6({ ...options, memory, wishes })
+  const { memory, clock, log } = options
+  const server = new Server6(options)
   const sockets = new Sockets({
     log, port: ports6.server, family: 6, groups: [groups6.relaysAndServers, groups6.servers],
     received: (device, data, send, from, port) => { server.receive(device, data, send, from, port) }
@@ -64,7 +52,8 @@ export function createDhcp6 (options: Dhcp6Options): Dhcp6 {
       const clashes = [...memory.segments.values()].flatMap(({ vlan, interface: device }) => seen.has(device) ? [`VLAN ${vlan} shares ${device} with another VLAN and is not served; give it an interface of its own`] : (seen.add(device), []))
       const problems = [...sockets.problems.values(), ...clashes]
       if (problems.length > 0) return (sockets.problems.size === devices().size ? dead : degraded)(problems.join('; '))
-      return unstored === undefined ? running : degraded(`The regions do not store bindings, so leases of IPv6 are not acknowledged: ${unstored}`)
+      const troubles = options.problems()
+      return troubles.length === 0 ? running : degraded(troubles.join('; '))
     }
   }
   return {

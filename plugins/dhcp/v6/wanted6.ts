@@ -49,13 +49,16 @@ async function hosts6 (q: Query, network: NetworkService, subnetIds: readonly st
   })
 }
 
-/** The entries of IPv6 of a rack: all, or those `keys` names. Bindings are told so that racks choose well; no rack acts on them alone. */
+/** The subnets whose bindings of IPv6 racks are told. */
+export const told6 = (served: readonly Served[]): string[] => served.flatMap(({ settings: { v6 }, subnets }) => v6 === 'stateful' ? subnets.filter(({ family }) => family === 6).map(({ id }) => id) : [])
+
+/** The entries of IPv6 of a rack: all, or those `keys` names. Who is told of bindings is noted before (wanted.ts). */
 export async function wanted6By (q: Query, network: NetworkService, servedBy: readonly Served[], leaseSeconds: number, keys?: readonly WantedKey[]): Promise<WantedEntry[]> {
   const served = servedBy.filter(({ settings: { v6 } }) => v6 !== 'off')
   if (served.length === 0) return []
   const asked = (kind: WantedKey['kind']): string[] | undefined => keys?.filter(key => key.kind === kind && (kind === 'segment6' || key.id.includes(':'))).map(({ id }) => id)
   const some = (ids: readonly string[] | undefined): boolean => ids === undefined || ids.length > 0
-  const subnetIds = served.flatMap(({ settings: { v6 }, subnets }) => v6 === 'stateful' ? subnets.filter(({ family }) => family === 6).map(({ id }) => id) : [])
+  const subnetIds = told6(served)
   const [segments, hosts, bindings] = [asked('segment6'), asked('host'), asked('binding')]
   const bound = subnetIds.length > 0 && some(bindings) ? await bindingsOf(q, subnetIds, bindings) : []
   return [

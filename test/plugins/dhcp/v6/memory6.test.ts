@@ -40,6 +40,23 @@ describe('wanted state', () => {
   })
 })
 
+describe('a retirement', () => {
+  const address = parseIp6('2001:db8:1::1:1')
+  const numbered = (client: string, number: string): WantedEntry => ({ kind: 'binding', id: '2001:db8:1::1:1', value: { subnet: 's1', client, clientId: null, expires: new Date(now + 60_000).toISOString(), number } })
+  it('ends what was bound before it, also when that comes late; what is bound after it counts', () => {
+    const memory = memoryOf()
+    memory.apply([numbered('a', '7')], [], false, now)
+    expect([memory.holderOf('2001:db8:1:0::1:1'), memory.numberOf('2001:db8:1::1:1')]).toEqual(['a', '7'])
+    memory.apply([{ kind: 'retiring', id: '2001:db8:1::1:1', value: { subnet: 's1', round: '9' } }], [], false, now)
+    expect(memory.holderOf('2001:db8:1::1:1')).toBeUndefined()
+    memory.bound({ subnet: 's1', client: 'a', holder: null, address, expires: now, number: '8' }, 'a')
+    memory.bound({ subnet: 's1', client: 'a', holder: null, address, expires: now, number: null }, 'a')
+    expect(memory.holderOf('2001:db8:1::1:1')).toBeUndefined()
+    memory.apply([numbered('b', '10')], [{ kind: 'retiring', id: '2001:db8:1::1:1' }], false, now)
+    expect(memory.holderOf('2001:db8:1::1:1')).toBe('b')
+  })
+})
+
 describe('what it learns by itself', () => {
   it('a refused address is not tried for that client for a minute', () => {
     const memory = memoryOf({ bindings: [['a', '2001:db8:1::1:1', 60]] })

@@ -94,11 +94,21 @@ describe('who may have an address', () => {
   it('of two in one batch the first', async () => {
     expect(await region.bind('rack-a', { address: '2001:db8:1::1:5', subnet: six, client: one }, { address: '2001:db8:1::1:5', subnet: six, client: two })).toMatchObject([{ stored: true }, { stored: false }])
   })
-  it('somebody else at once after it lapsed and rested: no rack acts alone on IPv6, so none is waited for', async () => {
+  it('somebody else after it lapsed and rested, once every rack that was told has forgotten', async () => {
     await wish(one)
     await region.db.query(`update dhcp.address set expires = now() - interval '5 seconds'`)
     expect(await wish(two)).toMatchObject([{ stored: false }])
+    expect((await region.wanted('rack-a')).filter(({ kind }) => kind === 'retiring')).toEqual([])
     await region.db.query(`update dhcp.address set expires = now() - interval '11 seconds'`)
+    expect(await wish(two)).toMatchObject([{ stored: false }])
+    for (const rack of ['rack-a', 'rack-b']) {
+      const entries = await region.wanted(rack)
+      expect(entries.filter(({ kind, id }) => kind === 'binding' && id === '2001:db8:1::1:5')).toEqual([])
+      const [retiring] = entries.flatMap(entry => entry.kind === 'retiring' ? [{ address: entry.id, round: entry.value.round }] : [])
+      expect(retiring?.address).toBe('2001:db8:1::1:5')
+      expect(await wish(two)).toMatchObject([{ stored: false }])
+      await region.sync(rack, { forgotten: retiring === undefined ? [] : [retiring] })
+    }
     expect(await wish(two)).toMatchObject([{ stored: true }])
     expect(await wish(one)).toMatchObject([{ stored: false }])
   })
