@@ -274,3 +274,20 @@ class "phones" { }
     expect((await call('POST', '/import', { text: '{'.repeat(100) })).body).toMatchObject({ code: 'INVALID_REQUEST', detail: expect.stringContaining('nested deeper') })
   })
 })
+
+describe('what is set for a subnet', () => {
+  it('goes with it', async () => {
+    const gone = await region.subnet('10.77.0.0/24')
+    await call('PUT', `/subnets/${gone}`, { leaseSeconds: 60 })
+    await call('PUT', `/options/subnet:${gone}/ntp-servers`, { value: '10.0.0.7' })
+    await call('PUT', '/fixed/10.77.0.9', { clientId: 'aabbcc' })
+    expect((await region.call('DELETE', `/network/subnets/${gone}`)).body.detail).toContain('10.77.0.9 in use')
+    await call('DELETE', '/fixed/10.77.0.9')
+    expect((await region.call('DELETE', `/network/subnets/${gone}`)).status).toBe(204)
+    await region.changes()
+    await region.running.reconcile!(new AbortController().signal)
+    expect(await region.changes()).toContainEqual(expect.objectContaining({ topic: 'dhcp.option', id: `subnet:${gone}` }))
+    expect((await call('GET', `/options?scope=subnet:${gone}`)).body.items).toEqual([])
+    expect((await call('GET', '/subnets')).body.items.map(({ id }: { id: string }) => id)).not.toContain(gone)
+  })
+})

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BedplateError } from '../../../../core/errors.ts'
+import { customOption } from '../../../../plugins/dhcp/config/custom.ts'
 import { idle, reasons } from '../../../../plugins/dhcp/config/isc-reasons.ts'
 import { readIsc } from '../../../../plugins/dhcp/config/isc.ts'
 
@@ -48,6 +49,30 @@ describe('a dhcpd.conf', () => {
     expect(plan.hosts).toMatchObject([{ name: 'a', mac: '02:00:00:00:00:01' }, { name: 'b', clientId: '626565', addresses: ['10.0.0.5'] }])
     expect(plan.options.map(({ place, code }) => `${place.kind === 'host' ? place.host : place.kind === 'subnet' ? place.cidr : ''} ${code}`)).toEqual(['0 12', '0 67', '0 66', '1 12', '1 67', '1 66', '1 42', '10.0.0.0/24 42', '10.0.1.0/24 42'])
     expect(plan.subnets).toMatchObject([{ leaseSeconds: 90, ranges: [] }, { leaseSeconds: 60, ranges: [{ start: '10.0.1.10', end: '10.0.1.20' }] }])
+  })
+})
+
+describe('the values of options', () => {
+  it.each([
+    ['option domain-search "a.example", "b.example";', '0161076578616d706c650001'],
+    ['option domain-name "lab.example";', Buffer.from('lab.example').toString('hex')],
+    ['option static-routes 10.0.0.0 10.0.0.1, 10.1.0.0 10.0.0.2;', '0a0000000a0000010a0100000a000002'],
+    ['option ip-forwarding off;', '00'], ['option ip-forwarding true;', '01'],
+    ['option time-offset -18000;', 'ffffb9b0'], ['option interface-mtu 1400;', '0578'], ['option netbios-node-type 8;', '08'],
+    ['option vendor-encapsulated-options 01:04:0a:00:00:01;', '01040a000001'], ['option vendor-encapsulated-options 1:4:a:0:0:1;', '01040a000001'],
+    ['option root-path "10.0.0.1:/nfs, soft";', Buffer.from('10.0.0.1:/nfs, soft').toString('hex')],
+    ['option tftp-server-name "tftp.example";', Buffer.from('tftp.example').toString('hex')],
+    ['option ntp-servers 10.0.0.7,10.0.0.8;', '0a0000070a000008'],
+    ['option a code 200 = unsigned integer 16; option a 258;', '0102'], ['option a code 200 = integer 32; option a 1;', '00000001'], ['option a code 200 = boolean; option a on;', '01'],
+    ['option a code 200 = text; option a "x";', '78'], ['option a code 200 = string; option a 0a:0b;', '0a0b'], ['option a code 200 = array of integer 16; option a 1, 2;', '00010002']
+  ])('%s', (text, expected) => {
+    const { options: [one], left } = readIsc(text)
+    expect(left).toEqual([])
+    expect(customOption({ kind: 'global' }, String(one?.code), one?.value ?? '', one?.type ?? undefined).data.startsWith(expected)).toBe(true)
+  })
+  it.each(['option routers gateway.example;', 'option interface-mtu large;', 'option ntp-servers 10.0.0.300;', 'option ip-forwarding maybe;', 'option dhcp-lease-time 60;'])('%s is refused when it is saved', text => {
+    const { options: [one] } = readIsc(text)
+    expect(() => customOption({ kind: 'global' }, String(one?.code), one?.value ?? '', undefined)).toThrow(BedplateError)
   })
 })
 
