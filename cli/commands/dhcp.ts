@@ -4,9 +4,10 @@ import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import type { Client } from '../client.ts'
 import { Failure, sentenceOf } from '../failure.ts'
-import { controllerNames, findController, findSubnet, findVlan } from '../names.ts'
+import { controllerNames, findController, findSubnet, findVlan, vlanOrOnly } from '../names.ts'
 import type { Subnet, Vlan } from '../names.ts'
 import { ago } from '../output.ts'
+import type { Output } from '../output.ts'
 import type { Noun, On } from '../session.ts'
 import { integer } from './vlan.ts'
 
@@ -16,7 +17,8 @@ interface Custom { readonly scope: string, readonly code: number, readonly name:
 interface Fixed { readonly address: string, readonly subnetId: string, readonly clientId: string, readonly hostname: string | null }
 interface Lease { readonly address: string, readonly subnet: string, readonly state: string, readonly client: string | null, readonly clientId: string | null, readonly hostname: string | null, readonly rack: string | null, readonly expires: string | null }
 interface Holding { readonly address: string, readonly client: string, readonly hostname: string | null, readonly since: string, readonly until: string | null }
-interface Report { readonly dryRun: boolean, readonly taken: readonly { readonly line: number, readonly what: string }[], readonly left: readonly { readonly line: number, readonly what: string, readonly why: string }[] }
+interface Missing { readonly subnets: readonly { readonly cidr: string, readonly gateway: string | null, readonly dnsServers: readonly string[] }[], readonly ranges: readonly { readonly cidr: string, readonly start: string, readonly end: string }[] }
+interface Report { readonly dryRun: boolean, readonly taken: readonly { readonly line: number, readonly what: string }[], readonly left: readonly { readonly line: number, readonly what: string, readonly why: string }[], readonly missing: Missing }
 
 const vlanArgument = 'id, name, fabric/name, or the CIDR of a subnet on it'
 const subnetArgument = 'id, name or CIDR'
@@ -150,12 +152,28 @@ function leaseCommands (parent: Command, on: On): void {
   })
 }
 
+/** Adds what an import needs and the network lacks. */
+async function addMissing (client: Client, output: Output, { subnets, ranges }: Missing, vlan: string | undefined): Promise<void> {
+  const vlanId = subnets.length === 0 ? '' : (await vlanOrOnly(client, vlan)).id
+  for (const subnet of subnets) {
+    await client.send('POST', '/network/subnets', { vlanId, ...subnet })
+    output.note(`Subnet ${subnet.cidr} added.`)
+  }
+  for (const { cidr, start, end } of ranges) {
+    await client.send('POST', '/network/ranges', { subnetId: (await findSubnet(client, cidr)).id, kind: 'dynamic', start, end })
+    output.note(`Dynamic range ${start} to ${end} added.`)
+  }
+}
+
 function importCommand (parent: Command, on: On): void {
-  on<ScopeFlags & { dryRun?: boolean }>(parent.command('import').description('take over what an ISC dhcpd.conf says, and name what cannot be').argument('<file>').option('--dry-run', 'only say what would be done')
-    .option('--subnet <subnet>', `the file is what stands in the block of this subnet: ${subnetArgument}`).option('--mac <mac>', 'the file is what stands in the block of this host, by its MAC'), async ({ client, output }, [file = ''], { dryRun, ...flags }) => {
+  on<ScopeFlags & { dryRun?: boolean, addNetwork?: boolean, vlan?: string }>(parent.command('import').description('take over what an ISC dhcpd.conf says, and name what cannot be').argument('<file>').option('--dry-run', 'only say what would be done')
+    .option('--add-network', 'first add the subnets and dynamic ranges that are not there').option('--vlan <vlan>', `where new subnets belong: ${vlanArgument}; by default the only one`)
+    .option('--subnet <subnet>', `the file is what stands in the block of this subnet: ${subnetArgument}`).option('--mac <mac>', 'the file is what stands in the block of this host, by its MAC'), async ({ client, output }, [file = ''], { dryRun, addNetwork, vlan, ...flags }) => {
     const text = await readFile(file, 'utf8').catch((error: unknown) => { throw new Failure(`${file} cannot be read: ${sentenceOf(error)}`, { exitCode: 2 }) })
     const [scope] = await scopeOf(client, flags)
-    const report = await client.send<Report>('POST', `/dhcp/import?dryRun=${dryRun === true}${scope === 'global' ? '' : `&scope=${encodeURIComponent(scope)}`}`, { text })
+    const send = (dry: boolean) => client.send<Report>('POST', `/dhcp/import?dryRun=${dry}${scope === 'global' ? '' : `&scope=${encodeURIComponent(scope)}`}`, { text })
+    if (addNetwork === true && dryRun !== true) await addMissing(client, output, (await send(true)).missing, vlan)
+    const report = await send(dryRun === true)
     output.item(report, [[report.dryRun ? 'Would be taken' : 'Taken', () => report.taken.length], ['Left', () => report.left.length]], [
       { title: report.dryRun ? 'What would be taken' : 'What was taken', rows: report.taken.map(({ line, what }) => [`line ${line}`, what]) },
       { title: 'What is left, and why', rows: report.left.map(({ line, what, why }) => [`line ${line}`, what, why]) }

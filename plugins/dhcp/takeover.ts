@@ -1,4 +1,5 @@
 /** Carries out what was read from another server's configuration, one thing at a time; what is refused is named, and the rest goes on. */
+import { isIPv4 } from 'node:net'
 import { BedplateError } from '../../core/errors.ts'
 import type { Tx } from '../../core/plugin.ts'
 import type { NetworkService, Subnet } from '../network/manifest.ts'
@@ -11,14 +12,20 @@ import { parseIp } from './ipv4.ts'
 import { saveOption } from './store/options.ts'
 import { attempt, saveSubnet, subnetSettings } from './store/settings.ts'
 
+/** What the network's plan lacks: subnets, and dynamic ranges of subnets (by prefix). */
+export interface Missing {
+  readonly subnets: { readonly cidr: string, readonly gateway: string | null, readonly dnsServers: string[] }[]
+  readonly ranges: { readonly cidr: string, readonly start: string, readonly end: string }[]
+}
 export interface Taken { readonly line: number, readonly what: string }
 
 const hostnameOption = 12
 const hostname = /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/
 
-export async function takeOver (tx: Tx, network: NetworkService, plan: IscPlan): Promise<{ readonly taken: Taken[], readonly left: Left[] }> {
+export async function takeOver (tx: Tx, network: NetworkService, plan: IscPlan): Promise<{ readonly taken: Taken[], readonly left: Left[], readonly missing: Missing }> {
   const taken: Taken[] = []
   const left: Left[] = [...plan.left]
+  const missing: Missing = { subnets: [], ranges: [] }
   const here = new Map((await network.subnets(tx)).map(subnet => [subnet.cidr, subnet]))
   const named = new Map<number, PlannedOption>() // host → what its host-name option says
   for (const one of plan.options) if (one.place.kind === 'host' && one.code === hostnameOption) named.set(one.place.host, one)
@@ -36,10 +43,18 @@ export async function takeOver (tx: Tx, network: NetworkService, plan: IscPlan):
 
   for (const { line, cidr, leaseSeconds, ranges } of plan.subnets) {
     const subnet = here.get(cidr)
-    if (subnet === undefined) { left.push({ line, what: `subnet ${cidr}`, why: `there is no such subnet; add it and import again: bedplate subnet create ${cidr}` }); continue }
+    if (subnet === undefined) {
+      left.push({ line, what: `subnet ${cidr}`, why: `there is no such subnet; add it and import again: bedplate subnet create ${cidr}` })
+      missing.subnets.push({ cidr, ...planOf(plan.options, cidr) })
+      for (const { start, end } of ranges) missing.ranges.push({ cidr, start, end })
+      continue
+    }
     for (const { line, start, end } of ranges) {
       if (covered(subnet, start, end)) taken.push({ line, what: `range ${start} to ${end} of subnet ${cidr}, as it is` })
-      else left.push({ line, what: `range ${start} ${end}`, why: `subnet ${cidr} has no dynamic range there; add it: bedplate range create ${start} ${end} --subnet ${cidr}` })
+      else {
+        left.push({ line, what: `range ${start} ${end}`, why: `subnet ${cidr} has no dynamic range there; add it: bedplate range create ${start} ${end} --subnet ${cidr}` })
+        missing.ranges.push({ cidr, start, end })
+      }
     }
     if (leaseSeconds !== null) {
       await each(line, `lease time ${leaseSeconds} s of subnet ${cidr}`, async () => {
@@ -93,7 +108,14 @@ export async function takeOver (tx: Tx, network: NetworkService, plan: IscPlan):
   }
   left.sort((a, b) => a.line - b.line)
   taken.sort((a, b) => a.line - b.line)
-  return { taken, left }
+  return { taken, left, missing }
+}
+
+/** Router and name servers of a subnet that is not there yet: the network's plan holds them, where they are addresses. */
+function planOf (options: readonly PlannedOption[], cidr: string): { readonly gateway: string | null, readonly dnsServers: string[] } {
+  const listed = (code: number): string[] => options.flatMap(({ place, value, ...one }) => place.kind === 'subnet' && place.cidr === cidr && one.code === code ? [value].flat().map(String) : []).filter(address => isIPv4(address))
+  const routers = listed(3)
+  return { gateway: routers.length === 1 ? routers[0] ?? null : null, dnsServers: listed(6).slice(0, 16) }
 }
 
 const shown = (value: unknown): string => {

@@ -11,6 +11,10 @@ import { takeOver } from '../takeover.ts'
 import { lockSettings, rehearse } from '../store/settings.ts'
 
 const Taken = Type.Object({ line: Type.Integer(), what: Type.String() })
+const Missing = Type.Object({
+  subnets: Type.Array(Type.Object({ cidr: Type.String(), gateway: Type.Union([Type.String(), Type.Null()]), dnsServers: Type.Array(Type.String()) })),
+  ranges: Type.Array(Type.Object({ cidr: Type.String(), start: Type.String(), end: Type.String() }))
+}, { description: 'what the network lacks for the rest: add it and import again' })
 const Left = Type.Object({ line: Type.Integer(), what: Type.String(), why: Type.String() })
 
 export const importRoutes = (db: Database, network: NetworkService): FastifyPluginAsyncTypebox => async app => {
@@ -26,7 +30,7 @@ export const importRoutes = (db: Database, network: NetworkService): FastifyPlug
       summary: 'Take over what an ISC dhcpd.conf says; what cannot be taken is named by line, with the reason',
       querystring: Type.Object({ scope: Type.Optional(Type.String({ maxLength: 80, description: '`subnet:<id>` or `mac:<mac>`: the text is what stands in the block of that subnet or host' })), dryRun: Type.Boolean({ default: false, description: 'only say what would be done' }) }),
       body: Type.Object({ text: Type.String({ maxLength: longest, description: 'the file' }) }, { additionalProperties: false }),
-      response: { 200: Type.Object({ dryRun: Type.Boolean(), taken: Type.Array(Taken), left: Type.Array(Left) }) }
+      response: { 200: Type.Object({ dryRun: Type.Boolean(), taken: Type.Array(Taken), left: Type.Array(Left), missing: Missing }) }
     }
   }, async ({ query: { dryRun, scope: given }, body: { text } }) => {
     const scope = given === undefined ? undefined : scopeOf(given)
@@ -34,8 +38,8 @@ export const importRoutes = (db: Database, network: NetworkService): FastifyPlug
       await lockSettings(tx)
       const plan = readIsc(text, scope?.kind === 'subnet' ? { cidr: await cidrOf(tx, scope.id) } : scope?.kind === 'mac' ? { mac: scope.id } : undefined)
       const work = (within: Tx) => takeOver(within, network, plan)
-      const { taken, left } = dryRun ? await rehearse(tx, work) : await work(tx)
-      return { dryRun, taken, left }
+      const { taken, left, missing } = dryRun ? await rehearse(tx, work) : await work(tx)
+      return { dryRun, taken, left, missing }
     })
   })
 }

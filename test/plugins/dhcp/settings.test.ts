@@ -253,6 +253,13 @@ class "phones" { }
       expect.stringMatching(/^12: .*10.0.0.110 lies in the dynamic range/), expect.stringMatching(/^13: option dhcp-server-identifier: /), expect.stringMatching(/^14: what depends on the client's class/)
     ])
   })
+  it('tells what the network lacks, ready to be added', async () => {
+    const text = 'subnet 192.168.77.0 netmask 255.255.255.0 { range 192.168.77.10 192.168.77.20; option routers 192.168.77.1; option domain-name-servers 192.168.77.2, ns.example; } subnet 10.0.0.0 netmask 255.255.255.0 { range 10.0.0.30 10.0.0.31; }'
+    expect((await call('POST', '/import?dryRun=true', { text })).body.missing).toEqual({
+      subnets: [{ cidr: '192.168.77.0/24', gateway: '192.168.77.1', dnsServers: ['192.168.77.2'] }],
+      ranges: [{ cidr: '192.168.77.0/24', start: '192.168.77.10', end: '192.168.77.20' }, { cidr: '10.0.0.0/24', start: '10.0.0.30', end: '10.0.0.31' }]
+    })
+  })
   it('does what it said, all of it in one transaction', async () => {
     const said = (await call('POST', '/import?dryRun=true', { text: file })).body
     expect((await call('POST', '/import', { text: file })).body).toEqual({ ...said, dryRun: false })
