@@ -17,7 +17,7 @@ alter table dhcp.address
   add constraint waiting_has_a_round check (waits_for = '{}' or retiring is not null);
 create index on dhcp.address (reserve_of, subnet_id) where reserve_of is not null;
 create index on dhcp.address (retiring) where retiring is not null;
-create index on dhcp.address (subnet_id, expires) where mac is not null;
+create index on dhcp.address (quarantined_until) where quarantined_until is not null;
 
 -- What a rack was heard to say. `standing` goes up when the referee stops waiting for it; promised_until: until then the rack may act on what it knows.
 create table dhcp.rack (
