@@ -8,8 +8,9 @@ import { arpHolder, arpProbe, echoHolder, echoRequest, macBytes } from './arp.ts
 
 export interface Question {
   readonly device: string
+  /** Addresses that may be on the segment: asked for by ARP. */
   readonly addresses: readonly number[]
-  /** The addresses that may be behind a router: asked for by ICMP too. */
+  /** Addresses that may be behind a router: asked for by ICMP (too). */
   readonly far: readonly number[]
 }
 /** Who answered: the MAC, or null where only an ICMP reply came. Throws PRIVILEGE_MISSING or UNAVAILABLE. */
@@ -106,7 +107,7 @@ export const createAsk = (clock: Clock): Ask => async ({ device, addresses, far 
     if (far.length > 0 && icmp < 0) throw fault('asking for addresses by ICMP', c.errno())
     for (let round = 0; round < rounds; round++) {
       // What cannot be sent is asked for again in the next round, and after the last one counts as not answered.
-      if (arp !== undefined) for (const address of wanted) if (!answers.has(address)) { const frame = arpProbe(arp.mac, address); c.send(arp.fd, frame, frame.length, 0) }
+      if (arp !== undefined) for (const address of addresses) if (!answers.has(address)) { const frame = arpProbe(arp.mac, address); c.send(arp.fd, frame, frame.length, 0) }
       for (const [index, address] of far.entries()) if (!answers.has(address)) { const request = echoRequest(id, index); c.sendto(icmp, request, request.length, 0, inetAddress(address), 16) }
       const until = clock.monotonic() + between
       while (clock.monotonic() < until && signal?.aborted !== true) {

@@ -87,7 +87,7 @@ export class Probes {
   private async look (segment: Segment, due: readonly { readonly address: number, readonly subnet: Subnet }[], signal: AbortSignal | undefined): Promise<void> {
     const { ask, free, found, clock, log, spoken } = this.options
     try {
-      const addresses = due.map(({ address }) => address)
+      const addresses = due.flatMap(({ address, subnet }) => subnet.link === undefined ? [address] : []) // ARP ends at the segment
       const far = due.flatMap(({ address, subnet }) => holds(subnet.prefix, segment.address) ? [] : [address])
       const answers = await ask({ device: segment.interface, addresses, far }, signal)
       if (signal?.aborted === true) return

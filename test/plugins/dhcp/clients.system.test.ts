@@ -106,6 +106,7 @@ describe('no ACK before the binding is stored', () => {
     expect(raw.heard.length).toBe(1)
     expect(await rack.ask('health')).toMatchObject({ state: 'degraded', reason: expect.stringContaining('no region answers') })
     region.down = false
+    await until(async () => JSON.stringify(await rack.ask('health')).includes('running'), { what: 'the rack has a region again' })
     expect((await raw.exchange(request, 'ACK')).yiaddr).toBe(offer.yiaddr)
     expect(region.bindings.size).toBe(1)
     expect(await rack.ask('health')).toEqual({ state: 'running' })

@@ -28,7 +28,7 @@ const metrics = createMetrics()
 const running = rack.setup({
   config: { historyDays: 90, leaseSeconds: 600, firmwareLeaseSeconds: 120, rapidCommit: true, probeSeconds: 0, blockSize: 8, rackHttpPort: 5248, quarantineSeconds: 600, autonomySeconds: 3600, reserveSize: 0, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100, rogueProbeSeconds: 0, ...JSON.parse(process.argv[2] ?? '{}') as object },
   deps: {}, hooks: createHooks(), log: createLogger('warn'), clock: systemClock, metrics,
-  controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nonexistent' },
+  controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: process.argv[3] ?? '/nonexistent' },
   region: { bind: params => call('bind', params), grant: params => call('grant', params), sync: params => call('sync', params) },
   report: (kind, body) => { up({ type: 'report', kind, body }) }
 })

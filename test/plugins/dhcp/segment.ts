@@ -1,6 +1,6 @@
 /** A segment for tests with real clients: a switch, racks and clients, each in a namespace of its own. */
 import type { ChildProcess } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { messageName, option } from '../../../plugins/dhcp/options/codes.ts'
@@ -8,7 +8,7 @@ import type { MessageType } from '../../../plugins/dhcp/options/codes.ts'
 import { readU8 } from '../../../plugins/dhcp/options/values.ts'
 import { decode, encode } from '../../../plugins/dhcp/packet.ts'
 import type { Packet } from '../../../plugins/dhcp/packet.ts'
-import type { Answer, WantedEntry, WantedKey, Wish } from '../../../plugins/dhcp/manifest.ts'
+import type { Answer, SyncParams, SyncResult, WantedEntry, WantedKey, Wish } from '../../../plugins/dhcp/manifest.ts'
 import { createNetwork } from '../../kit/network.ts'
 import type { Namespace, TestNetwork } from '../../kit/network.ts'
 import { until } from '../../kit/wait.ts'
@@ -18,6 +18,8 @@ import type { Down, Up } from './rack-process.ts'
 export interface FakeRegion {
   bind(wishes: readonly Wish[]): Promise<readonly Answer[]> | readonly Answer[]
   grant(subnet: string): Promise<readonly string[]> | readonly string[]
+  /** By default all is stored, and nothing set aside. */
+  sync?(params: SyncParams): Promise<SyncResult> | SyncResult
   report?(kind: string, body: { address: string, subnet: string, client: string }): void
 }
 export interface RackProcess {
@@ -61,6 +63,8 @@ esac
 echo "$event $address server=\${serverid:-$new_dhcp_server_identifier} mask=\${subnet:-$new_subnet_mask} router=\${router:-$new_routers} dns=\${dns:-$new_domain_name_servers} hostname=\${hostname:-$new_host_name}" >> "$LOG"
 `
 
+const settled = ({ last }: SyncParams): SyncResult => ({ standing: '1', autonomySeconds: 3600, through: last, refused: [], reserves: [], surplus: [] })
+
 export async function createSegment (): Promise<TestSegment> {
   const network = await createNetwork()
   const folder = await mkdtemp(join(tmpdir(), 'bedplate-dhcp-'))
@@ -80,7 +84,9 @@ export async function createSegment (): Promise<TestSegment> {
     async rack (address, region, options = {}) {
       const namespace = options.namespace ?? await plug([address])
       const file = join(import.meta.dirname, 'rack-process.ts')
-      const args = [JSON.stringify(options.config ?? {})]
+      const directory = join(folder, `rack-${namespace.name}`)
+      await mkdir(directory, { recursive: true })
+      const args = [JSON.stringify(options.config ?? {}), directory] // its journal stays with the namespace: a rack that starts again finds it
       const child = options.as === undefined ? namespace.node(file, args) : namespace.spawn([...options.as, process.execPath, file, ...args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
       const done = new Map<string, unknown[]>()
       child.on('message', (message: Up) => {
@@ -89,7 +95,7 @@ export async function createSegment (): Promise<TestSegment> {
         else {
           const answer = (body: Pick<Extract<Down, { type: 'answer' }>, 'result' | 'failure'>) => { if (child.connected) child.send({ type: 'answer', id: message.id, ...body } satisfies Down, () => {}) } // it may be killed between the question and the answer
           const { id: _, method, params } = message
-          const call = async () => method === 'bind' ? { answers: await region.bind((params as { wishes: Wish[] }).wishes) } : { addresses: await region.grant((params as { subnet: string }).subnet) }
+          const call = async () => method === 'bind' ? { answers: await region.bind((params as { wishes: Wish[] }).wishes) } : method === 'sync' ? await region.sync?.(params as SyncParams) ?? settled(params as SyncParams) : { addresses: await region.grant((params as { subnet: string }).subnet) }
           call().then(result => { answer({ result }) }, (error: unknown) => { answer({ failure: String(error) }) })
         }
       })
@@ -158,6 +164,10 @@ export function memoryRegion (options: { readonly pool?: readonly string[], read
       })
     },
     grant: () => free.splice(0, 8),
+    sync (params: SyncParams) {
+      if (region.down) throw new Error('no region answers')
+      return settled(params)
+    },
     report (kind: string, { address, client }: { address: string, client: string }) {
       region.reports.push({ kind, address, client })
       bindings.delete(address)
