@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Answer, Wish } from '../../../../plugins/dhcp/manifest.ts'
+import type { Answer, SyncParams, SyncResult, Wish } from '../../../../plugins/dhcp/manifest.ts'
 import type { Packet6 } from '../../../../plugins/dhcp/v6/packet6.ts'
 import { forwarded, unwrapReply } from '../../../../plugins/dhcp/v6/relay6.ts'
 import type { Datagram6, Relay6 } from '../../../../plugins/dhcp/v6/relay6.ts'
@@ -137,6 +137,10 @@ export function memoryRegion6 (): FakeRegion & { readonly bindings: Map<string, 
       })
     },
     grant: () => [],
+    sync (params: SyncParams): SyncResult {
+      if (region.down) throw new Error('no region answers')
+      return { standing: '1', autonomySeconds: 3600, through: params.last, refused: [], reserves: [], surplus: [] }
+    },
     report (kind: string, { address, client }: { address: string, client: string }) {
       region.reports.push({ kind, address, client })
       bindings.delete(address)

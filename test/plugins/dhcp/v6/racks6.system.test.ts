@@ -12,6 +12,7 @@ let lab: Lab6
 let region: Region
 let subnet: string
 const racks = new Map<string, RackProcess>()
+let down = false
 let pushing = false
 let pushes: Promise<void> = Promise.resolve()
 
@@ -25,12 +26,14 @@ async function sync (name: string, rack: RackProcess, keys?: readonly WantedKey[
   await rack.apply(put, keys === undefined, (keys ?? []).filter(key => !put.some(entry => entry.kind === key.kind && entry.id === key.id)))
 }
 const viaRegion = (name: string): FakeRegion => ({
-  bind: wishes => region.bind(name, ...wishes),
+  bind: wishes => { if (down) throw new TypeError('the regions are gone'); return region.bind(name, ...wishes) },
   grant: subnet => region.grant(name, subnet),
+  sync: params => { if (down) throw new TypeError('the regions are gone'); return region.sync(name, params) },
   report: (kind, body) => { void region.fact(name, kind as 'released' | 'declined', body) }
 })
 
 beforeEach(async () => {
+  down = false
   lab = await createLab6()
   region = await openRegion()
   subnet = await region.subnet('2001:db8:1::/64', ['2001:db8:1::1:0', '2001:db8:1::1:ffff'], { dnsServers: ['2001:db8:1::53'] })
@@ -82,6 +85,22 @@ describe('two racks and a real database', () => {
     }
     expect(addressIn(await bound(client, /^RENEW6 new=2/))).toBe(address)
     expect((await bindings()).map(({ address }) => address)).toEqual([address])
+  })
+
+  it('the regions gone: the lease goes on from the racks\' journals, a new client waits, and all is handed in afterwards', async () => {
+    const [client, stranger] = [await lab.client('02:00:00:00:04:01'), await lab.client('02:00:00:00:04:02')]
+    client.dhclient()
+    const address = addressIn(await bound(client))
+    await until(async () => (await Promise.all([...racks.values()].map(rack => rack.ask('health6')))).every(health => (health as { state: string }).state === 'running'), { what: 'the racks have talked to a region' })
+    down = true
+    stranger.dhclient()
+    const { expires } = (await bindings()).find(one => one.address === address)!
+    expect(addressIn(await bound(client, /^RENEW6 new=2/))).toBe(address)
+    expect((await stranger.events()).some(event => event.includes('new=2'))).toBe(false)
+    expect(await racks.get('rack-a')?.ask('health6')).toMatchObject({ state: 'degraded', reason: expect.stringContaining('the regions are gone') })
+    down = false
+    await until(async () => { const found = (await bindings()).find(one => one.address === address); return found !== undefined && found.expires > expires }, { timeout: 20_000, what: 'the lease given alone is in the database' })
+    expect(addressIn(await bound(stranger))).not.toBe(address)
   })
 
   it('a VLAN turned off falls silent on every rack, and turned on again answers', async () => {
