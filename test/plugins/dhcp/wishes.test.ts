@@ -129,3 +129,97 @@ describe('blocks', () => {
     expect(calls()).toBe(2)
   })
 })
+
+describe('without an answer', () => {
+  /** Time in the test's hand; a right to the wishes with an even number. */
+  function alone (options: { cut?: boolean, own?: number } = {}) {
+    const clock = manualClock()
+    const calls: { wishes: readonly Wish[], answer(): void, fail(error: Error): void }[] = []
+    const heard: [number, Answer | undefined, number | undefined][] = []
+    const reach: boolean[] = []
+    const decided: number[][] = []
+    let cut = options.cut ?? false
+    const wishes = new Wishes({
+      call: wishes => new Promise((resolve, reject) => { calls.push({ wishes, answer: () => { resolve(wishes.map(() => stored)) }, fail: reject }) }),
+      monotonic: clock.monotonic,
+      alone: {
+        decide (batch) {
+          decided.push(batch.map(numberOf))
+          return batch.map(wish => numberOf(wish) % 2 === 0 ? { answer: { ...stored, number: null }, seconds: 300 } : undefined)
+        },
+        own: wish => numberOf(wish) === options.own,
+        cut: () => cut,
+        heard: failure => { reach.push(failure === undefined); cut = failure !== undefined },
+        sleep: clock.sleep,
+        boot: clock.monotonic
+      }
+    })
+    const numberOf = ({ address }: Wish) => Number(address.split('.')[3])
+    const ask = (number: number) => { wishes.ask(wish(number), (answer, seconds) => { heard.push([number, answer, seconds]) }) }
+    return { clock, calls, heard, reach, decided, ask, settle: () => clock.advance(0) }
+  }
+  it('at once when there is no link, each by its right', async () => {
+    const { calls, heard, ask, settle, decided } = alone()
+    ask(2)
+    calls[0]?.fail(new Error('LINK_DOWN'))
+    ask(3)
+    ask(4)
+    await settle()
+    expect(decided).toEqual([[2], [3, 4]])
+    expect(calls).toHaveLength(1) // nobody is asked while nobody answers
+    expect(heard).toEqual([[2, { ...stored, number: null }, 300], [3, undefined, undefined], [4, { ...stored, number: null }, 300]])
+  })
+  it('after a second; a late answer does no harm, and still counts for what the rack had no right to', async () => {
+    const { clock, calls, heard, reach, ask, settle } = alone()
+    ask(1)
+    ask(2)
+    calls[0]?.answer()
+    await settle()
+    ask(3)
+    await clock.advance(999)
+    expect(heard.map(([number]) => number)).toEqual([1])
+    await clock.advance(1)
+    expect(heard.map(([number, , seconds]) => [number, seconds])).toEqual([[1, undefined], [2, 300], [3, undefined]]) // 3 came while it was known to be cut off
+    calls[1]?.answer()
+    await settle()
+    expect(heard.map(([number, answer]) => [number, answer?.stored])).toEqual([[1, true], [2, true], [3, undefined]])
+    expect(reach).toEqual([true, false, true])
+    ask(5)
+    ask(7)
+    await clock.advance(1500)
+    expect(calls.map(({ wishes }) => wishes.length)).toEqual([1, 1, 1])
+    calls[2]?.answer()
+    await settle()
+    expect(heard.filter(([number]) => number === 5)).toEqual([[5, stored, undefined]])
+  })
+  it('what is older than ten seconds is not answered any more, from wherever the answer comes', async () => {
+    const { clock, calls, heard, ask, settle } = alone()
+    ask(1)
+    await clock.advance(10_001)
+    calls[0]?.answer()
+    await settle()
+    expect(heard).toEqual([[1, undefined, undefined]])
+    ask(3)
+    await clock.advance(500)
+    calls[1]?.answer()
+    await settle()
+    expect(heard[1]).toEqual([3, stored, undefined])
+  })
+  it('a request repeated meanwhile is as young as its last repetition', async () => {
+    const { clock, calls, heard, ask, settle } = alone()
+    ask(1)
+    await clock.advance(6000)
+    ask(1)
+    await clock.advance(6000)
+    calls[0]?.answer()
+    await settle()
+    expect(heard).toEqual([[1, stored, undefined]])
+  })
+  it('what is of this rack\'s own reserve is never sent to a region', async () => {
+    const { calls, heard, ask, settle } = alone({ own: 8 })
+    ask(8)
+    await settle()
+    expect(calls).toEqual([])
+    expect(heard).toEqual([[8, { ...stored, number: null }, 300]])
+  })
+})
