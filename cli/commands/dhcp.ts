@@ -146,9 +146,9 @@ function leaseCommands (parent: Command, on: On): void {
     const { items } = await client.get<{ readonly items: readonly Holding[] }>(`/dhcp/addresses/${encodeURIComponent(address)}/history?limit=1000${at === undefined ? '' : `&at=${encodeURIComponent(at)}`}`)
     output.rows(items, [['CLIENT', one => one.client], ['HOSTNAME', one => one.hostname], ['SINCE', one => one.since], ['UNTIL', one => one.until ?? 'now']], at === undefined ? `Nobody is known to have had ${address}.` : `Nobody is known to have had ${address} then.`)
   })
-  on(noun.command('release').description('take an address from its client, or end its quarantine').argument('<address>'), async ({ client, output }, [address = '']) => {
+  on(noun.command('release').description('end the claim of an address\'s client, or its quarantine').argument('<address>'), async ({ client, output }, [address = '']) => {
     await client.send('DELETE', `/dhcp/leases/${encodeURIComponent(address)}`)
-    output.done(`Address ${address} is taken back; its client is refused it when it next asks.`, { address })
+    output.done(`The claim to ${address} is ended: it is free after its lease, unless its client asks for it again.`, { address })
   })
 }
 

@@ -96,7 +96,7 @@ describe('dhcp lease', () => {
     expect(await none('dhcp lease list --state quarantine')).toBe('No leases that are quarantine; --state all shows the others.')
     expect(await ok('dhcp lease history 10.0.0.100')).toMatch(/52:54:00:00:00:09 {2}till {6}\S+Z {2}now\n$/)
     expect(await none('dhcp lease history 10.0.0.100 --at 2020-01-01T00:00:00Z')).toBe('Nobody is known to have had 10.0.0.100 then.')
-    expect(await ok('dhcp lease release 10.0.0.100')).toBe('Address 10.0.0.100 is taken back; its client is refused it when it next asks.\n')
+    expect(await ok('dhcp lease release 10.0.0.100')).toBe('The claim to 10.0.0.100 is ended: it is free after its lease, unless its client asks for it again.\n')
     expect(await none('dhcp lease list --mac 52-54-00-00-00-09')).toContain('No leases')
     expect(await fails('dhcp lease release 10.0.0.99')).toBe('bedplate: There is no lease of 10.0.0.99. [NOT_FOUND]')
   })

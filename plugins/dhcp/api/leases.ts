@@ -51,7 +51,7 @@ export const leaseRoutes = (db: Database): FastifyPluginAsyncTypebox => async ap
   })
 
   app.delete('/leases/:address', {
-    schema: { tags, summary: 'Take an address from its client, or end its quarantine; the client is refused it when it next asks', params: ByAddress, response: { 204: Type.Null() } }
+    schema: { tags, summary: 'End the claim of an address\'s client, or its quarantine; a client that still asks for it has it again', params: ByAddress, response: { 204: Type.Null() } }
   }, async ({ params }, reply) => {
     const address = checked(params.address)
     await db.tx(async tx => {
