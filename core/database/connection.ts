@@ -6,6 +6,7 @@ import { BedplateError } from '../errors.ts'
 import type { Query } from './database.ts'
 import { nameOf } from './host.ts'
 import type { Host } from './host.ts'
+import { instant } from './instant.ts'
 import { cutShort, heedWarnings, unreplicated } from './replicated.ts'
 import { accepts, standingQuery } from './standing.ts'
 import type { Standing } from './standing.ts'
@@ -24,7 +25,7 @@ export interface Session extends Query {
 
 // A holder that vanishes without a word keeps its locks for over a minute with the kernel's defaults; 2.9 s with these.
 const settings = { tcp_keepalives_idle: '1', tcp_keepalives_interval: '1', tcp_keepalives_count: '2', tcp_user_timeout: '5s', idle_in_transaction_session_timeout: '60s', lock_timeout: '10s', statement_timeout: '30s', client_min_messages: 'warning', timezone: 'UTC' } // the warnings: see replicated.ts
-const parsers: Readonly<Record<number, (text: string) => unknown>> = { 1082: text => text } // a date is a date: no midnight of some time zone
+const parsers: Readonly<Record<number, (text: string) => unknown>> = { 1082: text => text, 1184: instant } // a date is a date: no midnight of some time zone
 
 /** `local` settings replace the sessions' usual ones, e.g. a migration's longer timeouts. */
 export const optionsFor = ({ host, port }: Host, { database, user, password, applicationName }: Access, local: Partial<typeof settings> = {}): ClientConfig => ({

@@ -27,7 +27,7 @@ export interface Feed {
   readonly service: Service
 }
 interface FeedOptions { readonly query: Query['query'], readonly listen: (channel: string, listener: () => void) => Unlisten, readonly clock: Clock, readonly log: Logger, readonly every?: number }
-interface Row { readonly position: string, readonly truncated: boolean, readonly changes: readonly Change[] }
+interface Row { readonly position: string, readonly truncated: boolean, readonly changes: readonly (readonly [seq: string, topic: string, id: string])[] }
 
 const timeline = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
 const positionQuery = `select ${timeline} || '/' || pg_current_snapshot() as position`
@@ -41,7 +41,7 @@ const sinceQuery = `
     (select seq, topic, id from core.change where xid = any($4::xid8[]) and xid < $3::xid8 limit $5))
   select ${timeline} || '/' || pg_current_snapshot() as position,
     ${timeline} <> $1 or exists (select from core.change_horizon where xid >= $2::xid8) or pg_snapshot_xmax(pg_current_snapshot()) < $3::xid8 as truncated,
-    coalesce((select jsonb_agg(jsonb_build_object('seq', seq::text, 'topic', topic, 'id', id) order by seq) from fresh), '[]') as changes`
+    coalesce((select json_agg(json_build_array(seq::text, topic, id) order by seq) from fresh), '[]') as changes`
 
 /** ms from one read to the next while changes keep coming: a thousand commits a second become forty reads. The first after a rest is read at once. */
 const pace = 25
@@ -66,7 +66,7 @@ export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOpt
     const [row] = await query<Row>(sinceQuery, [timeline, horizonOf(snapshot), snapshot.xmax, snapshot.running, limit + 1])
     if (!row) throw new BedplateError('INTERNAL', { reason: 'the change log gave no answer', requestId: '-' })
     if (row.truncated || row.changes.length > limit) return { changes: [], position: row.position, truncated: true }
-    return { changes: row.changes, position: row.position, truncated: false }
+    return { changes: row.changes.map(([seq, topic, id]) => ({ seq, topic, id })), position: row.position, truncated: false }
   }
 
   const each = (call: (subscriber: { listener: (changes: readonly Change[]) => void, gap: (() => void) | undefined }) => void): void => {

@@ -34,6 +34,9 @@ export function inOrder (links: readonly Link[], loopback: string | undefined): 
 /** Says that the region could not answer, not what it answered: another may. */
 const troubles: readonly string[] = ['LINK_DOWN', 'DATABASE_UNREACHABLE', 'TRANSACTION_UNKNOWN']
 
+/** Why something is aborted that nobody needs any more: without a reason an error is made each time, with its stack. */
+const enough = 'enough'
+
 interface Outcome { readonly link: Link, readonly error?: BedplateError, readonly result?: unknown }
 
 /** Makes the calls of one rack end. What it gives rejects with LINK_DOWN (nobody to ask), CALL_UNKNOWN, CALL_TIMEOUT, CALL_FAILED, or the handler's own error. */
@@ -64,7 +67,7 @@ export function createCaller ({ clock, metrics, links, loopback }: CallerOptions
     const patience = patienceWith(timeout, usual.get(`${plugin}.${name}`))
     const tried = new Set<Link>()
     const asked = new Map<Link, Promise<Outcome>>()
-    let last = new BedplateError('LINK_DOWN', { controller: 'any region' })
+    let last: BedplateError | undefined
     let started = -Infinity
     for (let hurry = true; ;) {
       const next = inOrder(links(), loopback).find(link => !tried.has(link))
@@ -77,12 +80,12 @@ export function createCaller ({ clock, metrics, links, loopback }: CallerOptions
         started = clock.monotonic()
         asked.set(next, ask(next, plugin, name, method, params, Math.max(1, Math.ceil(left)), signal))
       }
-      if (asked.size === 0) throw last
+      if (asked.size === 0) throw last ?? new BedplateError('LINK_DOWN', { controller: 'any region' })
       const answered = new AbortController()
       const outcome = await Promise.race([
         ...asked.values(),
         ...(method.idempotent === true ? [clock.sleep(hedgeAfter(timeout), answered.signal).then(() => undefined)] : [])
-      ]).finally(() => { answered.abort() })
+      ]).finally(() => { answered.abort(enough) })
       hurry = outcome !== undefined
       if (outcome === undefined) continue
       asked.delete(outcome.link)
@@ -94,7 +97,7 @@ export function createCaller ({ clock, metrics, links, loopback }: CallerOptions
 
   return async (plugin, name, method, params, { timeout = method.timeout ?? defaultTimeout, signal }) => {
     const over = new AbortController() // ends what still waits once there is an answer
-    const cancel = () => { over.abort() }
+    const cancel = () => { over.abort(enough) }
     if (signal?.aborted) cancel()
     signal?.addEventListener('abort', cancel, { once: true })
     try {
@@ -106,7 +109,7 @@ export function createCaller ({ clock, metrics, links, loopback }: CallerOptions
       throw error
     } finally {
       signal?.removeEventListener('abort', cancel)
-      over.abort()
+      over.abort(enough)
     }
   }
 }

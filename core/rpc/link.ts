@@ -240,7 +240,7 @@ export function createLink (options: LinkOptions): Link {
       const done = new AbortController()
       const settle = (error: BedplateError | undefined, result?: unknown) => {
         waiting.delete(id)
-        done.abort()
+        done.abort('answered')
         signal?.removeEventListener('abort', cancelled)
         if (error === undefined) resolve(result)
         else reject(error)

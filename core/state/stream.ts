@@ -119,7 +119,7 @@ export function openStream (options: StreamOptions): Stream {
       return await promise
     } finally {
       answer = undefined
-      done.abort()
+      done.abort('answered')
       signal.removeEventListener('abort', ended)
     }
   }
