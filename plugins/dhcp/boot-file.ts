@@ -22,11 +22,23 @@ const direct = Buffer.of(6, 1, 8, option.end)
 // iPXE's no-pxedhcp: do not wait for a ProxyDHCP offer.
 const noProxy = Buffer.of(0xb0, 1, 1)
 
+let [keptRack, keptPort] = [0, 0]
+const kept = new Map<number, Boot>() // for PXE firmware without an id of its own, by architecture
+
 /** `undefined` for a client that does not boot from the network. `rack`: the address of this rack on the client's segment. */
 export function bootOf (packet: Packet, rack: number, httpPort: number): Boot | undefined {
   const firmware = firmwareOf(packet.options)
   const ipxe = ipxeOf(packet.options)
   if (firmware === undefined && ipxe === undefined) return undefined
+  if (firmware !== 'PXEClient' || ipxe !== undefined || packet.options.has(option.machineId)) return bootFor(packet, rack, httpPort, firmware, ipxe)
+  if (rack !== keptRack || httpPort !== keptPort || kept.size > 64) { kept.clear(); keptRack = rack; keptPort = httpPort }
+  const architecture = architectureOf(packet.options) ?? 0
+  let boot = kept.get(architecture)
+  if (boot === undefined) kept.set(architecture, boot = bootFor(packet, rack, httpPort, firmware, ipxe))
+  return boot
+}
+
+function bootFor (packet: Packet, rack: number, httpPort: number, firmware: ReturnType<typeof firmwareOf>, ipxe: ReturnType<typeof ipxeOf>): Boot {
   const base = `http://${ipText(rack)}:${httpPort}/boot`
   const loader = loaders[architectureOf(packet.options) ?? 0] ?? ''
   const options = new Map<number, Buffer>()
