@@ -16,6 +16,9 @@ const askedFor = 30_000 // ms without a DISCOVER after which counting starts aga
 const lateFor = 60_000 // ms a retirement is remembered after its end: answers that are under way may name what it ended
 const askers = 10_000 // clients whose DISCOVERs are counted at least; twice as many at most
 
+const nothing: readonly never[] = Object.freeze([])
+const listOf = <T>(found: ReadonlySet<T> | undefined): readonly T[] => found === undefined ? nothing : [...found]
+
 export class Memory {
   readonly segments = new Map<string, Segment>()
   private readonly hostsByAddress = new Map<number, Host>()
@@ -67,9 +70,9 @@ export class Memory {
     return {
       segment,
       alone,
-      hosts: client => [...this.hostsByClient.get(client) ?? []],
+      hosts: client => listOf(this.hostsByClient.get(client)),
       hostAt: address => this.hostsByAddress.get(address),
-      bindings: client => [...this.bindingsByClient.get(client) ?? []],
+      bindings: client => listOf(this.bindingsByClient.get(client)),
       bindingAt: address => this.bindingsByAddress.get(address),
       offeredTo: address => this.offers.get(address)?.client,
       offerTo: client => this.offersByClient.get(client),
