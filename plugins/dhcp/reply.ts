@@ -14,7 +14,7 @@ import type { Segment, Subnet } from './segment.ts'
 export interface Lease { readonly subnet: Subnet, readonly address: number, readonly hostname: string | null, readonly seconds: number }
 export interface Target { readonly address: number, readonly port: number }
 
-const reply = (request: Packet, options: Map<number, Buffer>, fields: Partial<Packet>): Packet => {
+const reply = (request: Packet, options: Map<number, Buffer>, fields: Partial<Pick<Packet, 'flags' | 'ciaddr' | 'yiaddr' | 'siaddr' | 'file'>>): Packet => {
   const relay = request.options.get(option.relay)
   if (relay !== undefined) options.set(option.relay, relay)
   // RFC 6842: a client id is given back, so that clients that share a hardware address can tell their replies apart.
@@ -23,8 +23,8 @@ const reply = (request: Packet, options: Map<number, Buffer>, fields: Partial<Pa
   const selected = request.options.get(option.subnetSelection) // RFC 3011 section 3: given back by a server that went by it
   if (selected !== undefined) options.set(option.subnetSelection, selected)
   return {
-    op: 2, htype: request.htype, hops: 0, xid: request.xid, secs: 0, flags: request.flags, ciaddr: 0, yiaddr: 0, siaddr: 0,
-    giaddr: request.giaddr, mac: request.mac, sname: '', file: '', options, ...fields
+    op: 2, htype: request.htype, hops: 0, xid: request.xid, secs: 0, flags: fields.flags ?? request.flags, ciaddr: fields.ciaddr ?? 0, yiaddr: fields.yiaddr ?? 0, siaddr: fields.siaddr ?? 0,
+    giaddr: request.giaddr, mac: request.mac, sname: '', file: fields.file ?? '', options
   }
 }
 
