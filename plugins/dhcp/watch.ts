@@ -29,7 +29,8 @@ const seldom = 500 // ms between two looks at other times
 export function createWatch ({ segments, every, report, clock, log, open = openEar }: WatchOptions): Service {
   const rogues = new Rogues(every * 2500)
   const posts = new Map<string, Post>() // by VLAN
-  let running_: { readonly stop: AbortController, readonly done: Promise<void> } | undefined
+  let watching: AbortController | undefined
+  let work: Promise<void> = Promise.resolve() // one after the other: the next begins when the one before has closed what it opened
 
   const watched = (): Segment[] => [...segments().values()].filter(({ mode }) => mode === 'server')
 
@@ -83,19 +84,18 @@ export function createWatch ({ segments, every, report, clock, log, open = openE
   return {
     name: 'rogues',
     async start (signal) {
-      if (signal.aborted || every === 0 || running_ !== undefined) return
-      const stop = new AbortController()
-      running_ = { stop, done: watch(stop.signal) }
+      if (signal.aborted || every === 0 || watching !== undefined) return
+      const { signal: end } = watching = new AbortController()
+      work = work.then(() => watch(end))
     },
     async stop () {
-      const was = running_
-      running_ = undefined
-      was?.stop.abort()
-      await was?.done
+      watching?.abort()
+      watching = undefined
+      await work
     },
     health (): Health {
       if (every === 0) return off('Nobody looks for foreign DHCP servers: dhcp.rogueProbeSeconds is 0.')
-      if (running_ === undefined) return off('not started')
+      if (watching === undefined) return off('not started')
       if (watched().length === 0) return off('This rack gives addresses on no VLAN.')
       const found = rogues.list(clock.monotonic())
       const problems = [...found.slice(0, 5).map(rogueSentence), ...found.length > 5 ? [`and ${found.length - 5} more`] : [], ...[...posts.values()].flatMap(({ problem }) => problem === undefined ? [] : [problem])]

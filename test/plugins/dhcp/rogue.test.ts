@@ -9,7 +9,9 @@ import { broadcastFlag, decode, encode } from '../../../plugins/dhcp/packet.ts'
 import { isOurProbe, probeFrame, proberOf, readWord, Rogues, rogueSentence } from '../../../plugins/dhcp/rogue.ts'
 import type { Segment } from '../../../plugins/dhcp/segment.ts'
 import { createWatch } from '../../../plugins/dhcp/watch.ts'
+import { systemClock } from '../../../core/clock.ts'
 import { manualClock } from '../../kit/clock.ts'
+import { serviceConformance } from '../../kit/conformance/service.ts'
 import { quiet } from '../../kit/parts.ts'
 import { until } from '../../kit/wait.ts'
 import { packetOf, segmentWith } from './build.ts'
@@ -166,6 +168,9 @@ describe('the watch', () => {
     await watch.stop()
   })
 })
+
+serviceConformance('the watch', { make: () => ({ service: createWatch({ segments: () => new Map([['5', segment]]), every: 1, clock: systemClock, log: quiet, report: () => {}, open: async () => ({ mac, take: () => [], say: () => {}, close: () => {} }) }) }) })
+serviceConformance('the watch of an interface that is not there', { make: () => ({ service: createWatch({ segments: () => new Map([['5', { ...segment, interface: 'none0' }]]), every: 1, clock: systemClock, log: quiet, report: () => {} }) }) })
 
 describe('the region', () => {
   let region: Region
