@@ -86,7 +86,8 @@ export const manifest = defineManifest({
       server: Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' }),
       subnets: Type.Array(Type.Object({
         id: Type.String(), cidr: Type.String(), dnsServers: Type.Array(Ip), search: Type.Array(Type.String()), ntpServers: Type.Array(Ip),
-        dynamic: Type.Array(Type.Object({ start: Ip, end: Ip })), taken: Type.Array(Ip), leaseSeconds: Type.Integer({ minimum: 30 })
+        dynamic: Type.Array(Type.Object({ start: Ip, end: Ip })), taken: Type.Array(Ip), leaseSeconds: Type.Integer({ minimum: 30 }),
+        link: Type.Optional(Type.String()) // of a VLAN whose relays send to this one: that VLAN
       }))
     }),
     /** id = the scope: `global`, `subnet:<id>` or `mac:<mac>`. What operators set, by code, as it goes over the wire; the narrower scope counts. */

@@ -10,7 +10,7 @@ export function ranked ({ racks }: Pick<ServedVlan, 'racks'>, attachments: reado
   return racks.length > 0 ? racks.filter(rack => touching.has(rack)) : [...touching].sort()
 }
 
-/** A VLAN a rack serves: how, as the how-manieth, with which addresses of its own (by interface and address, none that floats), beside which of other racks, and all subnets there, of both families; then those of VLANs whose relays send to this one, of IPv4. */
+/** A VLAN a rack serves: how, as the how-manieth, with which addresses of its own (by interface and address, none that floats), beside which of other racks, and all subnets there, of both families; then those of VLANs whose relays send to this one. */
 export interface Served { readonly rack: string, readonly vlan: Vlan, readonly settings: ServedVlan, readonly rank: number, readonly attachments: readonly Attachment[], readonly peers: readonly Attachment[], readonly subnets: readonly Subnet[] }
 
 const keptFor = 1000 // ms
@@ -51,7 +51,8 @@ export class Serving {
       if (vlan === undefined) continue
       const family = settings.mode === 'off' ? 6 : 4
       const here = subnets.filter(({ vlanId }) => vlanId === vlan.id)
-      const relayed = settings.mode === 'server' ? enabled.filter(({ via, mode }) => via === vlan.id && mode === 'server').flatMap(({ id }) => subnets.filter(subnet => subnet.vlanId === id && subnet.family === 4)) : []
+      const behind = settings.mode === 'server' ? enabled.filter(({ via, mode }) => via === vlan.id && mode === 'server') : []
+      const relayed = behind.flatMap(({ id, v6 }) => subnets.filter(subnet => subnet.vlanId === id && (subnet.family === 4 || (v6 !== 'off' && v6 === settings.v6))))
       const own = new Set(here.filter(subnet => subnet.family === family).map(({ id }) => id))
       const touching = attachments.filter(({ vlanId }) => vlanId === vlan.id)
       for (const [rank, rack] of ranked(settings, touching.filter(({ subnetId }) => own.has(subnetId))).entries()) {

@@ -25,6 +25,11 @@ const refuse = (reason: string): never => { throw new BedplateError('NETWORK_INV
 const isDynamic = ({ ranges }: Subnet): boolean => ranges.some(({ kind }) => kind === 'dynamic')
 const unset = (id: string): ServedVlan => ({ id, enabled: false, racks: [], mode: 'server', v6: 'off', via: null })
 
+function checkSubnets6 (v6: ServedVlan['v6'], where: string, subnets: readonly Subnet[]): void {
+  if (v6 === 'stateful' && !subnets.some(subnet => subnet.family === 6 && isDynamic(subnet))) refuse(`Stateful DHCPv6 on ${where} needs an IPv6 subnet there with a dynamic range to give addresses from. Add one first.`)
+  if (v6 === 'stateless' && !subnets.some(subnet => subnet.family === 6)) refuse(`DHCPv6 on ${where} needs an IPv6 subnet there. Add one first.`)
+}
+
 /** Refuses settings that nobody could carry out, by name. NETWORK_INVALID. */
 function check ({ enabled, racks, mode, v6 }: ServedVlan, where: string, subnets: readonly Subnet[], attachments: readonly Attachment[]): void {
   const family = mode === 'off' && v6 !== 'off' ? 6 : 4
@@ -35,8 +40,7 @@ function check ({ enabled, racks, mode, v6 }: ServedVlan, where: string, subnets
   if (!enabled) return
   if (mode === 'off' && v6 === 'off') refuse(`DHCP on ${where} would serve neither IPv4 nor IPv6: choose a mode, or disable it.`)
   if (mode === 'server' && !own.some(isDynamic)) refuse(`DHCP on ${where} needs an IPv4 subnet there with a dynamic range to give addresses from. Add one first.`)
-  if (v6 === 'stateful' && !subnets.some(subnet => subnet.family === 6 && isDynamic(subnet))) refuse(`Stateful DHCPv6 on ${where} needs an IPv6 subnet there with a dynamic range to give addresses from. Add one first.`)
-  if (v6 === 'stateless' && !subnets.some(subnet => subnet.family === 6)) refuse(`DHCPv6 on ${where} needs an IPv6 subnet there. Add one first.`)
+  checkSubnets6(v6, where, subnets)
   if (touching.length === 0) refuse(`No rack has an interface with an IPv${family} address on ${where}, so nobody could serve it.`)
 }
 
@@ -47,7 +51,9 @@ function checkRelayed ({ id, enabled, racks, mode, v6, via }: ServedVlan, where:
   if (!enabled) return
   const target = settings.find(one => one.id === via)
   if (target?.enabled !== true || target.mode !== 'server' || target.via !== null) refuse(`The relays of ${where} would send to VLAN ${via ?? ''}, whose racks do not give addresses. Turn DHCP on there first.`)
-  if (mode !== 'server' || v6 !== 'off') refuse(`Through relays, ${where} can be served with IPv4 addresses only: mode server, v6 off.`)
+  if (mode !== 'server') refuse(`Through relays, ${where} can only be given addresses: mode server.`)
+  if (v6 !== 'off' && v6 !== target?.v6) refuse(`Through relays, DHCPv6 on ${where} is what it is on VLAN ${via ?? ''}: v6 ${target?.v6 ?? 'off'}, or off.`)
+  checkSubnets6(v6, where, subnets)
   if (!subnets.some(subnet => subnet.family === 4 && isDynamic(subnet))) refuse(`DHCP on ${where} needs an IPv4 subnet there with a dynamic range to give addresses from. Add one first.`)
 }
 
@@ -97,6 +103,8 @@ export const vlanRoutes = (db: Database, network: NetworkService): FastifyPlugin
       else checkRelayed(wish, `VLAN ${vlan?.name ?? id} (${id})`, await network.subnets(tx, { vlanId: id }), settings)
       const behind = settings.filter(one => one.via === id && one.enabled).map(one => one.id)
       if (behind.length > 0 && (!enabled || wish.mode !== 'server' || wish.via !== null)) refuse(`VLAN ${behind.join(', ')} is served through this one. Disable it there first, or have its relays send elsewhere.`)
+      const unlike = settings.filter(one => one.via === id && one.enabled && one.v6 !== 'off' && one.v6 !== wish.v6).map(one => one.id)
+      if (unlike.length > 0) refuse(`VLAN ${unlike.join(', ')} is served through this one with the same DHCPv6. Turn it off there first.`)
       await saveVlan(tx, wish)
       await tx.changed('dhcp.vlan', id)
       return await one(tx, id)

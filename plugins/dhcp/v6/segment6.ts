@@ -12,6 +12,7 @@ export interface Subnet6 {
   readonly dnsServers: readonly Ip6[], readonly search: readonly string[], readonly ntpServers: readonly Ip6[]
   readonly dynamic: readonly Range6[], readonly size: bigint // addresses in all ranges
   readonly taken: ReadonlySet<Ip6> // addresses in the ranges that somebody has without a binding
+  readonly link: string // the VLAN its clients are on
 }
 export interface Segment6 {
   readonly vlan: string, readonly interface: string, readonly rank: number, readonly mode: 'stateless' | 'stateful'
@@ -42,7 +43,8 @@ export const segment6Of = (vlan: string, entry: Segment6Entry): Segment6 => ({
       leaseSeconds: subnet.leaseSeconds,
       dynamic,
       size: dynamic.reduce((sum, { size }) => sum + size, 0n),
-      taken: new Set(subnet.taken.map(parseIp6))
+      taken: new Set(subnet.taken.map(parseIp6)),
+      link: subnet.link ?? vlan
     }
   })
 })
@@ -61,12 +63,13 @@ export function addressAt (subnet: Subnet6, place: bigint): Ip6 {
 }
 
 /**
- * The subnets a client may get an address in, the likeliest first: those of the segment that holds the relay's link, none when no segment does;
- * without a relay (or with one that names a link-local address) those of the segment the message came in on.
+ * The subnets of the client's link, the likeliest first: by the link a relay names, none when the segment has no such link; without a relay (or with one that names
+ * a link-local address) those of the segment's own link.
  */
 export function subnetsFor6 (segment: Segment6, relays: readonly Relay6[]): readonly Subnet6[] {
-  const link = linkOf6(relays) ?? segment.address ?? undefined
-  const nearest = link === undefined ? undefined : subnetHolding6(segment.subnets, link)
-  if (nearest === undefined) return relays.length === 0 || link === undefined || isLinkLocal(link) ? segment.subnets : []
-  return [nearest, ...segment.subnets.filter(subnet => subnet !== nearest)]
+  const link = linkOf6(relays)
+  const place = link === undefined || isLinkLocal(link) ? segment.address ?? undefined : link
+  const nearest = place === undefined ? undefined : subnetHolding6(segment.subnets, place)
+  if (nearest === undefined) return place === link && link !== undefined ? [] : segment.subnets.filter(subnet => subnet.link === segment.vlan)
+  return [nearest, ...segment.subnets.filter(subnet => subnet !== nearest && subnet.link === nearest.link)]
 }

@@ -26,11 +26,12 @@ async function segments6 (q: Query, network: NetworkService, served: readonly Se
       id: vlan.id,
       value: {
         interface: device, address: here?.address ?? null, rank, mode: v6, server,
-        subnets: own.map(({ id, cidr, gateway, dnsServers, ranges }) => ({
+        subnets: own.map(({ id, vlanId, cidr, gateway, dnsServers, ranges }) => ({
           id, cidr, dnsServers: family6(dnsServers), search: [...settings.get(id)?.search ?? []], ntpServers: family6(settings.get(id)?.ntp ?? []),
           leaseSeconds: settings.get(id)?.leaseSeconds ?? leaseSeconds,
           dynamic: v6 === 'stateless' ? [] : ranges.filter(({ kind }) => kind === 'dynamic').map(({ start, end }) => ({ start, end })),
-          taken: [...new Set([...gateway === null ? [] : [gateway], ...family6(dnsServers), ...racks.get(id) ?? []])]
+          taken: [...new Set([...gateway === null ? [] : [gateway], ...family6(dnsServers), ...racks.get(id) ?? []])],
+          ...vlanId === vlan.id ? {} : { link: vlanId }
         }))
       }
     }]

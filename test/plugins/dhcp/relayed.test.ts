@@ -62,7 +62,7 @@ describe('a VLAN that is served through relays', () => {
     expect((await vlan(farVlan, { enabled: true })).body.detail).toContain('No rack has an interface')
     expect((await vlan(farVlan, { enabled: true, via: '1', racks: ['rack-a'] })).body.detail).toContain('rank them there')
     expect((await vlan(farVlan, { enabled: true, via: farVlan })).body.detail).toContain('through itself')
-    expect((await vlan(farVlan, { enabled: true, via: '1', mode: 'proxy' })).body.detail).toContain('IPv4 addresses only')
+    expect((await vlan(farVlan, { enabled: true, via: '1', mode: 'proxy' })).body.detail).toContain('can only be given addresses')
   })
   it('is served by the racks of the VLAN its relays send to, in their order', async () => {
     expect((await vlan(farVlan, { enabled: true, via: '1' })).body).toEqual({ id: farVlan, enabled: true, mode: 'server', v6: 'off', via: '1', racks: [], serving: ['rack-b', 'rack-a'] })

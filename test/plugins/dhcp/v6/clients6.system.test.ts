@@ -203,7 +203,7 @@ describe('relays', () => {
     const region = memoryRegion6()
     const ranged = segment6Entry()
     const { rack } = await serve({}, region)
-    await rack.apply([{ kind: 'segment6', id: '5', value: { ...ranged, subnets: ranged.subnets.map(subnet => subnet.id === 's2' ? { ...subnet, dynamic: [{ start: '2001:db8:2::1:0', end: '2001:db8:2::1:ff' }] } : subnet) } }])
+    await rack.apply([{ kind: 'segment6', id: '5', value: { ...ranged, subnets: ranged.subnets.map(subnet => subnet.id === 's2' ? { ...subnet, link: '9', dynamic: [{ start: '2001:db8:2::1:0', end: '2001:db8:2::1:ff' }] } : subnet) } }])
     const { network, wire } = lab.segment
     await network.bridge(wire, 'br1')
     const relay = await lab.plug(['2001:db8:1::9/64'])

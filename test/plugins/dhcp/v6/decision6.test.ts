@@ -5,7 +5,7 @@ import { holderOf } from '../../../../plugins/dhcp/v6/address6.ts'
 import { decide6, second6 } from '../../../../plugins/dhcp/v6/decision6.ts'
 import type { Decision6, Plan6 } from '../../../../plugins/dhcp/v6/decision6.ts'
 import { ip6Text, parseIp6 } from '../../../../plugins/dhcp/v6/ipv6.ts'
-import { datagram, duidLl, me, now, opaque, other, relayed, theirs, viewOf } from './build6.ts'
+import { datagram, duidLl, me, memoryOf, now, opaque, other, relayed, segment6Entry, theirs, viewOf } from './build6.ts'
 import type { Known6, Wire6 } from './build6.ts'
 import type { Relay6 } from '../../../../plugins/dhcp/v6/relay6.ts'
 
@@ -180,6 +180,21 @@ describe('relays', () => {
     expect(choice([relayed({ link: '2001:db8:2::1' }), relayed()])).toMatchObject({ subnets: [{ id: 's2' }, { id: 's1' }] })
     expect(choice([relayed({ link: '2001:db8:9::1' })])).toEqual(dropped('foreign-relay'))
     expect(choice([relayed({ link: 'fe80::1' })])).toMatchObject({ kind: 'lease' })
+  })
+})
+
+describe('a VLAN behind relays', () => {
+  const known = memoryOf()
+  const far = segment6Entry({ ranges: [['2001:db8:1::1:0', '2001:db8:1::1:ff']] })
+  known.apply([{ kind: 'segment6', id: '5', value: { ...far, subnets: [...far.subnets, { ...far.subnets[0]!, id: 's9', cidr: '2001:db8:9::/64', link: '9', dynamic: [{ start: '2001:db8:9::1:0', end: '2001:db8:9::1:ff' }] }] } }], [], true, now)
+  const [segment] = known.segments.values()
+  const subnets = (...relays: Relay6[]) => { const decision = decide6(known.view(segment!, now), datagram({ type: 'SOLICIT', ias: [[1]] }, ...relays), opaque, now); return decision.kind === 'lease' ? decision.subnets.map(({ id }) => id) : decision }
+  it('has clients of its own: nobody gets an address of another link', () => {
+    expect(subnets()).toEqual(['s1', 's2'])
+    expect(subnets(relayed({ link: 'fe80::1' }))).toEqual(['s1', 's2'])
+    expect(subnets(relayed({ link: '2001:db8:2::1' }))).toEqual(['s2', 's1'])
+    expect(subnets(relayed({ link: '2001:db8:9::1' }))).toEqual(['s9'])
+    expect(subnets(relayed({ link: '2001:db8:8::1' }))).toEqual(dropped('foreign-relay'))
   })
 })
 

@@ -143,6 +143,21 @@ describe('what is refused by name', () => {
       expect((await put('stateless')).status).toBe(200)
     } finally { await bare.close() }
   })
+  it('a VLAN behind relays has the DHCPv6 of the one its relays send to, or none; its subnets are a link of their own', async () => {
+    const { body: { id: far } } = await region.call('POST', '/network/vlans', { fabricId: '1', vid: 77, name: 'far' })
+    const put = (v6: string) => region.call('PUT', `/dhcp/vlans/${far}`, { enabled: true, via: '1', mode: 'server', v6 })
+    await region.subnet('10.7.0.0/24', ['10.7.0.100', '10.7.0.199'], { vlanId: far })
+    expect((await vlan({ mode: 'server', v6: 'stateful' })).status).toBe(200)
+    expect((await put('stateless')).status).toBe(422)
+    expect((await put('stateful')).status).toBe(422) // no subnet yet
+    const subnet = await region.subnet('2001:db8:7::/64', ['2001:db8:7::1:0', '2001:db8:7::1:ff'], { vlanId: far })
+    expect((await put('stateful')).status).toBe(200)
+    expect(await entry('rack-a')).toMatchObject({ value: { subnets: [{ id: six }, { id: subnet, link: far, dynamic: [{ start: '2001:db8:7::1:0' }] }] } })
+    expect((await vlan({ v6: 'stateless' })).status).toBe(422)
+    expect((await put('off')).status).toBe(200)
+    expect(await entry('rack-a')).toMatchObject({ value: { subnets: [{ id: six }] } })
+    expect((await region.call('PUT', `/dhcp/vlans/${far}`, { enabled: false, via: null, v6: 'off' })).status).toBe(200)
+  })
   it('a VLAN may have IPv6 alone', async () => {
     expect((await vlan({ mode: 'off', v6: 'stateful', racks: ['rack-a'] })).status).toBe(200)
     expect(await entry('rack-a')).toMatchObject({ value: { rank: 0, address: '2001:db8:1::2' } })
