@@ -32,6 +32,15 @@ export function customOption (scope: Scope, option: string, value: OptionValue, 
   return { scope: scopeText(scope), code, name: optionOf(code).name, type: type ?? null, value, data: bytes.toString('hex') }
 }
 
+/** What the settings of an IPv4 subnet are on the wire. Throws OPTION_INVALID. */
+export function settingsOnWire ({ domain, search, ntp }: SubnetSettings): { code: number, data: string }[] {
+  const encoded = (option: string, value: OptionValue) => ({ code: optionOf(option).code, data: encodeOption(option, value).toString('hex') })
+  return [
+    ...domain === null ? [] : [encoded('domain-name', domain)], ...search.length === 0 ? [] : [encoded('domain-search', search)],
+    ...ntp.length === 0 || ntp.some(server => server.includes(':')) ? [] : [encoded('ntp-servers', ntp)]
+  ]
+}
+
 /** What each scope has on the wire: the options set there, over what the settings of the subnet say. */
 export function effective (settings: readonly SubnetSettings[], stored: readonly Pick<StoredOption, 'scope' | 'code' | 'data'>[]): Map<string, { code: number, data: string }[]> {
   const scopes = new Map<string, Map<number, string>>()
@@ -40,11 +49,9 @@ export function effective (settings: readonly SubnetSettings[], stored: readonly
     if (own === undefined) scopes.set(scope, new Map([[code, data]]))
     else own.set(code, data)
   }
-  for (const { id, domain, search, ntp } of settings) {
-    const set = (option: string, value: OptionValue) => { put(`subnet:${id}`, optionOf(option).code, encodeOption(option, value).toString('hex')) }
-    if (domain !== null) set('domain-name', domain)
-    if (search.length > 0) set('domain-search', search)
-    if (ntp.length > 0 && !ntp.some(server => server.includes(':'))) set('ntp-servers', ntp)
+  for (const one of settings) {
+    // They were encoded once before they were saved. What a later version may find wrong with them stops nothing else.
+    try { for (const { code, data } of settingsOnWire(one)) put(`subnet:${one.id}`, code, data) } catch { continue }
   }
   for (const { scope, code, data } of stored) put(scope, code, data)
   return new Map([...scopes].map(([scope, options]) => [scope, [...options].sort(([a], [b]) => a - b).map(([code, data]) => ({ code, data }))]))

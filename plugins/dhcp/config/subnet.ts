@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
 import { ipText, parseIp } from '../ipv4.ts'
 import type { SubnetSettings } from '../store/settings.ts'
+import { settingsOnWire } from './custom.ts'
 
 export const shortestLease = 30 // seconds: a shorter one would be extended more often than it is worth
 export const longestLease = 31_536_000
@@ -11,7 +12,7 @@ export const DomainName = Type.String({ minLength: 1, maxLength: 253, pattern: '
 
 const refuse = (reason: string): never => { throw new BedplateError('NETWORK_INVALID', { reason }) }
 
-/** The settings in canonical spelling. Throws NETWORK_INVALID. */
+/** The settings in canonical spelling. Throws NETWORK_INVALID, or OPTION_INVALID for what would not go over the wire. */
 export function checkSubnet (settings: SubnetSettings, subnet: { readonly cidr: string, readonly family: 4 | 6 }): SubnetSettings {
   const { leaseSeconds, firmwareSeconds } = settings
   if (leaseSeconds !== null && firmwareSeconds !== null && firmwareSeconds > leaseSeconds) refuse(`Firmware of subnet ${subnet.cidr} would keep its lease for ${firmwareSeconds} s, longer than the ${leaseSeconds} s of everybody else.`)
@@ -19,7 +20,9 @@ export function checkSubnet (settings: SubnetSettings, subnet: { readonly cidr: 
   const search = [...new Set(settings.search.map(domain))]
   const bytes = search.reduce((sum, name) => sum + name.length + 2, 0)
   if (bytes > 255) refuse(`The search list of subnet ${subnet.cidr} takes ${bytes} bytes; 255 fit into an option.`)
-  return { ...settings, domain: settings.domain === null ? null : domain(settings.domain), search, ntp: settings.ntp.map(server => subnet.family === 4 ? timeServer(server) : isIPv6(server) && !server.includes('%') ? server.toLowerCase() : refuse(`${JSON.stringify(server)} is not an IPv6 address; time servers are given by address.`)) }
+  const checked: SubnetSettings = { ...settings, domain: settings.domain === null ? null : domain(settings.domain), search, ntp: settings.ntp.map(server => subnet.family === 4 ? timeServer(server) : isIPv6(server) && !server.includes('%') ? server.toLowerCase() : refuse(`${JSON.stringify(server)} is not an IPv6 address; time servers are given by address.`)) }
+  settingsOnWire(checked)
+  return checked
 }
 
 function timeServer (text: string): string {

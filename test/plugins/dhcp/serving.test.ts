@@ -1,8 +1,10 @@
 /** What is remembered of who serves what is never older than what was last looked at. */
-import { expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { systemClock } from '../../../core/clock.ts'
 import { Serving } from '../../../plugins/dhcp/serving.ts'
 import type { NetworkService, Subnet, Vlan } from '../../../plugins/network/manifest.ts'
+import { openRegion } from './region.kit.ts'
+import type { Region } from './region.kit.ts'
 
 const vlan: Vlan = { id: '1', fabricId: '1', vid: 0, name: 'untagged', mtu: 1500 }
 const subnetWith = (gateway: string): Subnet => ({ id: 's1', vlanId: '1', name: 'lan', cidr: '10.0.0.0/24', family: 4, gateway, dnsServers: [], ranges: [] })
@@ -32,4 +34,30 @@ it('a look that began earlier and ends later does not put the older plan back', 
   gates[0]?.()
   expect(await early).toBe('10.0.0.1')
   expect(await gatewayOf(false)).toBe('10.0.0.9')
+})
+
+let region: Region
+beforeAll(async () => { region = await openRegion() })
+afterAll(() => region.close())
+
+it('of several regions that look at once, each tells of what moved, and it is written down once', async () => {
+  const subnet = await region.subnet('10.0.0.0/24', ['10.0.0.100', '10.0.0.149'])
+  const regions = Array.from({ length: 4 }, () => new Serving(region.db, region.network, systemClock))
+  const look = async () => {
+    await region.changes()
+    const moved = await Promise.all(regions.map(one => one.moved()))
+    return { moved: moved.flat(), written: (await region.changes()).filter(({ topic }) => topic === 'dhcp.serving').map(({ id }) => id) }
+  }
+  await region.attach('rack-a', { eth1: ['10.0.0.2/24'] })
+  expect(await look()).toEqual({ moved: [], written: [] })
+  await region.call('PUT', '/dhcp/vlans/1', { enabled: true })
+  expect(await look()).toEqual({ moved: [subnet], written: [subnet] })
+  expect(await look()).toEqual({ moved: [], written: [] })
+  await region.attach('rack-b', { eth1: ['10.0.0.3/24'] })
+  expect((await look()).written).toEqual([subnet])
+  await region.attach('rack-b', {})
+  expect((await look()).written).toEqual([subnet])
+  await region.call('PUT', '/dhcp/vlans/1', { enabled: false })
+  expect((await look()).written).toEqual([subnet])
+  expect(await region.db.query('select from dhcp.served')).toEqual([])
 })
