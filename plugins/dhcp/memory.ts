@@ -11,6 +11,7 @@ interface Offer { readonly client: string, readonly subnet: string, readonly unt
 interface Asked { count: number, at: number }
 
 const offerFor = 60_000 // ms an offer is remembered
+const takenWithin = 10_000 // ms in which an offer is taken, if ever
 const refusedFor = 60_000 // ms an address the region refused to a client is not tried again for it
 const askedFor = 30_000 // ms without a DISCOVER after which counting starts again
 const lateFor = 60_000 // ms a retirement is remembered after its end: answers that are under way may name what it ended
@@ -250,6 +251,14 @@ export class Memory {
   private endOffer (address: number): void {
     const offer = this.dropOffer(address)
     if (offer !== undefined && this.blocks.get(offer.subnet)?.has(address) === true) this.freeOf.get(offer.subnet)?.push(address)
+  }
+
+  /** Addresses have run out: offers that nobody took in good time are void, so that a flood of clients that never take any keeps none from others. */
+  hasten (now: number): void {
+    for (const [address, { until }] of this.offers) {
+      if (until - offerFor + takenWithin > now) return
+      this.endOffer(address)
+    }
   }
 
   private endOffers (now: number): void {

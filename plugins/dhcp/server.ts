@@ -72,6 +72,7 @@ export class Server {
       case 'drop':
         if (decision.reason === 'other-server' && type === 'REQUEST') memory.tookAnother(client)
         decision.subnets?.forEach(({ id }) => { blocks.refill(id) })
+        if (decision.subnets !== undefined) memory.hasten(now)
         traffic.dropped(decision.reason)
         break
       case 'offer':

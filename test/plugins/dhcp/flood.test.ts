@@ -44,6 +44,19 @@ describe('100,000 invented MACs against a /24', () => {
     expect(rack.troubles()).toEqual([])
   })
 
+  it('for minutes: what was offered and not taken is offered again after ten seconds, and a new machine whose turn it is gets an address', async () => {
+    const rack = createFuzzRack()
+    for (let number = 0; number < 30_000; number++) {
+      rack.receive(packetOf({ type: 'DISCOVER', mac: invented(number), secs: 60 }))
+      if (number % 20 === 0) await rack.pass(20) // 1,000 a second, for half a minute: more than the pool holds by what is let in
+    }
+    expect(rack.counts.get('sent OFFER')).toBeGreaterThan(300)
+    let address = 'no offer'
+    for (let attempt = 0; attempt < 200 && address === 'no offer'; attempt++) { await rack.pass(50); address = await rack.boot('52:54:00:00:00:cc') }
+    expect(address).toMatch(/^10\.0\.[01]\./)
+    expect(rack.troubles()).toEqual([])
+  })
+
   it('behind one port of a relay: a new machine behind the next port is served at once', async () => {
     const rack = createFuzzRack()
     const behind = (port: string) => ({ giaddr: '10.0.0.9', options: [[option.relay, Buffer.concat([Buffer.of(1, port.length), Buffer.from(port)])]] as const })
