@@ -2,6 +2,7 @@
 import type { Query, Tx } from '../../../core/plugin.ts'
 import { restSeconds } from '../referee.ts'
 import type { BindAnswer, Ended, StoredBinding, WishedBinding } from '../referee.ts'
+import { arrayText } from './array.ts'
 import { beginRetirement } from './retirement.ts'
 
 /** Nobody has a claim on it, and no rack may still act for whoever had. `a` is dhcp.address. */
@@ -25,7 +26,7 @@ const store = async (q: Query, rack: string, wishes: readonly WishedBinding[]): 
       rack = null, granted_at = null, quarantined_until = null, retiring = null, waits_for = '{}', number = nextval('dhcp.number')
     where (a.mac = excluded.mac and a.subnet_id = excluded.subnet_id and a.reserve_of is null) or a.rack = $1 or ${free}
     returning host(address) as address, mac as client, expires, number`,
-  [rack, wishes.map(({ address }) => address), wishes.map(({ subnet }) => subnet), wishes.map(({ client }) => client), wishes.map(({ clientId }) => clientId), wishes.map(({ hostname }) => hostname), wishes.map(({ seconds }) => seconds)])
+  [rack, ...[wishes.map(({ address }) => address), wishes.map(({ subnet }) => subnet), wishes.map(({ client }) => client), wishes.map(({ clientId }) => clientId), wishes.map(({ hostname }) => hostname), wishes.map(({ seconds }) => seconds)].map(arrayText)])
   return new Map(rows.map(row => [row.address, row]))
 }
 
@@ -73,7 +74,7 @@ export async function quarantine (tx: Tx, ended: readonly Ended[], seconds: numb
 export const bindingsOf = (q: Query, subnets: readonly string[], addresses?: readonly string[]): Promise<StoredBinding[]> =>
   addresses === undefined // two statements, and the second by the key alone: PostgreSQL would rather read a whole subnet for a single address
     ? q.query(`select ${columns} from dhcp.address where mac is not null and reserve_of is null and subnet_id = any($1)`, [subnets])
-    : q.query(`select ${columns} from unnest($2::inet[]) as w (wanted) cross join lateral (select * from dhcp.address where address = wanted limit 1) a where mac is not null and reserve_of is null and subnet_id = any($1)`, [subnets, addresses])
+    : q.query(`select ${columns} from unnest($2::inet[]) as w (wanted) cross join lateral (select * from dhcp.address where address = wanted limit 1) a where mac is not null and reserve_of is null and subnet_id = any($1)`, [subnets, arrayText(addresses)])
 
 export interface BindingFilter { readonly subnet?: string | undefined, readonly mac?: string | undefined, readonly address?: string | undefined, readonly limit: number, readonly after?: string | undefined }
 
