@@ -19,7 +19,8 @@ export interface View {
   /** Whom the address was offered to lately, if anyone. */
   offeredTo(address: number): string | undefined
   offerTo(client: string): number | undefined
-  quarantined(address: number): boolean
+  /** Whether it is in use by somebody else, as far as this rack knows. */
+  quarantined(address: number, client: string): boolean
   /** Whether the region lately refused this address to this client. */
   refused(address: number, client: string): boolean
   /** Addresses of this rack's own block that are neither offered nor bound nor quarantined. */
@@ -49,7 +50,7 @@ export interface Choice { readonly subnet: Subnet, readonly address: number, rea
 
 /** True when nobody but `client` has a claim on the address that this rack knows of. */
 export function open (view: View, address: number, client: string, now: number): boolean {
-  if (view.quarantined(address) || view.refused(address, client)) return false
+  if (view.quarantined(address, client) || view.refused(address, client)) return false
   const host = view.hostAt(address)
   if (host !== undefined && host.client !== client) return false
   const holder = view.alone?.holder(address)

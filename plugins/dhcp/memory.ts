@@ -32,6 +32,7 @@ export class Memory {
   private readonly offers = new Map<number, Offer>() // in the order they end
   private readonly offersByClient = new Map<string, number>()
   private readonly quarantine = new Map<number, number>()
+  private readonly occupants = new Map<number, string>() // whose MAC answered for an address in quarantine
   private readonly refusals = new Map<string, number>() // address and MAC → until, in the order they end
   private asked = new Map<string, Asked>()
   private askedBefore = new Map<string, Asked>()
@@ -77,7 +78,7 @@ export class Memory {
       bindingAt: address => this.bindingsByAddress.get(address),
       offeredTo: address => this.offers.get(address)?.client,
       offerTo: client => this.offersByClient.get(client),
-      quarantined: address => (this.quarantine.get(address) ?? 0) > now,
+      quarantined: (address, client) => (this.quarantine.get(address) ?? 0) > now && this.occupants.get(address) !== client,
       refused: (address, client) => this.refusals.size > 0 && (this.refusals.get(`${address} ${client}`) ?? 0) > now,
       free: subnet => this.freeOf.get(subnet) ?? [],
       asked: client => (this.asked.get(client) ?? this.askedBefore.get(client))?.count ?? 0
@@ -166,9 +167,11 @@ export class Memory {
     if (binding !== undefined) this.addBinding({ ...binding, expires: Math.min(binding.expires, now) })
   }
 
-  /** A client found the address in use: nobody gets it until `until`. */
-  declined (address: number, until: number, now: number): void {
-    for (const [old, end] of this.quarantine) if (end <= now) this.quarantine.delete(old)
+  /** A client found the address in use: nobody gets it until `until`, but `occupant`, whose MAC answered for it: it may have it by right, from before this rack's blocks were as they are. */
+  declined (address: number, until: number, now: number, occupant?: string): void {
+    for (const [old, end] of this.quarantine) if (end <= now) { this.quarantine.delete(old); this.occupants.delete(old) }
+    if (occupant === undefined) this.occupants.delete(address)
+    else this.occupants.set(address, occupant)
     this.forgetBinding(address)
     this.dropOffer(address)
     this.quarantine.set(address, until)

@@ -45,7 +45,7 @@ export default defineRack(manifest, {
       segments: () => memory.segments.values(),
       free: (segment, subnet) => memory.view(segment, clock.now()).free(subnet.id),
       found (address, { id }, mac) {
-        memory.declined(address, clock.now() + config.quarantineSeconds * 1000, clock.now())
+        memory.declined(address, clock.now() + config.quarantineSeconds * 1000, clock.now(), mac ?? undefined)
         report('occupied', { address: ipText(address), subnet: id, mac })
       }
     })

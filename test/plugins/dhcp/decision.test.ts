@@ -171,7 +171,7 @@ describe('whatever is known and whatever comes', () => {
       expect(binding === undefined || binding.client === wire.mac || binding.expires <= now).toBe(true)
       expect([undefined, wire.mac]).toContain(view.offeredTo(address))
       expect([undefined, wire.mac]).toContain(view.hostAt(address)?.client)
-      expect(view.quarantined(address)).toBe(false)
+      expect(view.quarantined(address, wire.mac)).toBe(false)
     }), { numRuns: 5000, seed: 7 })
   })
   it('a stranger is offered only addresses of this rack\'s own block', () => {

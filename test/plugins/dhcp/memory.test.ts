@@ -1,9 +1,10 @@
 /** What a rack keeps in memory: indexes of the wanted state, offers that end, blocks that shrink. */
 import { beforeEach, describe, expect, it } from 'vitest'
+import { decide } from '../../../plugins/dhcp/decision.ts'
 import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
 import type { WantedEntry, WantedKey } from '../../../plugins/dhcp/manifest.ts'
 import { Memory } from '../../../plugins/dhcp/memory.ts'
-import { me, now, other, segmentWith } from './build.ts'
+import { me, now, other, packetOf, segmentWith } from './build.ts'
 
 const segment = segmentWith()
 const block = (...addresses: string[]): WantedEntry => ({ kind: 'block', id: 's1', value: { addresses } })
@@ -127,8 +128,16 @@ describe('the life of an address', () => {
     bound(a)
     memory.declined(parseIp(a), now + 600_000, now)
     expect(memory.view(segment, now).bindings(me)).toEqual([])
-    expect(memory.view(segment, now).quarantined(parseIp(a))).toBe(true)
-    expect(memory.view(segment, now + 600_000).quarantined(parseIp(a))).toBe(false)
+    expect(memory.view(segment, now).quarantined(parseIp(a), me)).toBe(true)
+    expect(memory.view(segment, now + 600_000).quarantined(parseIp(a), me)).toBe(false)
+  })
+  it('found in use on the wire, it is nobody\'s but whose it may be by right: who answered for it', () => {
+    memory.declined(parseIp(a), now + 600_000, now, me)
+    expect([me, other].map(client => memory.view(segment, now).quarantined(parseIp(a), client))).toEqual([false, true])
+    bound(a) // it was bound before this rack started with an old block
+    expect(decide(memory.view(segment, now), packetOf({ type: 'REQUEST', mac: me, ciaddr: a }), now)).toMatchObject({ kind: 'bind', address: parseIp(a) })
+    memory.declined(parseIp(a), now + 600_000, now) // and the word of a client counts for everybody
+    expect(memory.view(segment, now).quarantined(parseIp(a), me)).toBe(true)
   })
   it('granted, it joins what is free; granted twice, once', () => {
     memory.grant('s1', [parseIp(b), parseIp(c)], now)
