@@ -14,6 +14,7 @@ import { integer } from './vlan.ts'
 interface Dhcp { readonly id: string, readonly enabled: boolean, readonly mode: string, readonly v6: string, readonly racks: readonly string[], readonly serving: readonly string[] }
 interface Settings { readonly id: string, readonly cidr: string, readonly leaseSeconds: number | null, readonly firmwareSeconds: number | null, readonly domain: string | null, readonly search: readonly string[], readonly ntp: readonly string[] }
 interface Custom { readonly scope: string, readonly code: number, readonly name: string, readonly type: string | null, readonly value: unknown, readonly data: string }
+interface Definition { readonly code: number, readonly name: string, readonly type: string, readonly refused: string | null }
 interface Fixed { readonly address: string, readonly subnetId: string, readonly clientId: string, readonly hostname: string | null }
 interface Lease { readonly address: string, readonly subnet: string, readonly state: string, readonly client: string | null, readonly clientId: string | null, readonly hostname: string | null, readonly rack: string | null, readonly expires: string | null }
 interface Holding { readonly address: string, readonly client: string, readonly hostname: string | null, readonly since: string, readonly until: string | null }
@@ -101,6 +102,10 @@ function optionCommands (parent: Command, on: On): void {
     const [options, subnets] = [await client.list<Custom>(`/dhcp/options${query}`), await client.list<Subnet>('/network/subnets')]
     const said = (scope: string) => scope.startsWith('subnet:') ? subnets.find(({ id }) => `subnet:${id}` === scope)?.cidr ?? scope : scope.startsWith('mac:') ? scope.slice(4) : 'everybody'
     output.rows(options, [['FOR', one => said(one.scope)], ['OPTION', one => one.name], ['CODE', one => one.code], ['VALUE', one => written(one.value)], ['TYPE', one => one.type]], 'No options. Set one: bedplate dhcp option set ntp-servers 10.0.0.7')
+  })
+  on(noun.command('names').description('options that have a name, and what they hold').argument('[text]', 'only those with this in the name, or of this number'), async ({ client, output }, [text = '']) => {
+    const items = (await client.list<Definition>('/dhcp/option-definitions')).filter(({ name, code }) => name.includes(text.toLowerCase()) || String(code) === text)
+    output.rows(items, [['CODE', one => one.code], ['OPTION', one => one.name], ['TYPE', one => one.type], ['SET BY', one => one.refused === null ? 'operators' : one.refused]], `No option has ${text} in its name.`)
   })
   on<ScopeFlags & { type?: string }>(scoped(noun.command('set').description('set an option; it is checked at once').argument('<option>', 'name (ntp-servers) or number').argument('<value>', 'as text; lists with commas'))
     .option('--type <type>', 'of an option without a name: ip, ip-list, u8, u16, u32, text, bytes, …'), async ({ client, output }, [name = '', value = ''], { type, ...flags }) => {

@@ -6,7 +6,7 @@ import type { Database, Query } from '../../../core/plugin.ts'
 import type { NetworkService } from '../../network/manifest.ts'
 import { customOption, scopeOf, scopeText } from '../config/custom.ts'
 import type { Scope } from '../config/custom.ts'
-import { optionOf } from '../options/registry.ts'
+import { optionDefinitions, optionOf } from '../options/registry.ts'
 import type { OptionValue } from '../options/registry.ts'
 import { listOptions, removeOption, saveOption } from '../store/options.ts'
 import type { StoredOption } from '../store/options.ts'
@@ -39,6 +39,10 @@ export const optionRoutes = (db: Database, network: NetworkService): FastifyPlug
     const last = items.at(-1)
     return { items, ...found.length > limit && last !== undefined ? { next: `${last.scope} ${last.code}` } : {} }
   })
+
+  app.get('/option-definitions', {
+    schema: { tags, summary: 'Every option that has a name here', response: { 200: Type.Object({ items: Type.Array(Type.Object({ code: Type.Integer(), name: Type.String(), type: Type.String(), refused: Type.Union([Type.String(), Type.Null()], { description: 'why operators do not set it' }) })) }) } }
+  }, async () => ({ items: optionDefinitions.map(({ code, name, kind, own }) => ({ code, name, type: kind, refused: own ?? null })) }))
 
   app.get('/options/:scope/:option', { schema: { tags, summary: 'One option of a scope', params: By, response: { 200: Option } } }, async ({ params }, reply) => {
     const scope = scopeOf(params.scope)
