@@ -34,6 +34,7 @@ export function createKeeper ({ clock, log, sweep, claims }: KeeperOptions): Kee
           await claims(term)
         }
         await sweep(term)
+        if (signal.aborted) return
         health = running
       } catch (error) {
         stale = true
