@@ -1,4 +1,4 @@
-/** `bedplate dhcp vlan|subnet|option|fixed|lease|import`: who gives addresses where, what clients are told, and who has which address. */
+/** `bedplate dhcp vlan|subnet|option|fixed|lease|import|rogues`: who gives addresses where, what clients are told, and who has which address. */
 import { readFile } from 'node:fs/promises'
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
@@ -9,6 +9,7 @@ import type { Subnet, Vlan } from '../names.ts'
 import { ago } from '../output.ts'
 import type { Output } from '../output.ts'
 import type { Noun, On } from '../session.ts'
+import { rogueCommand } from './rogues.ts'
 import { integer } from './vlan.ts'
 
 interface Dhcp { readonly id: string, readonly enabled: boolean, readonly mode: string, readonly v6: string, readonly racks: readonly string[], readonly serving: readonly string[] }
@@ -32,6 +33,7 @@ export const dhcpCommands: Noun = (program, on) => {
   fixedCommands(noun, on)
   leaseCommands(noun, on)
   importCommand(noun, on)
+  rogueCommand(noun, on)
 }
 
 function vlanCommands (parent: Command, on: On): void {

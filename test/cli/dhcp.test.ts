@@ -150,3 +150,13 @@ describe('docs/guides/dhcp.md', () => {
     } finally { await other.close() }
   })
 })
+
+describe('dhcp rogues', () => {
+  it('shows who is heard, and with --all who was', async () => {
+    expect(await none('dhcp rogues')).toBe('No foreign DHCP server is heard; --all shows those that were.')
+    expect(await none('dhcp rogues --all --vlan untagged')).toBe('No foreign DHCP server was ever heard.')
+    await bench.daemon.kernel.db!.query(`insert into dhcp.rogue values ('1', '192.168.77.1', '02:00:00:00:00:66', 'rack-1', now() - interval '2 days', now()), ('1', '10.0.0.66', '02:00:00:00:00:67', 'rack-1', now() - interval '2 days', now() - interval '1 day')`)
+    expect(await ok('dhcp rogues')).toMatch(/^VLAN +ADDRESS +MAC +HEARD BY +FIRST +LAST\n1 +192\.168\.77\.1 +02:00:00:00:00:66 +rack-1 +2 days ago +\d s ago\n$/)
+    expect((await ok('dhcp rogues --all')).split('\n').length).toBe(4)
+  })
+})
