@@ -15,11 +15,14 @@ import { setAside } from './store/occupied.ts'
 import { notePorts } from './store/ports.ts'
 import { pruneHistory } from './store/leases.ts'
 import { saveRogues } from './store/rogues.ts'
+import { retireOld6 } from './store/server6.ts'
 import { dropSubnets, dropVlans, listVlans, lockSettings } from './store/settings.ts'
 import { claimsOf, touchedBy, wantedBy } from './wanted.ts'
 
 const sizeOf = ({ start, end }: { readonly start: string, readonly end: string }): number => valueOf(end) - valueOf(start) + 1
 const valueOf = (address: string): number => address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
+
+const keptDays6 = 7 // a client of IPv6 that comes back within them gets the address it had
 
 export default defineRegion(manifest, {
   requires: { network: Network, controllers: Controllers },
@@ -82,6 +85,7 @@ export default defineRegion(manifest, {
       },
       claims: async () => db.tx(async tx => {
         for (const address of await claim(tx, await claimsOf(tx, network, (await pools(tx)).map(({ subnet }) => subnet)))) await tx.changed('dhcp.binding', address)
+        for (const address of await retireOld6(tx, keptDays6)) await tx.changed('dhcp.binding', address)
       })
     })
     return {

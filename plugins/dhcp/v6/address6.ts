@@ -30,7 +30,11 @@ export interface View6 {
 }
 
 /** `client`: the key the binding is stored under: whom the address is set aside for, else the holder. */
-export interface Choice6 { readonly subnet: Subnet6, readonly address: Ip6, readonly hostname: string | null, readonly client: string }
+export interface Choice6 {
+  readonly subnet: Subnet6, readonly address: Ip6, readonly hostname: string | null, readonly client: string
+  /** Whether this rack knows of no claim of the client to it. */
+  readonly fresh: boolean
+}
 
 const byDuid = ({ duid }: Who6): string => `id:${duid}`
 const isMachine = (client: string, who: Who6): boolean => client === who.mac || client === byDuid(who)
@@ -60,7 +64,7 @@ export function fixed6 (view: View6, subnets: readonly Subnet6[], who: Who6, now
   for (const name of [byDuid(who), who.mac]) {
     const hosts = name === undefined ? [] : view.hosts(name)
     for (const subnet of hosts.length === 0 ? [] : subnets) {
-      for (const { address, hostname, client } of hosts) if (holds6(subnet.prefix, address) && open6(view, address, who, client, now)) return { subnet, address, hostname, client }
+      for (const { address, hostname, client } of hosts) if (holds6(subnet.prefix, address) && open6(view, address, who, client, now)) return { subnet, address, hostname, client, fresh: false }
     }
   }
   return undefined
@@ -77,7 +81,7 @@ export function known6 (view: View6, subnets: readonly Subnet6[], who: Who6, now
     best = binding
     where = subnet
   }
-  return best && where && { subnet: where, address: best.address, hostname: null, client: who.holder }
+  return best && where && { subnet: where, address: best.address, hostname: null, client: who.holder, fresh: false }
 }
 
 const probes = 256n
@@ -96,7 +100,7 @@ export function hashed6 (view: View6, subnet: Subnet6, who: Who6, now: number, a
   for (const lapsed of [false, true]) {
     for (let probe = 0n; probe < tries; probe++) {
       const address = addressAt(subnet, (start + probe * stride) % size)
-      if (!avoid.has(address) && isDynamic6(subnet, address) && view.hostAt(address) === undefined && open6(view, address, who, who.holder, now, lapsed)) return { subnet, address, hostname: null, client: who.holder }
+      if (!avoid.has(address) && isDynamic6(subnet, address) && view.hostAt(address) === undefined && open6(view, address, who, who.holder, now, lapsed)) return { subnet, address, hostname: null, client: who.holder, fresh: true }
     }
   }
   return undefined
@@ -114,7 +118,7 @@ export function choose6 (view: View6, subnets: readonly Subnet6[], who: Who6, hi
   if (sure !== undefined) return sure
   for (const address of hints) {
     const subnet = subnetHolding6(subnets, address)
-    if (subnet !== undefined && !avoid.has(address) && isDynamic6(subnet, address) && view.hostAt(address) === undefined && open6(view, address, who, who.holder, now, false)) return { subnet, address, hostname: null, client: who.holder }
+    if (subnet !== undefined && !avoid.has(address) && isDynamic6(subnet, address) && view.hostAt(address) === undefined && open6(view, address, who, who.holder, now, false)) return { subnet, address, hostname: null, client: who.holder, fresh: true }
   }
   for (const subnet of subnets) {
     const choice = hashed6(view, subnet, who, now, avoid)

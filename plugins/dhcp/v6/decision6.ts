@@ -117,17 +117,17 @@ function extended (asks: Asks, ia: Ia, avoid: Set<Ip6>): Plan6 {
   if (view.segment.mode === 'stateless') return { iaid, status: 'NoBinding', gone: [] }
   const who = whoOf(asks, iaid)
   const fixed = fixed6(view, subnets, who, now)
-  const possible = addresses.flatMap(({ address }): (Choice6 & { sure: boolean })[] => {
+  const possible = addresses.flatMap(({ address }): Choice6[] => {
     const subnet = avoid.has(address) ? undefined : subnetHolding6(subnets, address)
     if (subnet === undefined) return []
-    if (fixed?.address === address) return [{ ...fixed, sure: true }]
+    if (fixed?.address === address) return [fixed]
     const binding = view.bindingAt(address)
     const own = binding !== undefined && isOwn(binding, who)
     const client = own ? binding.client : who.holder
     // The binding may have been made by another rack a moment ago: where this one knows nothing, the region tells.
-    return open6(view, address, who, client, now) && (own || isDynamic6(subnet, address)) ? [{ subnet, address, hostname: view.hostAt(address)?.hostname ?? null, client, sure: own }] : []
+    return open6(view, address, who, client, now) && (own || isDynamic6(subnet, address)) ? [{ subnet, address, hostname: view.hostAt(address)?.hostname ?? null, client, fresh: !own }] : []
   })
-  const choice = possible.find(({ sure }) => sure) ?? possible[0]
+  const choice = possible.find(({ fresh }) => !fresh) ?? possible[0]
   const gone = addresses.flatMap(({ address }) => address === choice?.address ? [] : [address])
   if (choice === undefined) return freshFor(asks, { ...ia, addresses: [] }, avoid, gone)
   avoid.add(choice.address)

@@ -78,5 +78,12 @@ export function forwarded ({ relays, message }: Datagram6): Buffer {
   return data
 }
 
+/** The port of the relay nearest to the client, by its interface and remote id (RFC 4649) in hexadecimal; null where nothing is said of it. */
+export function portOf6 (relays: readonly Relay6[]): string | null {
+  const options = relays.at(-1)?.options ?? []
+  const [device, remote] = [first6(options, option6.interfaceId), first6(options, option6.remoteId)]
+  return device === undefined && remote === undefined ? null : `${device?.toString('hex') ?? ''}/${remote?.toString('hex') ?? ''}`
+}
+
 /** Whether the relay that sent to us listens on its own source port (RFC 8357). */
 export const ownPort = (relays: readonly Relay6[]): boolean => readU16(first6(relays[0]?.options ?? [], option6.relayPort)) !== undefined

@@ -1,6 +1,7 @@
 /** Carries out the decisions about DHCPv6 messages: replies, bindings, facts and counts. What is promised has been stored before. */
 import { BedplateError, reasonOf } from '../../../core/errors.ts'
 import type { Clock, Logger } from '../../../core/plugin.ts'
+import type { Limits } from '../limits.ts'
 import type { Wish } from '../manifest.ts'
 import type { Send } from '../server.ts'
 import type { Traffic } from '../traffic.ts'
@@ -16,13 +17,13 @@ import { ip6Text, parseIp6 } from './ipv6.ts'
 import type { Ip6 } from './ipv6.ts'
 import type { Memory6 } from './memory6.ts'
 import type { Packet6 } from './packet6.ts'
-import { linkOf6, ownPort, unwrap, wrap } from './relay6.ts'
+import { linkOf6, ownPort, portOf6, unwrap, wrap } from './relay6.ts'
 import type { Datagram6 } from './relay6.ts'
 import { confirmReply6, endReply6, informReply6, leaseReply6 } from './reply6.ts'
 import type { Segment6, Subnet6 } from './segment6.ts'
 
 export interface Server6Options {
-  readonly memory: Memory6, readonly wishes: Pick<Wishes, 'ask'>, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
+  readonly memory: Memory6, readonly wishes: Pick<Wishes, 'ask'>, readonly limits: Pick<Limits, 'admit'>, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
   readonly httpPort: number, readonly quarantineSeconds: number, readonly firmwareSeconds: number
   readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, client: string, number: string | null }) => void
 }
@@ -31,6 +32,7 @@ interface Origin { readonly address: string, readonly port: number, readonly ip:
 interface Exchange { readonly segment: Segment6, readonly datagram: Datagram6, readonly from: Origin, readonly boot: Boot6 | undefined, readonly send: Send }
 type Lease = Extract<Decision6, { kind: 'lease' }>
 
+const pool = 6000 // new clients are limited as if a VLAN had so many addresses: a binding is a row, however large the range
 const choices = 4 // how many addresses are tried for one client in one exchange
 
 export class Server6 {
@@ -79,6 +81,7 @@ export class Server6 {
   private bind (exchange: Exchange, view: View6, decision: Lease): void {
     const { traffic, clock, memory } = this.options
     const plans: Plan6[] = [...decision.plans]
+    if (plans.some(({ give }) => give?.fresh) && !this.admit(exchange)) { traffic.dropped('starved'); return }
     let waiting = 0
     let silent = false
     const done = () => {
@@ -112,6 +115,12 @@ export class Server6 {
     plans.forEach((_, index) => { ask(index, choices) })
     waiting--
     done()
+  }
+
+  /** Whether a client nobody knows may be given something now. */
+  private admit ({ segment, datagram: { relays, message }, from }: Exchange): boolean {
+    const size = segment.subnets.reduce((sum, subnet) => sum + subnet.size, 0n)
+    return this.options.limits.admit(segment.vlan, portOf6(relays), size < pool ? Number(size) : pool, macOf6({ relays, message }, from.ip) ?? duidOf(message.options) ?? '', this.options.clock.monotonic())
   }
 
   private wishOf (exchange: Exchange, { address, subnet, client, hostname }: NonNullable<Plan6['give']>, holder: string): Wish {

@@ -2,6 +2,7 @@
 import { dead, degraded, off, running } from '../../../core/health.ts'
 import type { Health } from '../../../core/health.ts'
 import type { Clock, Logger, Service } from '../../../core/plugin.ts'
+import { Limits, starvedSentence } from '../limits.ts'
 import type { WantedEntry, WantedKey } from '../manifest.ts'
 import { Sockets } from '../socket.ts'
 import type { Traffic } from '../traffic.ts'
@@ -26,7 +27,8 @@ export interface Dhcp6 {
 /** Wires DHCPv6; nothing runs before its service is started. */
 export function createDhcp6 (options: Dhcp6Options): Dhcp6 {
   const { memory, clock, log } = options
-  const server = new Server6(options)
+  const limits = new Limits()
+  const server = new Server6({ ...options, limits })
   const sockets = new Sockets({
     log, port: ports6.server, family: 6, groups: [groups6.relaysAndServers, groups6.servers],
     received: (device, data, send, from, port) => { server.receive(device, data, send, from, port) }
@@ -52,7 +54,7 @@ export function createDhcp6 (options: Dhcp6Options): Dhcp6 {
       const clashes = [...memory.segments.values()].flatMap(({ vlan, interface: device }) => seen.has(device) ? [`VLAN ${vlan} shares ${device} with another VLAN and is not served; give it an interface of its own`] : (seen.add(device), []))
       const problems = [...sockets.problems.values(), ...clashes]
       if (problems.length > 0) return (sockets.problems.size === devices().size ? dead : degraded)(problems.join('; '))
-      const troubles = options.problems()
+      const troubles = [...options.problems(), ...limits.starved(clock.monotonic()).slice(0, 3).map(starvedSentence)]
       return troubles.length === 0 ? running : degraded(troubles.join('; '))
     }
   }
@@ -60,6 +62,7 @@ export function createDhcp6 (options: Dhcp6Options): Dhcp6 {
     service,
     apply (put, remove, whole) {
       memory.apply(put, remove, whole, clock.now())
+      limits.keep(memory.segments)
       if (serving) void sync()
     },
     reconcile: sync

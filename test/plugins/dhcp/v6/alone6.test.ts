@@ -7,6 +7,7 @@ import { createLogger } from '../../../../core/log.ts'
 import { createMetrics } from '../../../../core/metrics.ts'
 import { openJournal } from '../../../../plugins/dhcp/journal-file.ts'
 import { createResponder } from '../../../../plugins/dhcp/responder.ts'
+import { Limits } from '../../../../plugins/dhcp/limits.ts'
 import type { Responder } from '../../../../plugins/dhcp/responder.ts'
 import { ip6Text } from '../../../../plugins/dhcp/v6/ipv6.ts'
 import { Memory6 } from '../../../../plugins/dhcp/v6/memory6.ts'
@@ -58,7 +59,7 @@ async function openRack (): Promise<Rack6> {
     log, clock, boot: { now: () => 1e6 + clock.monotonic(), id: 'boot 1' }, metrics, report: () => {}, journal: () => openJournal(directory, () => {}), six: memory,
     region: { bind: params => call(() => rpc.bind(structuredClone(params), caller)), grant: params => call(() => rpc.grant(params, caller)), sync: params => call(() => rpc.sync(structuredClone(params), caller)) }
   })
-  const server = new Server6({ memory, wishes: responder.wishes, traffic: responder.traffic, clock, log, httpPort: 5248, quarantineSeconds: 600, firmwareSeconds: 120, report: () => {} })
+  const server = new Server6({ memory, limits: new Limits(), wishes: responder.wishes, traffic: responder.traffic, clock, log, httpPort: 5248, quarantineSeconds: 600, firmwareSeconds: 120, report: () => {} })
   const rack6: Rack6 = {
     responder, clock, cut: false,
     async say (wire) {

@@ -1,6 +1,7 @@
 /** DHCPv6 messages as real clients send them, byte for byte, and what they get for it. Captured on a wire; dhcpcd's vendor class is shortened. */
 import { describe, expect, it } from 'vitest'
 import { createLogger } from '../../../../core/log.ts'
+import { Limits } from '../../../../plugins/dhcp/limits.ts'
 import { asksFor6, duidOf, elapsedOf, hostname6, macOf6, userClasses6, vendorClass6 } from '../../../../plugins/dhcp/v6/client6.ts'
 import { message6Name, option6 } from '../../../../plugins/dhcp/v6/codes6.ts'
 import { readDuid } from '../../../../plugins/dhcp/v6/duid.ts'
@@ -61,7 +62,7 @@ describe('what they get', () => {
   const answer = (name: keyof typeof golden): string => {
     let sent = ''
     const server = new Server6({
-      memory: memoryOf({ leaseSeconds: 40 }), traffic: { received: () => {}, sent: () => {}, dropped: () => {}, bound: () => {} }, clock: manualClock(), log: createLogger('silent'), httpPort: 5248, quarantineSeconds: 600, firmwareSeconds: 120,
+      memory: memoryOf({ leaseSeconds: 40 }), limits: new Limits(), traffic: { received: () => {}, sent: () => {}, dropped: () => {}, bound: () => {} }, clock: manualClock(), log: createLogger('silent'), httpPort: 5248, quarantineSeconds: 600, firmwareSeconds: 120,
       wishes: { ask: (_, settle) => { settle({ stored: true, expires: null, number: '1', reason: null, quiet: false }) } }, report: () => {}
     })
     server.receive('eth0', bytes(name), data => { sent = Buffer.from(data).toString('hex') }, `${anywhere}%eth0`, 546)

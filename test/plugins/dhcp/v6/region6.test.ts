@@ -127,6 +127,16 @@ describe('who may have an address', () => {
     expect((await region.call('GET', '/dhcp/bindings?address=2001:DB8:1:0::1:5')).body.items).toHaveLength(0)
     expect(await wish(one)).toMatchObject([{ stored: true }])
   })
+  it('is forgotten a week after it lapsed, and its row goes once the racks have forgotten too', async () => {
+    await wish(one)
+    await wish(two, 'rack-a', '2001:db8:1::1:6')
+    await region.db.query(`update dhcp.address set expires = now() - interval '6 days' where host(address) = '2001:db8:1::1:5'`)
+    await region.db.query(`update dhcp.address set expires = now() - interval '8 days' where host(address) = '2001:db8:1::1:6'`)
+    await region.keep()
+    for (const rack of ['rack-a', 'rack-b']) await region.sync(rack, { forgotten: (await region.wanted(rack)).flatMap(entry => entry.kind === 'retiring' ? [{ address: entry.id, round: entry.value.round }] : []) })
+    await region.keep()
+    expect((await region.db.query<{ address: string }>('select host(address) as address from dhcp.address')).map(({ address }) => address)).toEqual(['2001:db8:1::1:5'])
+  })
   it('no blocks are made of a subnet of IPv6, however large', async () => { expect(await region.grant('rack-a', six)).toEqual([]) })
 })
 

@@ -1,6 +1,7 @@
 /** What the server does with decisions: nothing is promised before it is stored, a refusal is followed by another address, and replies go where they belong. */
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createLogger } from '../../../../core/log.ts'
+import { Limits } from '../../../../plugins/dhcp/limits.ts'
 import type { Answer, Wish } from '../../../../plugins/dhcp/manifest.ts'
 import type { Traffic } from '../../../../plugins/dhcp/traffic.ts'
 import { message6, option6 } from '../../../../plugins/dhcp/v6/codes6.ts'
@@ -29,7 +30,7 @@ function build (known: Known6 = {}): void {
   const traffic: Traffic = { received: () => {}, sent: () => {}, dropped: reason => { dropped.push(reason) }, bound: () => {} }
   memory = memoryOf(known)
   server = new Server6({
-    memory, traffic, clock: manualClock(), log: createLogger('silent'), httpPort: 5248, quarantineSeconds: 600, firmwareSeconds: 120,
+    memory, limits: new Limits(), traffic, clock: manualClock(), log: createLogger('silent'), httpPort: 5248, quarantineSeconds: 600, firmwareSeconds: 120,
     wishes: { ask: (wish, settle) => { asked.push({ wish, settle }) } }, report: (kind, body) => { reports.push({ kind, ...body }) }
   })
 }
@@ -103,6 +104,32 @@ describe('a refusal', () => {
     expect(asked).toHaveLength(4)
     expect(new Set(asked.map(({ wish }) => wish.address)).size).toBe(4)
     expect(given()).toEqual([{ iaid: 1, addresses: [], status: 2 }])
+  })
+})
+
+describe('a flood of clients that nobody knows', () => {
+  const ask = (number: number, ...relays: Parameters<typeof datagram>[1][]) => { take({ type: 'REQUEST', client: Buffer.from(`00020000000900${number.toString(16).padStart(6, '0')}`, 'hex'), ias: [[1]] }, ...relays) }
+  it('is held to what the range allows; who is known is served', () => {
+    build({ bindings: [[holder, '2001:db8:1::1:7', 60]] })
+    for (let number = 0; number < 200; number++) ask(number)
+    expect(asked).toHaveLength(128) // half of 256 at once
+    expect(dropped.filter(reason => reason === 'starved')).toHaveLength(72)
+    take({ type: 'REQUEST', ias: [[1]] })
+    take({ type: 'RENEW', ias: [[1, '2001:db8:1::1:7']] })
+    expect(asked.slice(128).map(({ wish }) => wish.client)).toEqual([holder, holder])
+  })
+  it('behind one port of a relay starves that port first', () => {
+    build({ ranges: [['2001:db8:1::1:0', '2001:db8:1::1:ffff']] })
+    const port = (name: string) => relayed({ link: '2001:db8:1::1', options: [{ code: option6.interfaceId, value: Buffer.from(name) }] })
+    for (let number = 0; number < 150; number++) ask(number, port('7'))
+    const held = asked.length
+    expect(held).toBeLessThan(150)
+    ask(1000, port('8'))
+    expect(asked).toHaveLength(held + 1)
+  })
+  it('offers cost nothing, so they are not counted', () => {
+    for (let number = 0; number < 200; number++) take({ type: 'SOLICIT', client: Buffer.from(`00020000000900${number.toString(16).padStart(6, '0')}`, 'hex'), ias: [[1]] })
+    expect(sent).toHaveLength(200)
   })
 })
 
