@@ -18,9 +18,9 @@ export function clientIdOf (text: string): string {
   return hex
 }
 
-/** Those in force, or the one of that address: an address that was taken back in the network's plan is fixed no more. */
-export async function fixedAddresses (q: Query, network: NetworkService, address?: string): Promise<Fixed[]> {
-  const found = await listFixed(q, address === undefined ? {} : { addresses: [address] })
+/** Those in force, by address: an address that was taken back in the network's plan is fixed no more. */
+export async function fixedAddresses (q: Query, network: NetworkService, filter: { readonly addresses?: readonly string[], readonly after?: string } = {}): Promise<Fixed[]> {
+  const found = await listFixed(q, filter)
   if (found.length === 0) return []
   const kept = new Map((await network.addresses(q, { owner: fixedOwner })).map(one => [one.address, one]))
   return found.flatMap(one => {

@@ -15,12 +15,16 @@ const ByAddress = Type.Object({ address: Type.String({ maxLength: 45 }) })
 const nothing = (address: string) => new BedplateError('NOT_FOUND', { what: 'fixed address', id: address })
 
 export const fixedRoutes = (db: Database, network: NetworkService): FastifyPluginAsyncTypebox => async app => {
-  app.get('/fixed', { schema: { tags, summary: 'Addresses that belong to a client id', response: { 200: Type.Object({ items: Type.Array(Fixed) }) } } },
-    async () => ({ items: await fixedAddresses(db, network) }))
+  app.get('/fixed', { schema: { tags, summary: 'Addresses that belong to a client id, by address', querystring: app.pageQuery, response: { 200: app.pageOf(Fixed) } } }, async ({ query: { limit, after } }) => {
+    const found = await fixedAddresses(db, network, after === undefined ? {} : { after: canonicalIp(after) })
+    const items = found.slice(0, limit)
+    const last = items.at(-1)
+    return { items, ...found.length > limit && last !== undefined ? { next: last.address } : {} }
+  })
 
   app.get('/fixed/:address', { schema: { tags, summary: 'An address that belongs to a client id', params: ByAddress, response: { 200: Fixed } } }, async ({ params }, reply) => {
     const address = canonicalIp(params.address)
-    const [found] = await fixedAddresses(db, network, address)
+    const [found] = await fixedAddresses(db, network, { addresses: [address] })
     if (found === undefined) throw nothing(address)
     void reply.etag(found)
     return found
@@ -39,7 +43,7 @@ export const fixedRoutes = (db: Database, network: NetworkService): FastifyPlugi
     const clientId = clientIdOf(request.body.clientId)
     const fixed = await db.tx(async tx => {
       await lockSettings(tx)
-      request.requireMatch((await fixedAddresses(tx, network, address))[0] ?? null, 'fixed address', address)
+      request.requireMatch((await fixedAddresses(tx, network, { addresses: [address] }))[0] ?? null, 'fixed address', address)
       return await fix(tx, network, { address, clientId, hostname: request.body.hostname ?? null })
     })
     void reply.etag(fixed)
@@ -50,7 +54,7 @@ export const fixedRoutes = (db: Database, network: NetworkService): FastifyPlugi
     const address = canonicalIp(request.params.address)
     await db.tx(async tx => {
       await lockSettings(tx)
-      const [found] = await fixedAddresses(tx, network, address)
+      const [found] = await fixedAddresses(tx, network, { addresses: [address] })
       if (found === undefined) throw nothing(address)
       request.requireMatch(found, 'fixed address', address)
       await unfix(tx, network, address)

@@ -34,9 +34,9 @@ export async function saveSubnet (tx: Tx, { id, leaseSeconds, firmwareSeconds, d
 }
 
 const fixedColumns = 'host(address) as address, subnet_id as "subnetId", client_id as "clientId", hostname'
-export const listFixed = (q: Query, filter: { readonly subnetIds?: readonly string[] | undefined, readonly addresses?: readonly string[] | undefined, readonly clientId?: string | undefined } = {}): Promise<Fixed[]> =>
+export const listFixed = (q: Query, filter: { readonly subnetIds?: readonly string[] | undefined, readonly addresses?: readonly string[] | undefined, readonly clientId?: string | undefined, readonly after?: string | undefined } = {}): Promise<Fixed[]> =>
   q.query(`select ${fixedColumns} from dhcp.fixed where ($1::text[] is null or subnet_id = any($1)) and ($2::inet[] is null or address = any($2)) and ($3::text is null or client_id = $3)
-    order by dhcp.fixed.address`, [filter.subnetIds ?? null, filter.addresses ?? null, filter.clientId ?? null])
+    and ($4::inet is null or address > $4) order by dhcp.fixed.address`, [filter.subnetIds ?? null, filter.addresses ?? null, filter.clientId ?? null, filter.after ?? null])
 export async function saveFixed (tx: Tx, { address, subnetId, clientId, hostname }: Fixed): Promise<void> {
   await tx.query('insert into dhcp.fixed (address, subnet_id, client_id, hostname) values ($1, $2, $3, $4) on conflict (address) do update set subnet_id = excluded.subnet_id, client_id = excluded.client_id, hostname = excluded.hostname',
     [address, subnetId, clientId, hostname])

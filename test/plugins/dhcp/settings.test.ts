@@ -171,6 +171,8 @@ describe('addresses fixed by client id', () => {
     expect((await call('PUT', '/fixed/10.0.0.50', { clientId: id, hostname: 'till' })).body).toEqual({ address: '10.0.0.50', subnetId: subnet, clientId: '01525400000001', hostname: 'till' })
     expect(await touched()).toEqual(['host 10.0.0.50'])
     expect((await call('PUT', '/fixed/10.0.0.205', { clientId: '"printer"' })).body).toMatchObject({ clientId: Buffer.from('printer').toString('hex'), hostname: null })
+    expect((await call('GET', '/fixed?limit=1')).body).toMatchObject({ items: [{ address: '10.0.0.50' }], next: '10.0.0.50' })
+    expect((await call('GET', '/fixed?limit=1&after=10.0.0.50')).body).toEqual({ items: [expect.objectContaining({ address: '10.0.0.205' })] })
     expect(await entries('host')).toMatchObject({ '10.0.0.50': { subnet, client: 'id:01525400000001', hostname: 'till' }, '10.0.0.205': { client: 'id:7072696e746572' } })
   })
   it('change hands by being set again, and are taken back once', async () => {
