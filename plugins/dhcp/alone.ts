@@ -3,8 +3,8 @@ import { reasonOf } from '../../core/errors.ts'
 import type { Logger } from '../../core/plugin.ts'
 import { secondsLeft, until } from './autonomy.ts'
 import type { BootClock } from './boot.ts'
-import { parseIp } from './ipv4.ts'
-import type { Heard, Journal, JournalChange, JournalLease, JournalReserve } from './journal.ts'
+import { ipText, parseIp } from './ipv4.ts'
+import type { Forgot, Heard, Journal, JournalChange, JournalLease, JournalReserve } from './journal.ts'
 import type { Answer, Wish } from './manifest.ts'
 import type { Memory } from './memory.ts'
 import { longestAlone } from './referee.ts'
@@ -24,6 +24,7 @@ export class Alone {
   heard: Heard | undefined
   epoch = ''
   last = 0
+  private readonly forgot = new Map<string, number>() // address → round; as many as addresses ever changed hands
   private leases: JournalLease[] = [] // not stored by a region yet, in order
   private journal: Journal | undefined
   private readonly options: AloneOptions
@@ -44,7 +45,9 @@ export class Alone {
   /** Takes up where the journal ends. Throws when it cannot be read. */
   open (journal: Journal): void {
     const { boot } = this.options
-    const { epoch, last, leases, reserve, heard } = journal.load()
+    const { epoch, last, leases, reserve, heard, forgot = [] } = journal.load()
+    this.forgot.clear()
+    for (const { address, round } of forgot) this.forgot.set(address, Number(round))
     const now = boot.now()
     this.epoch = epoch
     this.last = last
@@ -77,8 +80,20 @@ export class Alone {
   /** Whether a lease of the address may be given to the client by knowledge now. */
   knows (address: number, client: string): boolean {
     const { memory, boot } = this.options
-    return this.journal !== undefined && memory.holderOf(address) === client && !this.reserve.holds(address) && secondsLeft(this.until, boot.now(), longestAlone) !== undefined
+    return this.journal !== undefined && memory.holderOf(address) === client && !this.reserve.holds(address) && !this.isVoid(ipText(address), memory.numberOf(address)) && secondsLeft(this.until, boot.now(), longestAlone) !== undefined
   }
+
+  /**
+   * What of this is to be told is on disk when it returns: the wanted state that shows it was handed to this plugin before it was committed, and should that have failed,
+   * what the disk still shows does not count. Throws when this disk fails as well.
+   */
+  forgetting (retirements: readonly Forgot[]): readonly Forgot[] {
+    const fresh = retirements.filter(({ address, round }) => (this.forgot.get(address) ?? 0) < Number(round))
+    if (fresh.length > 0) this.commit({ forgot: fresh })
+    return retirements
+  }
+
+  private isVoid (address: string, number: string | null): boolean { return Number(number ?? 0) < (this.forgot.get(address) ?? 0) }
 
   /** Decides wishes that no region answers: one outcome each, undefined where there is no right. One synced commit, before which nothing has happened. */
   decide (wishes: readonly Wish[]): readonly (Decided | undefined)[] {
@@ -115,7 +130,7 @@ export class Alone {
     const { memory, six, boot } = this.options
     const lease = (from: JournalLease['from'], seconds: number): JournalLease => ({ ...wish, seq, from, seconds, ends: now + seconds * 1000, boot: boot.id })
     if (wish.address.includes(':')) { // of IPv6 there is no reserve
-      const seconds = six?.holderOf(wish.address) === wish.client ? secondsLeft(this.until, now, wish.seconds) : undefined
+      const seconds = six?.holderOf(wish.address) === wish.client && !this.isVoid(wish.address, six.numberOf(wish.address)) ? secondsLeft(this.until, now, wish.seconds) : undefined
       return seconds === undefined ? undefined : { lease: lease('knowledge', seconds), number: six?.numberOf(wish.address) ?? null }
     }
     const address = parseIp(wish.address)
@@ -124,7 +139,7 @@ export class Alone {
       const offered = holder === undefined && (memory.offeredTo(address) === wish.client || this.reserve.leaseOf(wish.client) === address)
       return holder === wish.client || offered ? { lease: lease('reserve', Math.min(wish.seconds, longestAlone)), number: null } : 'somebody else has it'
     }
-    if (memory.holderOf(address) !== wish.client) return undefined
+    if (memory.holderOf(address) !== wish.client || this.isVoid(wish.address, memory.numberOf(address))) return undefined
     const seconds = secondsLeft(this.until, now, wish.seconds)
     return seconds === undefined ? undefined : { lease: lease('knowledge', seconds), number: memory.numberOf(address) }
   }
@@ -140,7 +155,8 @@ export class Alone {
       this.broken = reasonOf(error)
       throw error
     }
-    const { append = [], through = 0, reserve = [], drop = [], heard } = change
+    const { append = [], through = 0, reserve = [], drop = [], heard, forgot = [] } = change
+    for (const { address, round } of forgot) this.forgot.set(address, Number(round))
     for (const lease of append) {
       this.leases.push(lease)
       this.last = lease.seq

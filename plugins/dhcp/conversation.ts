@@ -74,8 +74,13 @@ export class Conversation {
     const start = boot.now() // before the question: however long the answer takes, this rack stops first
     const returned = [...alone.reserve.all()].flatMap(({ text, grant, returning }) => returning ? [{ address: text, grant }] : [])
     // Nothing is said to be forgotten while a lease given by it may not have been delivered.
-    const forgotten = entries.length === alone.undelivered ? memory.forgotten().slice(0, 5000) : []
+    let forgotten: SyncParams['forgotten'] = []
     let answer: SyncResult
+    try {
+      if (entries.length === alone.undelivered) forgotten = [...alone.forgetting(memory.forgotten().slice(0, 5000))]
+    } catch (error) {
+      log.error({ reason: reasonOf(error) }, 'the journal could not be written, so nothing is said to be forgotten')
+    }
     try {
       answer = await sync({
         epoch: alone.epoch, last: alone.last,

@@ -10,7 +10,8 @@ const schema = `
   pragma journal_mode = wal; pragma synchronous = full; pragma busy_timeout = 5000;
   create table if not exists meta (key text primary key, value text not null) without rowid;
   create table if not exists lease (seq integer primary key, source text not null, address text not null, subnet text not null, client text not null, client_id text, hostname text, seconds integer not null, ends real not null, boot text not null);
-  create table if not exists reserve (address text primary key, subnet text not null, given text not null, leaving integer not null) without rowid;`
+  create table if not exists reserve (address text primary key, subnet text not null, given text not null, leaving integer not null) without rowid;
+  create table if not exists forgot (address text primary key, round text not null) without rowid;`
 
 /**
  * Opens `dhcp/journal.sqlite` of the data directory, which must be there. A damaged file is put aside, and `damaged` told: a new journal begins, and the regions let
@@ -49,10 +50,12 @@ function prepare (path: string): Journal {
   const settle = db.prepare('delete from lease where seq <= ?')
   const putReserve = db.prepare('insert into reserve values (?, ?, ?, ?) on conflict do update set subnet = excluded.subnet, given = excluded.given, leaving = excluded.leaving')
   const dropReserve = db.prepare('delete from reserve where address = ?')
+  const putForgot = db.prepare('insert into forgot values (?, ?) on conflict do update set round = excluded.round')
   const value = (key: string): string | undefined => { const row = meta.get(key); return row === undefined ? undefined : String(row.value) }
 
   return {
     load: () => ({
+      forgot: db.prepare('select address, round from forgot order by address').all().map(row => ({ address: String(row.address), round: String(row.round) })),
       epoch: value('epoch') ?? '',
       last: Number(value('last') ?? 0),
       leases: db.prepare('select * from lease order by seq').all().map((row): JournalLease => ({
@@ -62,7 +65,7 @@ function prepare (path: string): Journal {
       reserve: db.prepare('select * from reserve order by address').all().map(row => ({ address: String(row.address), subnet: String(row.subnet), grant: String(row.given), returning: row.leaving === 1 })),
       heard: ((text): Heard | undefined => text === undefined ? undefined : JSON.parse(text) as Heard)(value('heard'))
     }),
-    commit ({ append = [], through = 0, reserve = [], drop = [], heard }) {
+    commit ({ append = [], through = 0, reserve = [], drop = [], heard, forgot = [] }) {
       db.exec('begin immediate')
       try {
         for (const one of append) addLease.run(one.seq, one.from, one.address, one.subnet, one.client, one.clientId, one.hostname, one.seconds, one.ends, one.boot)
@@ -71,6 +74,7 @@ function prepare (path: string): Journal {
         if (through > 0) settle.run(through)
         for (const one of reserve) putReserve.run(one.address, one.subnet, one.grant, one.returning ? 1 : 0)
         for (const address of drop) dropReserve.run(address)
+        for (const one of forgot) putForgot.run(one.address, one.round)
         if (heard !== undefined) setMeta.run('heard', JSON.stringify(heard))
         db.exec('commit')
       } catch (error) {

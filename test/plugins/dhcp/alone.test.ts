@@ -100,6 +100,18 @@ describe('a rack alone', () => {
     memory.bound({ subnet: 's', client: 'c', clientId: null, address: parseIp('10.0.0.9'), expires: 0, number: '5' }) // an answer that was under way
     expect(alone.decide([wish('10.0.0.9')])).toEqual([undefined])
   })
+  it('not what it once said it has forgotten, though its disk shows it again', () => {
+    const first = aloneWith([binding('10.0.0.9')])
+    expect(first.alone.forgetting([{ address: '10.0.0.9', round: '6' }])).toEqual([{ address: '10.0.0.9', round: '6' }])
+    first.alone.forgetting([{ address: '10.0.0.9', round: '6' }])
+    expect(first.at.commits).toEqual([{ forgot: [{ address: '10.0.0.9', round: '6' }] }])
+    const { alone } = aloneWith([binding('10.0.0.9')], first.kept())
+    expect([alone.knows(parseIp('10.0.0.9'), 'c'), alone.decide([wish('10.0.0.9')])]).toEqual([false, [undefined]])
+    expect(aloneWith([binding('10.0.0.9', 'c', '7')], first.kept()).alone.decide([wish('10.0.0.9')])[0]?.seconds).toBe(600)
+    const failing = aloneWith([binding('10.0.0.9')])
+    failing.at.failing = true
+    expect(() => failing.alone.forgetting([{ address: '10.0.0.9', round: '6' }])).toThrow('the disk is full')
+  })
   it('gives from its reserve only what it offered or the client has, one client an address, also within a batch', () => {
     const { alone, memory } = aloneWith([], { reserve })
     memory.offer(parseIp('10.0.0.1'), 's', 'c', 0)

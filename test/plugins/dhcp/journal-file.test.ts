@@ -19,7 +19,7 @@ describe('the journal', () => {
   it('begins empty, with an epoch that stays', () => {
     const first = open()
     const { epoch, ...rest } = first.load()
-    expect(rest).toEqual({ last: 0, leases: [], reserve: [], heard: undefined })
+    expect(rest).toEqual({ last: 0, leases: [], reserve: [], heard: undefined, forgot: [] })
     expect(epoch).toMatch(/^[0-9a-f-]{36}$/)
     expect(open().load().epoch).toBe(epoch)
     first.close()
@@ -59,17 +59,17 @@ describe('the journal', () => {
   })
   it('does what `changed` says, whatever the order', () => {
     const address = fc.constantFrom('10.0.0.1', '10.0.0.2', '10.0.0.3')
-    const change = fc.record({ append: fc.nat(3), through: fc.option(fc.nat(12), { nil: undefined }), reserve: fc.array(fc.record({ address, subnet: fc.constant('s'), grant: fc.constantFrom('1', '2'), returning: fc.boolean() }), { maxLength: 2 }), drop: fc.array(address, { maxLength: 1 }) }, { requiredKeys: ['append', 'reserve', 'drop'] })
+    const change = fc.record({ forgot: fc.array(fc.record({ address, round: fc.constantFrom('3', '4') }), { maxLength: 1 }), append: fc.nat(3), through: fc.option(fc.nat(12), { nil: undefined }), reserve: fc.array(fc.record({ address, subnet: fc.constant('s'), grant: fc.constantFrom('1', '2'), returning: fc.boolean() }), { maxLength: 2 }), drop: fc.array(address, { maxLength: 1 }) }, { requiredKeys: ['forgot', 'append', 'reserve', 'drop'] })
     fc.assert(fc.property(fc.array(change, { maxLength: 8 }), changes => {
       rmSync(join(directory, 'dhcp'), { recursive: true, force: true })
       const journal = open()
       let state: JournalState = journal.load()
-      for (const { append, through, reserve, drop } of changes) {
-        const next: JournalChange = { append: Array.from({ length: append }, (_, index) => lease(state.last + index + 1)), reserve, drop, ...through === undefined ? {} : { through: Math.min(through, state.last + append) } }
+      for (const { append, through, reserve, drop, forgot } of changes) {
+        const next: JournalChange = { append: Array.from({ length: append }, (_, index) => lease(state.last + index + 1)), reserve, drop, forgot, ...through === undefined ? {} : { through: Math.min(through, state.last + append) } }
         journal.commit(next)
         state = changed(state, next)
       }
-      const sorted = (one: JournalState) => ({ ...one, reserve: [...one.reserve].sort((a, b) => a.address < b.address ? -1 : 1) })
+      const sorted = (one: JournalState) => ({ ...one, forgot: [...one.forgot ?? []].sort((a, b) => a.address < b.address ? -1 : 1), reserve: [...one.reserve].sort((a, b) => a.address < b.address ? -1 : 1) })
       expect(sorted(journal.load())).toEqual(sorted(state))
       journal.close()
     }), { numRuns: 30 })
