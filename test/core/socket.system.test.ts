@@ -59,6 +59,19 @@ describe('openDatagrams', () => {
     }
     expect(await descriptors()).toBe(before)
   })
+  it('of IPv6: hears the group it joined, beside one of IPv4 on the same port; a group that is none is refused, and leaves no descriptor', async () => {
+    const six = await open({ port: 0, family: 6, device: 'lo', groups: ['ff02::1:2'] })
+    const four = await open({ port: six.port, device: 'lo' })
+    const sender = await open({ port: 0, family: 6, device: 'lo' })
+    sender.send(Buffer.from('to all'), six.port, 'ff02::1:2%lo')
+    sender.send(Buffer.from('to one'), six.port, '::1')
+    await until(() => six.heard.length === 2)
+    expect([six.heard.sort(), four.heard]).toEqual([['to all', 'to one'], []])
+    const before = await descriptors()
+    await expect(open({ port: 0, family: 6, device: 'lo', groups: ['2001:db8::1'] })).rejects.toMatchObject({ code: 'UNAVAILABLE', details: { name: 'membership' } })
+    expect(await descriptors()).toBe(before)
+    await Promise.all([six.close(), four.close(), sender.close()])
+  })
   it('two may share a port on different devices, and on the same', async () => {
     const one = await open({ port: 0, device: 'lo' })
     const two = await open({ port: one.port, device: 'lo' })

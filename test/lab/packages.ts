@@ -11,7 +11,7 @@ const run = promisify(execFile)
 export const packages = {
   network: ['iproute2', 'iputils-ping'],
   machines: ['qemu-system-x86', 'qemu-utils', 'ovmf', 'ipxe', 'ipxe-qemu', 'openssh-client'],
-  clients: ['busybox-static', 'isc-dhcp-client', 'dhcpcd-base', 'systemd', 'tcpdump', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux'],
+  clients: ['busybox-static', 'isc-dhcp-client', 'isc-dhcp-relay', 'dhcpcd-base', 'systemd', 'tcpdump', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux'],
   database: ['postgresql', 'postgresql-contrib', 'patroni', 'python3-etcd', 'etcd-server', 'etcd-client', 'util-linux'],
   frontdoor: ['haproxy', 'keepalived', 'curl', 'bind9-dnsutils', 'openssl']
 } as const
