@@ -79,16 +79,17 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     conversation.wake()
   })
   const alone = new Alone({ memory, six, boot, log, gave: () => { conversation.wake() } })
-  // A rack that cannot give anything alone goes on asking the regions: otherwise one failed call would silence it for as long as its disk is broken.
-  const cutOff = (): boolean => reach.cut && alone.broken === undefined
+  // A rack whose journal never was open goes on asking the regions: it has no conversation that would find out that they answer again.
+  const cutOff = (): boolean => reach.cut && alone.epoch !== ''
+  const usable = (): boolean => alone.broken === undefined // what cannot be journalled is not offered either: the client would take that offer, and never another rack's
   const conversation = new Conversation({ alone, memory, reach, clock, boot, log, reserveSize: config.reserveSize, journal, sync: params => region.sync(params) })
   const view: AloneView = {
     get cut () { return cutOff() },
     holds: address => alone.reserve.holds(address),
     holder: address => alone.reserve.holds(address) ? alone.reserve.holder(address, boot.now()) : undefined,
-    leaseOf: client => alone.reserve.leaseOf(client),
-    free: subnet => alone.reserve.free(subnet, boot.now()),
-    knows: (address, client) => alone.knows(address, client)
+    leaseOf: client => usable() ? alone.reserve.leaseOf(client) : undefined,
+    free: subnet => usable() ? alone.reserve.free(subnet, boot.now()) : [],
+    knows: (address, client) => usable() && alone.knows(address, client)
   }
   const wishes = new Wishes({
     call: async batch => (await region.bind({ wishes: [...batch] })).answers,
@@ -137,6 +138,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     },
     refill () {
       for (const { subnets } of memory.segments.values()) for (const { id, dynamic } of subnets) if (dynamic.length > 0) blocks.refill(id)
+      if (alone.epoch !== '' && !usable()) try { alone.commit(alone.heard === undefined ? {} : { heard: alone.heard }) } catch { /* still broken */ }
       const { undelivered, reserve } = status()
       gauges.undelivered.set(undelivered)
       for (const [subnet, left] of reserve) gauges.reserve.set({ subnet }, left)

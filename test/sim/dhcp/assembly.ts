@@ -8,7 +8,6 @@ import type { DhcpFact, RegionClient } from '../../../plugins/dhcp/manifest.ts'
 import type { Referee } from '../../../plugins/dhcp/referee.ts'
 import { createResponder } from '../../../plugins/dhcp/responder.ts'
 import type { ResponderOptions } from '../../../plugins/dhcp/responder.ts'
-import type { Process } from '../process.ts'
 import type { Installation } from './installation.ts'
 import type { RackParts, RackWorld } from './rack.ts'
 import type { RegionParts } from './region.ts'
@@ -45,7 +44,8 @@ export const makeRack = (config: Config) => (w: RackWorld): RackParts => {
   }
 }
 
-export function makeRegion (db: Database, _process: Process, referee: Referee, installation: Installation, config: Config): RegionParts {
+/** `claims`: notes who is to have what is set aside. */
+export function makeRegion (db: Database, referee: Referee, installation: Installation, config: Config, claims: () => Promise<void>): RegionParts {
   const pools = async (_tx: Tx, subnets: readonly string[]): Promise<readonly Pool[]> => installation.pools(subnets)
   const handlers: Handlers = createHandlers({ db, referee, log, config: { blockSize: config.blockSize, autonomySeconds: config.autonomySeconds, quarantineSeconds: 60 }, pools })
   const never = new AbortController().signal
@@ -59,6 +59,9 @@ export function makeRegion (db: Database, _process: Process, referee: Referee, i
       }
     },
     facts: (tx, _rack, batch) => handlers.facts(tx, batch as readonly DhcpFact[]),
-    reconcile: () => handlers.sweep()
+    async reconcile () {
+      await handlers.sweep()
+      if (installation.addresses.size > 0) await claims()
+    }
   }
 }

@@ -8,7 +8,7 @@ import { makeRack, makeRegion } from './assembly.ts'
 import { Client, personas } from './client.ts'
 import { SimDatabase } from './database.ts'
 import { FactStore, Outbox } from './facts.ts'
-import { live, plan } from './faults.ts'
+import { live, plan, strand } from './faults.ts'
 import type { Setting } from './faults.ts'
 import { epochOf } from './host.ts'
 import { Installation, rackAddress, segmentName } from './installation.ts'
@@ -16,6 +16,7 @@ import { Invariants } from './invariants.ts'
 import { Disk } from './journal-disk.ts'
 import { Links } from './links.ts'
 import { Subscription } from './publisher.ts'
+import { claimAll, operate } from './operator.ts'
 import { Rack } from './rack.ts'
 import { ModelReferee } from './referee.ts'
 import { SimRegion } from './region.ts'
@@ -27,13 +28,17 @@ export interface DhcpSimOptions { readonly verbose?: boolean }
 export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = {}): Promise<Outcome> {
   const dice = createDice(seed)
   const world = createWorld(verbose)
-  const leaseSeconds = dice.pick([30, 60, 60, 90])
-  const config = { autonomySeconds: dice.pick([130, 170]), blockSize: dice.pick([2, 4, 8]), reserveSize: dice.pick([1, 2, 4]), leaseSeconds }
-  const faulty = dice.pick([100_000, 200_000, 320_000])
+  // Half of the schedules are of one kind: more clients than addresses, and a rack that is cut off for longer than it may act alone.
+  const scarce = dice.chance(0.5)
+  const leaseSeconds = scarce ? 30 : dice.pick([30, 60, 60, 90])
+  const config = scarce
+    ? { autonomySeconds: 130, blockSize: 2, reserveSize: dice.pick([1, 1, 2]), leaseSeconds }
+    : { autonomySeconds: dice.pick([130, 170]), blockSize: dice.pick([2, 4, 8]), reserveSize: dice.pick([1, 2, 4]), leaseSeconds }
+  const faulty = scarce ? 290_000 : dice.pick([100_000, 200_000, 320_000])
   const calm = 110_000
-  const names = ['A', 'B', 'C'].slice(0, dice.whole(1, 3))
-  const segments = Array.from({ length: dice.whole(1, 2) }, (_, n) => segmentName(n))
-  const installation = new Installation(dice, { racks: names, segments: segments.length, pool: dice.pick([4, 8, 16, 24]) })
+  const names = ['A', 'B', 'C'].slice(0, scarce ? dice.pick([2, 2, 3]) : dice.whole(1, 3))
+  const segments = Array.from({ length: scarce ? 1 : dice.whole(1, 2) }, (_, n) => segmentName(n))
+  const installation = new Installation(dice, { racks: names, segments: segments.length, pool: scarce ? dice.whole(4, 6) : dice.pick([4, 8, 16, 24]) })
   const table = new Table()
   const referee = new ModelReferee(table)
   const air = new Air(world, dice)
@@ -43,7 +48,7 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
   const counts: Record<string, number> = {}
   const tally = { leases: 0, naks: 0, expired: 0 }
 
-  const regions = ['r1', 'r2', 'r3'].slice(0, dice.whole(1, 3)).map(name => new SimRegion(name, { world, dice, db, links, factStore, make: (database, process) => makeRegion(database, process, referee, installation, config) }))
+  const regions: SimRegion[] = ['r1', 'r2', 'r3'].slice(0, dice.whole(1, 3)).map(name => new SimRegion(name, { world, dice, db, links, factStore, make: database => makeRegion(database, referee, installation, config, () => db.instantly(tx => claimAll(tx, referee, installation))), leads: region => regions.find(({ process }) => process.alive && !process.paused && db.reached(region.name)) === region }))
   const source = createSource({ world, dice, db, referee, installation, racks: names, leaseSeconds })
   const racks = names.map((name, index) => {
     const addresses = new Map(segments.flatMap((segment, n) => installation.serving.get(segment)?.includes(name) ? [[segment, rackAddress(n, index)] as const] : []))
@@ -73,11 +78,12 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
     ended (_client: Client, how: string): void { if (how === 'expired') tally.expired++ },
     nak (): void { tally.naks++ }
   }
-  for (let n = dice.whole(2, 6); n > 0; n--) clients.push(new Client(n, dice.pick(personas), dice.pick(segments), { world, dice, air, drift: 0.005, events }))
-  const setting: Setting = { world, dice, air, db, links, racks, regions, clients, segments, faulty, autonomy: config.autonomySeconds * 1000, leaseSeconds, counts, operate () {} }
+  for (let n = scarce ? dice.whole(4, 7) : dice.whole(2, 6); n > 0; n--) clients.push(new Client(n, dice.pick(personas), dice.pick(segments), { world, dice, air, drift: 0.005, events }))
+  const setting: Setting = { world, dice, air, db, links, racks, regions, clients, segments, faulty, autonomy: config.autonomySeconds * 1000, leaseSeconds, counts, operate: () => { operate({ world, dice, db, installation, referee, clients }) } }
   for (const rack of racks) rack.start()
   for (const client of clients) live(setting, client)
-  for (let fault = dice.whole(2, 8); fault > 0; fault--) plan(setting)
+  if (scarce) strand(setting)
+  for (let fault = scarce ? dice.whole(0, 3) : dice.whole(2, 8); fault > 0; fault--) plan(setting)
   const waiting = (): string[] => [...table.rows.values()].flatMap(({ address, retiring, waitsFor }) => waitsFor.length > 0 ? [`${address} in round ${retiring ?? ''}, which waits for ${waitsFor.join(' ')}`] : [])
   let stuck: string[] = []
   world.at(faulty + calm - 45_000, () => { stuck = waiting() })

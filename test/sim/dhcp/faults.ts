@@ -85,11 +85,37 @@ export function plan (s: Setting): void {
   }
 }
 
+/** A rack is cut off for longer than it may act alone, while others want the addresses it knows of; and what makes it forget that it was. */
+export function strand (s: Setting): void {
+  const { world, dice } = s
+  const rack = dice.chance(0.75) ? s.racks[0] ?? dice.pick(s.racks) : dice.pick(s.racks)
+  const from = dice.between(25_000, 60_000)
+  const until = Math.min(s.faulty - 40_000, from + dice.between(0.9, 1.6) * s.autonomy)
+  const links = s.links.of(rack.name)
+  const cut = (begin: number, end: number): void => {
+    world.at(begin, () => { world.tell(`${rack.name}: cut off from the regions, for long`); for (const link of links) s.links.cut(link) })
+    world.at(end, () => { world.tell(`${rack.name}: no longer cut off`); for (const link of links) s.links.mend(link) })
+  }
+  cut(from, until)
+  const during = from + dice.between(2_000, 0.5 * s.autonomy)
+  switch (dice.pick(['host restart', 'host restart', 'crash', 'pause', 'none', 'none'] as const)) {
+    case 'host restart': world.at(during, () => { world.tell(`${rack.name}: its host restarts`); rack.kill(); rack.host.restart(); world.after(2_000, () => { rack.start() }) }); break
+    case 'crash': world.at(during, () => { world.tell(`${rack.name}: killed`); rack.kill(); world.after(2_000, () => { rack.start() }) }); break
+    case 'pause': world.at(during, () => { rack.pause(); world.after(20_000, () => { rack.resume() }) }); break
+  }
+  if (dice.chance(0.5)) return
+  // It is heard again, but not told again, and cut off once more.
+  const again = until + dice.between(3_000, 12_000)
+  world.at(until - 1_000, () => { rack.subscription.held++ })
+  world.at(s.faulty - 2, () => { rack.subscription.held-- })
+  cut(again, s.faulty - 1)
+}
+
 /** What a client does in its life. */
 export function live (s: Setting, client: Client): void {
   const { world, dice, segments, faulty } = s
   world.at(dice.chance(0.6) ? dice.between(0, 10_000) : dice.between(0, faulty * 0.8), () => { client.appear() })
-  for (let turns = dice.whole(0, 4); turns > 0; turns--) {
+  for (let turns = dice.whole(0, 3); turns > 0; turns--) {
     const at = dice.between(5_000, faulty)
     const back = at + dice.between(100, dice.chance(0.5) ? 5_000 : 3 * s.leaseSeconds * 1000)
     switch (dice.pick(['vanish', 'vanish', 'restart', 'release', 'move', 'move'] as const)) {

@@ -31,6 +31,13 @@ export class Installation {
     }
   }
 
+  /** Gives the dynamic range of a subnet another end. */
+  end (subnet: string, end: string): void {
+    const at = this.subnets.findIndex(({ id }) => id === subnet)
+    const before = this.subnets[at]
+    if (before !== undefined) this.subnets[at] = { ...before, ranges: before.ranges.map(range => ({ ...range, end })) }
+  }
+
   /** Where addresses of these subnets come from, as the region's half of the plugin works it out. */
   pools (ids: readonly string[]): Pool[] {
     return this.subnets.filter(({ id }) => ids.includes(id)).map(({ id, vlanId, gateway, ranges }) => ({

@@ -16,23 +16,23 @@ export interface RegionParts {
   /** What it does from time to time. */
   reconcile (): Promise<void>
 }
-export type MakeRegion = (db: Database, process: Process) => RegionParts
+export type MakeRegion = (db: Database) => RegionParts
 
-const reconcileEvery = 30_000
+const reconcileEvery = 12_000
 
 export class SimRegion implements Region {
   readonly name: string
   process: Process
   private parts: RegionParts
   private database: Database
-  private readonly o: { readonly world: World, readonly dice: Dice, readonly db: SimDatabase, readonly links: Links, readonly factStore: FactStore, readonly make: MakeRegion }
+  private readonly o: { readonly world: World, readonly dice: Dice, readonly db: SimDatabase, readonly links: Links, readonly factStore: FactStore, readonly make: MakeRegion, readonly leads: (region: SimRegion) => boolean }
 
   constructor (name: string, o: SimRegion['o']) {
     this.name = name
     this.o = o
     this.process = createProcess(o.world, o.dice, name, 1)
     this.database = o.db.from(name, this.process)
-    this.parts = o.make(this.database, this.process)
+    this.parts = o.make(this.database)
     this.tick(this.process)
   }
 
@@ -55,7 +55,7 @@ export class SimRegion implements Region {
     world.tell(`${this.name}: starts`)
     this.process = createProcess(world, dice, this.name, 1)
     this.database = db.from(this.name, this.process)
-    this.parts = make(this.database, this.process)
+    this.parts = make(this.database)
     this.tick(this.process)
     for (const link of links.all) if (link.region === this) world.after(dice.between(50, 1_500), () => { if (link.cuts === 0 && this.process.alive) { link.up = true; link.since = world.now } })
   }
@@ -63,7 +63,7 @@ export class SimRegion implements Region {
   private tick (process: Process): void {
     this.o.world.after(this.o.dice.between(0.5, 1) * reconcileEvery, () => {
       if (!process.alive) return
-      process.enter(() => { void this.parts.reconcile().catch(() => undefined) }) // it is tried again
+      if (this.o.leads(this)) process.enter(() => { void this.parts.reconcile().catch(() => undefined) }) // it is tried again
       this.tick(process)
     })
   }
