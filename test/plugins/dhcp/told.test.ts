@@ -109,6 +109,12 @@ describe('a reply that does not fit', () => {
     expect(reply.file).toBe('undionly.kpxe')
     expect(reply.options.get(option.overload)?.[0]).toBe(2)
   })
+  it('to the last byte of a field, and not one further', () => {
+    const filled = (file: number, sname: number) => decode(encode({ ...packetOf({}), options: new Map([[53, Buffer.of(2)], [224, Buffer.alloc(249, 1)], [225, Buffer.alloc(file, 2)], [226, Buffer.alloc(sname, 3)]]) }, 500)).options
+    expect([...filled(125, 61).entries()].map(([code, value]) => [code, value.length])).toEqual([[53, 1], [224, 249], [option.overload, 1], [225, 125], [226, 61]])
+    expect(filled(125, 62).has(226)).toBe(false)
+    expect(filled(126, 61).has(225)).toBe(false)
+  })
   it('property: within its limit, whatever there is; what is read again is what was written, from the front', () => {
     const bytes = (most: number) => fc.uint8Array({ maxLength: most }).map(value => Buffer.from(value))
     fc.assert(fc.property(fc.uniqueArray(fc.tuple(fc.integer({ min: 1, max: 254 }).filter(code => code !== 52), bytes(300)), { maxLength: 30, selector: ([code]) => code }), fc.integer({ min: 300, max: 1500 }), fc.constantFrom('', 'boot'), (options, limit, file) => {
