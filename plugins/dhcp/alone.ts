@@ -26,6 +26,7 @@ export class Alone {
   last = 0
   private readonly forgot = new Map<string, number>() // address → round; as many as addresses ever changed hands
   private leases: JournalLease[] = [] // not stored by a region yet, in order
+  private readonly lastOf = new Map<string, number>() // address → number of its last lease among them that is of the reserve
   private journal: Journal | undefined
   private readonly options: AloneOptions
 
@@ -53,13 +54,16 @@ export class Alone {
     this.last = last
     this.heard = heard
     this.leases = []
+    this.lastOf.clear()
     for (const one of [...this.reserve.all()]) this.reserve.remove(one.address)
     for (const one of reserve) this.reserve.put(one)
     for (const lease of leases) {
       // Of another start of the host nobody knows how long ago it was given: it may have just begun.
       const ends = lease.boot === boot.id ? lease.ends : now + lease.seconds * 1000
       this.leases.push(lease)
-      if (lease.from === 'reserve') this.reserve.leased(lease, ends)
+      if (lease.from !== 'reserve') continue
+      this.reserve.leased(lease, ends)
+      this.lastOf.set(lease.address, lease.seq)
     }
     this.journal = journal
     this.broken = undefined
@@ -160,19 +164,27 @@ export class Alone {
     for (const lease of append) {
       this.leases.push(lease)
       this.last = lease.seq
-      if (lease.from === 'reserve') this.reserve.leased(lease, lease.ends)
+      if (lease.from !== 'reserve') continue
+      this.reserve.leased(lease, lease.ends)
+      this.lastOf.set(lease.address, lease.seq)
     }
-    if (through > 0) this.leases = this.leases.filter(({ seq }) => seq > through)
+    for (const { address, seq } of this.leases.splice(0, this.stored(through))) if (this.lastOf.get(address) === seq) this.lastOf.delete(address)
     for (const one of reserve) this.reserve.put(one)
     for (const address of drop) this.reserve.remove(parseIp(address))
     if (heard !== undefined) this.heard = heard
   }
 
+  /** How many of the leases are stored when those up to this number are. */
+  private stored (through: number): number {
+    let count = 0
+    while (count < this.leases.length && (this.leases[count] as JournalLease).seq <= through) count++
+    return count
+  }
+
   /** What follows from a region's answer about the journal and the reserve: one change, to be committed. */
-  answered (answer: { readonly through: number, readonly refused: readonly number[], readonly reserves: readonly { readonly address: string, readonly subnet: string, readonly grant: string }[], readonly surplus: readonly string[] }, heard: Heard): JournalChange {
-    const left = new Set(this.leases.flatMap(({ seq, from, address }) => seq > answer.through && from === 'reserve' ? [address] : []))
-    const settled = new Set(this.leases.flatMap(({ seq, from, address }) => seq <= answer.through && from === 'reserve' && !left.has(address) ? [address] : []))
-    const refused = new Set(this.leases.flatMap(({ seq, from, address }) => from === 'reserve' && answer.refused.includes(seq) ? [address] : []))
+  answered (answer: { readonly through: number, readonly reserves: readonly { readonly address: string, readonly subnet: string, readonly grant: string }[], readonly surplus: readonly string[] }, heard: Heard): JournalChange {
+    const left = { has: (address: string): boolean => (this.lastOf.get(address) ?? 0) > answer.through } // has leases of the reserve that are not stored yet
+    const settled = new Set(this.leases.slice(0, this.stored(answer.through)).flatMap(({ from, address }) => from === 'reserve' && !left.has(address) ? [address] : []))
     const listed = new Map(answer.reserves.map(one => [one.address, one]))
     const surplus = new Set(answer.surplus)
     const reserve: JournalReserve[] = []
@@ -182,7 +194,7 @@ export class Alone {
       // Not in the region's list any more: it was given back, or taken while this rack was believed gone.
       if (here?.grant !== one.grant) { if (!left.has(one.text)) drop.push(one.text); continue }
       const leased = left.has(one.text)
-      if (!one.returning && !leased && (settled.has(one.text) || surplus.has(one.text) || refused.has(one.text))) reserve.push({ address: one.text, subnet: one.subnet, grant: one.grant, returning: true })
+      if (!one.returning && !leased && (settled.has(one.text) || surplus.has(one.text))) reserve.push({ address: one.text, subnet: one.subnet, grant: one.grant, returning: true })
     }
     for (const one of answer.reserves) if (this.reserve.find(one.address)?.grant !== one.grant && !left.has(one.address)) reserve.push({ ...one, returning: false })
     return { through: answer.through, reserve, drop, heard }
