@@ -16,7 +16,7 @@ ${table}
 
 What the longer times are made of: the next rack answers a client's second DISCOVER, which each sends when it likes (iPXE after 1 s, the others after 3 to 6). UEFI gathers offers through a whole round, 4 s the first and
 8 s the second. A rack that was cut off this very moment still offers from its online block, finds after a second that no region answers, and refuses: dhclient does not hear a refusal while it has no lease, and goes back
-to DISCOVER by itself after 17 to 30 s.
+to DISCOVER by itself after 10 to 30 s.
 ${last}`
 
 /** The document with the section in it: in its old place, else at the end. */
