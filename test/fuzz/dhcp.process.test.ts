@@ -15,7 +15,7 @@ describe('hostile packets', () => {
     expect(packets).toBeGreaterThanOrEqual(500_000)
     expect(kept).toBeLessThan(mostKept)
     expect(now - then).toBeLessThan(32)
-    for (const what of ['sent OFFER', 'sent ACK', 'sent NAK', 'starved', 'option-truncated', 'unanswered', 'refused', 'relay-long']) expect(counts, what).toHaveProperty(what) // it gets everywhere
+    for (const what of ['sent OFFER', 'sent ACK', 'sent NAK', 'starved', 'option-truncated', 'unanswered', 'refused', 'relay-long', 'alone by reserve', 'alone by knowledge', 'sent LEASEACTIVE']) expect(counts, what).toHaveProperty(what) // it gets everywhere
   })
 })
 

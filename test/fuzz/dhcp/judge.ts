@@ -58,6 +58,8 @@ function wrongLease (segment: Segment, request: Packet, reply: Packet, type: str
   const seconds = reply.options.get(option.leaseTime)?.readUInt32BE(0) ?? 0
   if (seconds <= 0) return 'a lease without an end'
   if (type === 'OFFER') return undefined
+  const alone = referee.alone.get(reply.yiaddr)
+  if (alone?.client === client && alone.ends + 1 >= now + seconds * 1000 - 60_000) return undefined
   const row = referee.rows.get(reply.yiaddr)
   if (row?.client !== client) return 'ACK of what is not stored'
   return row.expires + 1 < now + seconds * 1000 - 60_000 ? 'ACK of a longer lease than is stored' : undefined

@@ -1,19 +1,19 @@
 /** A rack's whole receive path in one process and in virtual time, its region a referee in memory; everything it sends is judged. */
+import { BedplateError } from '../../../core/errors.ts'
 import { createLogger } from '../../../core/log.ts'
+import { createMetrics } from '../../../core/metrics.ts'
 import type { Clock, Logger } from '../../../core/plugin.ts'
-import { Blocks } from '../../../plugins/dhcp/blocks.ts'
-import { Chain } from '../../../plugins/dhcp/chain.ts'
 import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
-import { Limits } from '../../../plugins/dhcp/limits.ts'
-import type { Answer, SegmentEntry, WantedEntry, Wish } from '../../../plugins/dhcp/manifest.ts'
-import { Memory } from '../../../plugins/dhcp/memory.ts'
+import { changed } from '../../../plugins/dhcp/journal.ts'
+import type { Journal, JournalState } from '../../../plugins/dhcp/journal.ts'
+import type { Answer, SegmentEntry, SyncParams, SyncResult, WantedEntry, Wish } from '../../../plugins/dhcp/manifest.ts'
 import { messageType, option } from '../../../plugins/dhcp/options/codes.ts'
 import { ip, u8 } from '../../../plugins/dhcp/options/values.ts'
 import { decode, encode } from '../../../plugins/dhcp/packet.ts'
 import type { Packet } from '../../../plugins/dhcp/packet.ts'
+import { createResponder } from '../../../plugins/dhcp/responder.ts'
+import { segmentOf } from '../../../plugins/dhcp/segment.ts'
 import type { Segment } from '../../../plugins/dhcp/segment.ts'
-import { Server } from '../../../plugins/dhcp/server.ts'
-import { Wishes } from '../../../plugins/dhcp/wishes.ts'
 import { judge } from './judge.ts'
 import { StoringReferee } from './referee.ts'
 
@@ -58,7 +58,17 @@ export interface FuzzRack {
 
 export function createFuzzRack (): FuzzRack {
   let time = 0
-  const clock: Clock = { now: () => start + time, monotonic: () => time, sleep: async () => {} }
+  const sleepers = new Map<() => void, number>() // and when each is due
+  const clock: Clock = {
+    now: () => start + time,
+    monotonic: () => time,
+    sleep: (ms, signal) => new Promise(resolve => {
+      if (signal?.aborted) { resolve(); return }
+      const wake = () => { sleepers.delete(wake); signal?.removeEventListener('abort', wake); resolve() }
+      sleepers.set(wake, time + ms)
+      signal?.addEventListener('abort', wake, { once: true })
+    })
+  }
   const counts = new Map<string, number>()
   const count = (what: string) => { counts.set(what, (counts.get(what) ?? 0) + 1) }
   const troubles: Trouble[] = []
@@ -66,22 +76,19 @@ export function createFuzzRack (): FuzzRack {
   const trouble = (what: string, data: Buffer = last) => { if (troubles.length < 20) troubles.push({ what, hex: data.toString('hex') }) }
   const quiet: Logger = createLogger('silent')
   const log: Logger = Object.assign(Object.create(quiet) as Logger, { error: (...args: unknown[]) => { trouble(`an error in the log: ${JSON.stringify(args)}`) } })
-  const memory = new Memory()
-  memory.apply(fuzzSegments.map(({ id, value }): WantedEntry => ({ kind: 'segment', id, value })), [], true, clock.now())
-  const segments = [...memory.segments.values()]
-  const referee = new StoringReferee(segments)
-  const untold: WantedEntry[] = [] // by other racks
-  const stored: number[] = [] // by this one, the answers under way
+  const plain = fuzzSegments.map(({ id, value }) => segmentOf(id, value))
+  const referee = new StoringReferee(plain)
+  const untold: WantedEntry[] = [] // bindings on their way to the rack
   let others = 0
   let number = 0
   const call = async (wishes: readonly Wish[]): Promise<readonly Answer[]> => {
-    if (rack.region === 'silent') return []
+    cutOff()
     return wishes.map(({ address, subnet, client, seconds }): Answer => {
       if (rack.region === 'other' && ++others % 2 === 0) ghost(address, subnet)
-      stored.push(parseIp(address))
-      return referee.bind(parseIp(address), subnet, client, seconds, clock.now())
-        ? { stored: true, expires: new Date(clock.now() + seconds * 1000).toISOString(), number: String(++number), reason: null, quiet: false }
-        : { stored: false, expires: null, number: null, reason: 'taken', quiet: false }
+      if (!referee.bind(parseIp(address), subnet, client, seconds, clock.now())) return { stored: false, expires: null, number: null, reason: 'taken', quiet: false }
+      const expires = new Date(clock.now() + seconds * 1000).toISOString()
+      untold.push({ kind: 'binding', id: address, value: { subnet, client, clientId: null, expires, number: String(++number) } })
+      return { stored: true, expires, number: String(number), reason: null, quiet: false }
     })
   }
   /** Another rack stores a binding; this one is told a moment later. */
@@ -90,26 +97,55 @@ export function createFuzzRack (): FuzzRack {
     if (referee.bind(parseIp(address), subnet, client, 300, clock.now())) untold.push({ kind: 'binding', id: address, value: { subnet, client, clientId: null, expires: new Date(clock.now() + 300_000).toISOString(), number: String(++number) } })
   }
   const tell = () => {
-    for (const id of [...stored.splice(0), ...untold.map(({ id }) => parseIp(id))]) { const row = referee.rows.get(id); if (row !== undefined) row.untold = false }
-    if (untold.length > 0) memory.apply(untold.splice(0), [], false, clock.now())
+    for (const { id } of untold) { const row = referee.rows.get(parseIp(id)); if (row !== undefined) row.untold = false }
+    if (untold.length > 0) apply(untold.splice(0))
   }
-  const wishes = new Wishes({ call, monotonic: clock.monotonic })
+  const cutOff = () => { if (rack.region === 'silent') throw new BedplateError('LINK_DOWN', { controller: 'any region' }) }
   const grant = async ({ subnet }: { readonly subnet: string }) => {
-    if (rack.region === 'silent') return { addresses: [] }
+    cutOff()
     const { addresses, ended } = referee.grant(subnet, 16, clock.now())
-    memory.apply([], ended.map(address => ({ kind: 'binding', id: ipText(address) })), false, clock.now())
+    apply([], ended.map(address => ({ kind: 'binding', id: ipText(address) })))
     return { addresses: addresses.map(ipText) }
   }
-  const blocks = new Blocks({ memory, grant, low: 8, log: quiet, clock })
-  const limits = new Limits()
-  const chain = new Chain({ httpPort: 5248, firmwareLeaseSeconds: 120, log })
-  const server = new Server({
-    chain, memory, wishes, blocks, limits, clock, log, quarantineSeconds: 600,
-    traffic: { received: type => { count(`heard ${type}`) }, sent: type => { count(`sent ${type}`) }, dropped: reason => { count(reason); if (reason === 'internal') trouble('an error of the server') }, bound: () => {} },
+  const sync = async ({ entries, subnets, last }: SyncParams): Promise<SyncResult> => {
+    cutOff()
+    const refused: number[] = []
+    for (const { seq, address, subnet, client, seconds } of entries) {
+      if (!referee.settle(parseIp(address), subnet, client, seconds, clock.now())) { refused.push(seq); continue }
+      untold.push({ kind: 'binding', id: address, value: { subnet, client, clientId: null, expires: new Date(clock.now() + seconds * 1000).toISOString(), number: String(++number) } })
+    }
+    for (const { subnet, count } of subnets) referee.fill(subnet, count, clock.now())
+    return { standing: '1', autonomySeconds: 3600, through: entries.at(-1)?.seq ?? last, refused, reserves: [...referee.reserve].map(([address, subnet]) => ({ address: ipText(address), subnet, grant: '1' })), surplus: [] }
+  }
+  let disk: JournalState = { epoch: 'one', last: 0, leases: [], reserve: [], heard: undefined }
+  const journal: Journal = {
+    load: () => disk,
+    commit (change) {
+      disk = changed(disk, change)
+      for (const { from, address, client, ends } of change.append ?? []) { count(`alone by ${from}`); const what = referee.journaled(parseIp(address), client, start + ends, clock.now()); if (what !== undefined) trouble(what) }
+    },
+    close () {}
+  }
+  const config = { rackHttpPort: 5248, firmwareLeaseSeconds: 120, quarantineSeconds: 600, blockSize: 16, reserveSize: 8, newClientPoolSeconds: 60, newClientsPerSecond: 20, newClientsPerPort: 10, newClientsPortBurst: 100 }
+  const responder = createResponder({
+    config, log, clock, boot: { now: () => time, id: 'this start' }, metrics: createMetrics(), journal: () => journal,
+    region: { bind: async ({ wishes }) => ({ answers: [...await call(wishes)] }), grant, sync },
     report: (kind, { address, client }) => { kind === 'released' ? referee.release(parseIp(address), client, clock.now()) : referee.decline(parseIp(address), client, clock.now() + 600_000) }
   })
+  const { received, sent, dropped } = responder.traffic
+  Object.assign(responder.traffic, {
+    received: (type: string) => { count(`heard ${type}`); received(type) },
+    sent: (type: string) => { count(`sent ${type}`); sent(type) },
+    dropped: (reason: string) => { count(reason); dropped(reason); if (reason === 'internal') trouble('an error of the server') }
+  })
+  const apply = (put: readonly WantedEntry[], remove: readonly { readonly kind: 'binding', readonly id: string }[] = [], whole = false) => { responder.apply({ put, remove }, whole) }
+  apply([{ kind: 'standing', id: 'self', value: { number: '1' } }, ...fuzzSegments.map(({ id, value }): WantedEntry => ({ kind: 'segment', id, value }))], [], true)
+  const segments = [...responder.memory.segments.values()]
   const [first] = segments as [Segment]
-  const settle = async () => { for (let turn = 0; turn < 12; turn++) await Promise.resolve() }
+  const settle = async () => {
+    for (const [wake, due] of [...sleepers]) if (due <= time) wake()
+    await new Promise(resolve => { setImmediate(resolve) })
+  }
 
   const rack: FuzzRack = {
     segments,
@@ -121,7 +157,7 @@ export function createFuzzRack (): FuzzRack {
       const data = Buffer.isBuffer(packet) ? packet : encode(packet as Packet)
       let request: Packet | undefined
       last = data
-      server.receive(segment, data, (sent, port, address) => {
+      responder.receive(segment, data, (sent, port, address) => {
         try {
           request ??= decode(data)
           const { reply, fault } = judge({ segment, request, data: Buffer.from(sent), port, address }, referee, clock.now())
@@ -150,15 +186,17 @@ export function createFuzzRack (): FuzzRack {
     async lease (mac, address, seconds = 1_000_000) {
       const of = first.subnets[0]?.id ?? ''
       if (!referee.bind(parseIp(address), of, mac, seconds, clock.now())) trouble(`${address} was not free`)
-      memory.apply([{ kind: 'binding', id: address, value: { subnet: of, client: mac, clientId: null, expires: new Date(clock.now() + seconds * 1000).toISOString(), number: String(++number) } }], [], false, clock.now())
+      apply([{ kind: 'binding', id: address, value: { subnet: of, client: mac, clientId: null, expires: new Date(clock.now() + seconds * 1000).toISOString(), number: String(++number) } }])
+      await rack.pass(1)
     },
     setAside (client, address) {
       referee.setAside(parseIp(address), client)
-      memory.apply([{ kind: 'host', id: address, value: { subnet: first.subnets[0]?.id ?? '', client, hostname: 'sure-fox' } }], [], false, clock.now())
+      apply([{ kind: 'host', id: address, value: { subnet: first.subnets[0]?.id ?? '', client, hostname: 'sure-fox' } }])
     },
     troubles: () => troubles,
-    kept: () => sizeIn({ memory, wishes, blocks, limits }, new Set())
+    kept: () => sizeIn({ responder, disk, sleepers, referee: [...referee.alone] }, new Set())
   }
+  responder.start()
   return rack
 }
 

@@ -14,6 +14,9 @@ export class StoringReferee {
   /** Set aside for a client alone. */
   readonly hosts = new Map<number, string>()
   private readonly quarantined = new Map<number, number>()
+  /** Set aside for the rack while it is cut off; and the leases it gave alone that are not told yet, as its journal has them. */
+  readonly reserve = new Map<number, string>()
+  readonly alone = new Map<number, { readonly client: string, readonly ends: number }>()
   private readonly ids = new Set<string>()
   private readonly granted = new Set<number>()
   private readonly ranges = new Map<string, readonly Range[]>()
@@ -35,7 +38,7 @@ export class StoringReferee {
   bind (address: number, subnet: string, client: string, seconds: number, now: number): boolean {
     const host = this.hosts.get(address)
     const row = this.rows.get(address)
-    if (host !== undefined && host !== client) return false
+    if (this.reserve.has(address) || (host !== undefined && host !== client)) return false
     if ((this.quarantined.get(address) ?? 0) > now) return false
     if (row !== undefined && row.client !== client && row.expires + rest > now) return false
     this.rows.set(address, { client, subnet, expires: now + seconds * 1000, untold: row?.client !== client })
@@ -49,13 +52,35 @@ export class StoringReferee {
     for (const { start, end } of this.ranges.get(subnet) ?? []) {
       for (let address = start; address <= end && addresses.length < most; address++) {
         const row = this.rows.get(address)
-        if (this.granted.has(address) || this.hosts.has(address) || (this.quarantined.get(address) ?? 0) > now || (row !== undefined && row.expires + rest > now)) continue
+        if (this.granted.has(address) || this.reserve.has(address) || this.hosts.has(address) || (this.quarantined.get(address) ?? 0) > now || (row !== undefined && row.expires + rest > now)) continue
         if (row !== undefined) { this.rows.delete(address); ended.push(address) }
         this.granted.add(address)
         addresses.push(address)
       }
     }
     return { addresses, ended }
+  }
+
+  /** The rack's reserve in a subnet, filled up. */
+  fill (subnet: string, count: number, now: number): void {
+    const have = [...this.reserve.values()].filter(of => of === subnet).length
+    for (const address of this.grant(subnet, Math.max(0, count - have), now).addresses) { this.granted.delete(address); this.reserve.set(address, subnet) }
+  }
+
+  /** The rack's journal has a lease on its disk. Says what is wrong about it, if anything. */
+  journaled (address: number, client: string, ends: number, now: number): string | undefined {
+    const before = this.alone.get(address)
+    const row = this.rows.get(address)
+    this.alone.set(address, { client, ends })
+    if (before !== undefined && before.client !== client && before.ends > now) return 'a lease given alone while another one it gave alone is in force'
+    return row !== undefined && row.client !== client && row.expires > now ? 'a lease given alone of an address another client holds' : undefined
+  }
+
+  /** The rack hands in a lease it gave alone. */
+  settle (address: number, subnet: string, client: string, seconds: number, now: number): boolean {
+    this.reserve.delete(address)
+    this.alone.delete(address)
+    return this.bind(address, subnet, client, seconds, now)
   }
 
   release (address: number, client: string, now: number): void {
@@ -75,6 +100,8 @@ export class StoringReferee {
     if (subnet === undefined) return 'an address of no subnet of the segment'
     if (address === subnet.prefix.network || address === subnet.prefix.broadcast || address === segment.address || address === subnet.gateway) return 'an address that is nobody\'s'
     const host = this.hosts.get(address)
+    const alone = this.alone.get(address)
+    if (alone !== undefined && alone.client !== client && alone.ends > now) return 'an address it gave another client alone'
     if (host !== undefined && host !== client) return 'an address set aside for another client'
     const row = this.rows.get(address)
     if (row !== undefined && row.client !== client && row.expires > now && !(offer && row.untold)) return 'an address another client holds'
