@@ -1,7 +1,7 @@
 /** What the figures come from: processors, memory, kernel and the versions of the programs. */
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -20,5 +20,5 @@ export async function firstLine (command: string, args: readonly string[]): Prom
 export function machine (): string {
   const all = cpus()
   const name = /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux'
-  return `${all.length} × ${all[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${name}, Linux ${release()}, Node ${process.versions.node}`
+  return `${all.length} × ${all[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${name}, Linux ${release()}, Node ${process.versions.node}; load average at the end ${loadavg().map(load => load.toFixed(1)).join(' ')}`
 }

@@ -56,7 +56,7 @@ export const rateOf = (loaded: Loaded & { readonly cpu: number }, cpu = true): R
 
 /** The same by perfdhcp, up to 8,000/s (beyond, its own receive buffer drops); undefined when it says nothing. */
 export async function perfdhcp (clients: Host, server: string, rate: number, seconds: number): Promise<{ readonly rate: number, readonly drops: number } | undefined> {
-  const { stdout } = await clients.namespace.exec(['taskset', '-c', cores.load, '/usr/sbin/perfdhcp', '-4', '-l', relays[1], '-r', String(rate), '-R', '1000000', '-p', String(seconds), '-A', '1', '-b', `mac=06:${offsetMac()}`, server], { timeout: (seconds + 30) * 1000 })
+  const { stdout } = await clients.namespace.exec(['taskset', '-c', cores.load, '/usr/sbin/perfdhcp', '-4', '-l', relays[1], '-r', String(rate), '-R', '1000000', '-p', String(seconds), '-b', `mac=06:${offsetMac()}`, server], { timeout: (seconds + 30) * 1000 })
   return readPerf(stdout)
 }
 let runs = 0
