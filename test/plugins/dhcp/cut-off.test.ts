@@ -189,6 +189,18 @@ describe('with regions', () => {
       expect(await poor.join(mac(8))).toMatchObject({ type: 'ACK' })
     } finally { await poor.close() }
   })
+  it('the reserve of a rack that was removed rests, once the rack was silent for so long that nothing it knew counts; that of one that is only silent stays', async () => {
+    const name = `rack-${subnets}`
+    const held = async () => (await region.db.query<{ kept: string, resting: string }>('select count(*) filter (where reserve_of = $1) as kept, count(*) filter (where quarantined_until > now()) as resting from dhcp.address where subnet_id = $2', [name, subnet]))[0]
+    rack.line = 'cut'
+    await rack.quiet()
+    await region.db.query(`update dhcp.rack set heard_at = now() - interval '2 hours', promised_until = now() - interval '1 hour' where rack = $1`, [name])
+    await region.keep()
+    expect(await held()).toEqual({ kept: '4', resting: '0' })
+    region.controllers.delete(name)
+    await region.keep()
+    expect(await held()).toEqual({ kept: '0', resting: '4' })
+  })
   it('an address set aside is known to racks before they are cut off', async () => {
     const { address } = await region.db.tx(tx => region.network.allocate(tx, { subnetId: subnet, kind: 'auto', mac: mac(7), owner: 'm7', hostname: 'sure-fox' }))
     await region.keep()
