@@ -22,11 +22,11 @@ export interface Persona {
   readonly first: number // until its first retransmission, doubled each time up to `longest`
   readonly longest: number
 }
-const usual = { secs: true, collect: 0, remembers: true, wishes: true, renews: 'unicast', clientId: true, declines: 0.01, first: 3_000, longest: 12_000 } as const
+const usual = { secs: true, collect: 0, remembers: true, wishes: true, renews: 'unicast', clientId: true, declines: 0.01, first: 4_000, longest: 16_000 } as const
 export const personas: readonly Persona[] = [
   { ...usual, name: 'dhclient' },
   { ...usual, name: 'networkd', wishes: false, declines: 0.03 },
-  { ...usual, name: 'udhcpc', secs: false, clientId: false, remembers: false, longest: 3_000 },
+  { ...usual, name: 'udhcpc', secs: false, clientId: false, remembers: false, longest: 6_000 },
   { ...usual, name: 'dhcpcd', collect: 500, declines: 0.05 },
   { ...usual, name: 'firmware', secs: true, renews: 'never', remembers: false, wishes: false, clientId: false, first: 4_000, longest: 16_000, declines: 0 },
   { ...usual, name: 'broadcaster', renews: 'broadcast', secs: false, first: 1_000, longest: 8_000 }

@@ -34,8 +34,8 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
   const config = scarce
     ? { autonomySeconds: 130, blockSize: 2, reserveSize: dice.pick([1, 1, 2]), leaseSeconds }
     : { autonomySeconds: dice.pick([130, 170]), blockSize: dice.pick([2, 4, 8]), reserveSize: dice.pick([1, 2, 4]), leaseSeconds }
-  const faulty = scarce ? 290_000 : dice.pick([100_000, 200_000, 320_000])
-  const calm = 110_000
+  const faulty = scarce ? 265_000 : dice.pick([100_000, 200_000, 320_000])
+  const calm = 80_000
   const names = ['A', 'B', 'C'].slice(0, scarce ? dice.pick([2, 2, 3]) : dice.whole(1, 3))
   const segments = Array.from({ length: scarce ? 1 : dice.whole(1, 2) }, (_, n) => segmentName(n))
   const installation = new Installation(dice, { racks: names, segments: segments.length, pool: scarce ? dice.whole(4, 6) : dice.pick([4, 8, 16, 24]) })
@@ -86,7 +86,7 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
   for (let fault = scarce ? dice.whole(0, 3) : dice.whole(2, 8); fault > 0; fault--) plan(setting)
   const waiting = (): string[] => [...table.rows.values()].flatMap(({ address, retiring, waitsFor }) => waitsFor.length > 0 ? [`${address} in round ${retiring ?? ''}, which waits for ${waitsFor.join(' ')}`] : [])
   let stuck: string[] = []
-  world.at(faulty + calm - 45_000, () => { stuck = waiting() })
+  world.at(faulty + calm - 42_000, () => { stuck = waiting() })
   world.at(faulty, () => { world.tell('everything heals'); db.healed = links.healed = true; for (const rack of racks) rack.start(); for (const region of regions) region.start() })
   let violation = await world.run(faulty + calm)
   if (violation === undefined) {

@@ -10,7 +10,7 @@ export interface Mutant {
 
 const plugin = (file: string) => (name: string, from: string, to: string): Mutant => ({ name, file: `plugins/dhcp/${file}.ts`, from, to })
 const model = (file: string) => (name: string, from: string, to: string): Mutant => ({ name, file: `test/sim/dhcp/${file}.ts`, from, to })
-const [alone, autonomy, conversation, handlers, memory, reserve, server, wishes, address] = ['alone', 'autonomy', 'conversation', 'handlers', 'memory', 'reserve', 'server', 'wishes', 'address'].map(plugin) as [P, P, P, P, P, P, P, P, P]
+const [alone, autonomy, handlers, reserve, server, wishes, address] = ['alone', 'autonomy', 'handlers', 'reserve', 'server', 'wishes', 'address'].map(plugin) as [P, P, P, P, P, P, P]
 type P = ReturnType<typeof plugin>
 const [referee, table, settling] = ['referee', 'table', 'settling'].map(model) as [P, P, P]
 
@@ -19,28 +19,19 @@ export const mutants: readonly Mutant[] = [
   server('ACK though no region has answered', 'if (answer === undefined) { traffic.dropped(\'unanswered\'); return }', 'if (answer === undefined) answer = { stored: true, expires: null, number: null, reason: null, quiet: false }'),
   server('ACK though the region refused', 'if (!answer.stored) {', 'if (!answer.stored && answer.reason === null) {'),
   alone('ACK before the journal is written', 'journal.commit(change)', 'if (change.append === undefined) journal.commit(change)'),
-  alone('the journal forgets what was not delivered', 'if (through > 0) this.leases = this.leases.filter(({ seq }) => seq > through)', 'if (through > 0) this.leases = []'),
-  alone('the reserve is given back with a lease that was not delivered', 'const left = new Set(this.leases.flatMap(({ seq, from, address }) => seq > answer.through && from === \'reserve\' ? [address] : []))', 'const left = new Set<string>()'),
-  alone('a reserve address is given to whoever asks', 'return holder === wish.client || offered ?', 'return true ?'),
-  alone('what is known is extended for whoever asks', 'if (memory.holderOf(address) !== wish.client) return undefined', ''),
+  alone('the journal forgets what was not delivered', 'this.leases.splice(0, this.stored(through))', 'this.leases.splice(0)'),
+  alone('what is known is extended for whoever asks', 'if (memory.holderOf(address) !== wish.client || this.isVoid(wish.address, memory.numberOf(address))) return undefined', ''),
   alone('what is known is extended without an end', 'const seconds = secondsLeft(this.until, now, wish.seconds)', 'const seconds = wish.seconds'),
-  alone('leases of the reserve are forgotten at a restart', 'if (lease.from === \'reserve\') this.reserve.leased(lease, ends)', ''),
-  autonomy('a lease by knowledge outlives the right to it', 'const seconds = Math.min(wished, Math.floor((end - now) / 1000))', 'const seconds = end > now ? wished : 0'),
+  alone('leases of the reserve are forgotten at a restart', 'this.reserve.leased(lease, ends)', 'void ends'),
   autonomy('the right to act on knowledge lasts too long', 'heard.start + heard.autonomySeconds * 1000 - margin(heard.autonomySeconds)', 'heard.start + heard.autonomySeconds * 2000'),
   autonomy('the boot clock is compared across starts of the host', 'heard.boot !== boot || ', ''),
   autonomy('a rack that was given up acts on what it knew', ' || shown !== heard.standing', ''),
-  conversation('the right is counted from the answer, not from the question', 'const start = boot.now()', 'const start = boot.now() + 60_000'),
-  conversation('what is forgotten is told before the journal is delivered', 'entries.length === alone.undelivered ? memory.forgotten().slice(0, 5000) : []', 'memory.forgotten().slice(0, 5000)'),
-  conversation('the journal is never delivered', 'const entries = alone.oldest(most)', 'const entries = alone.oldest(0)'),
-  reserve('a reserve address is nobody\'s as soon as it is leased', 'one.client === null || one.ends + rest <= now ? undefined : one.client', 'undefined'),
-  memory('a retirement does not make the rack forget', 'if (kind === \'retiring\') this.retire(id, value.round, now)', 'if (kind === \'retiring\') this.rounds.set(id, value.round)'),
+  reserve('a lease of the reserve is over at once', 'one.ends = ends', 'one.ends = 0'),
   wishes('a failed call counts as stored', 'if (failure !== undefined && alone !== undefined) { this.decide(waiting.filter(one => one !== undefined)); return }', 'if (failure !== undefined) { for (const one of waiting) one?.settle({ stored: true, expires: null, number: null, reason: null, quiet: false }); return }'),
   address('an offer without a region comes from the online block', 'for (const address of alone.free(subnet.id)) if (open', 'for (const address of view.free(subnet.id)) if (open'),
   // on a region
-  handlers('the journal is not taken in', 'referee.settle(tx, rack, epoch, entries)', 'referee.settle(tx, rack, epoch, [])'),
   handlers('nobody is given up', 'await referee.giveUpOnSilent(tx, config.autonomySeconds)', 'await referee.giveUpOnSilent(tx, 1e9)'),
   handlers('nobody hears of an address that retires', 'for (const address of retiring) await tx.changed(\'dhcp.binding\', address)', ''),
-  handlers('all of the pool goes into reserves', 'Math.min(wanted, Math.max(1, Math.floor(pool.size / (4 * Math.max(1, pool.racks.length)))))', 'pool.size'),
   // the referee's rules
   referee('an address goes to somebody else while its lease lasts', 'if (!own && row?.rack !== rack && !isFree(row, tx.now)) continue', 'if (!own && row?.rack !== rack && row?.reserveOf != null) continue'),
   referee('a reserve address is bound online', 'row.subnet === subnet && row.reserveOf === null', 'row.subnet === subnet'),
@@ -51,6 +42,7 @@ export const mutants: readonly Mutant[] = [
   referee('nobody is noted as told', 'for (const subnet of subnets) this.table.tell(tx, subnet, rack)', ''),
   table('an address is reclaimed before every rack has forgotten its client', 'row.rack === null && row.waitsFor.length === 0 && (', 'row.rack === null && ('),
   table('an address is reclaimed as soon as its lease has half ended', 'row.expires !== null && row.expires + rest <= now', 'row.expires !== null && row.expires - 30_000 <= now'),
+  settling('the journal counts as taken in though nothing is stored', 'chosen.filter(entry => store(table, tx, rack, entry))', 'chosen'),
   settling('the journal is replayed twice', 'entries.filter(({ seq }) => seq > before)', 'entries'),
   settling('a lease from the journal shortens what is stored', 'row.client === client ? Math.max(row.expires ?? 0, ends) : ends', 'ends - 30_000'),
   settling('an extension from the journal takes the address from its client', '(row.client !== client && !declined) || ', '')
