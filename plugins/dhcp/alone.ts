@@ -15,7 +15,8 @@ export interface Decided { readonly answer: Answer, readonly seconds: number }
 /** Whose bindings of IPv6 are known; addresses as text. */
 export interface Known6 { holderOf(address: string): string | undefined, numberOf(address: string): string | null }
 export interface AloneOptions { readonly memory: Memory, readonly six?: Known6 | undefined, readonly boot: BootClock, readonly log: Logger, readonly gave?: () => void }
-type Plan = { readonly lease: JournalLease, readonly number: string | null } | 'somebody else has it' | undefined
+/** `written`: it is in the journal already. */
+type Plan = { readonly lease: JournalLease, readonly number: string | null, readonly written?: boolean } | 'somebody else has it' | undefined
 
 export class Alone {
   readonly reserve = new Reserve()
@@ -26,6 +27,7 @@ export class Alone {
   last = 0
   private readonly forgot = new Map<string, number>() // address → round; as many as addresses ever changed hands
   private leases: JournalLease[] = [] // not stored by a region yet, in order
+  private readonly newest = new Map<string, JournalLease>() // of those, by address
   private readonly lastOf = new Map<string, number>() // address → number of its last lease among them that is of the reserve
   private journal: Journal | undefined
   private readonly options: AloneOptions
@@ -54,6 +56,7 @@ export class Alone {
     this.last = last
     this.heard = heard
     this.leases = []
+    this.newest.clear()
     this.lastOf.clear()
     for (const one of [...this.reserve.all()]) this.reserve.remove(one.address)
     for (const one of reserve) this.reserve.put(one)
@@ -61,6 +64,7 @@ export class Alone {
       // Of another start of the host nobody knows how long ago it was given: it may have just begun.
       const ends = lease.boot === boot.id ? lease.ends : now + lease.seconds * 1000
       this.leases.push(lease)
+      this.newest.set(lease.address, lease)
       if (lease.from !== 'reserve') continue
       this.reserve.leased(lease, ends)
       this.lastOf.set(lease.address, lease.seq)
@@ -109,11 +113,13 @@ export class Alone {
     const plans = wishes.map((wish): Plan => {
       const plan = this.plan(wish, now, given.get(wish.address), seq + 1)
       if (typeof plan !== 'object') return plan
-      seq = plan.lease.seq
       given.set(wish.address, wish.client)
+      const written = this.still(plan.lease, now)
+      if (written !== undefined) return { ...plan, lease: written, written: true }
+      seq = plan.lease.seq
       return plan
     })
-    const append = plans.flatMap(plan => typeof plan === 'object' ? [plan.lease] : [])
+    const append = plans.flatMap(plan => typeof plan === 'object' && plan.written !== true ? [plan.lease] : [])
     if (append.length > 0) {
       try {
         this.commit({ append })
@@ -148,6 +154,13 @@ export class Alone {
     return seconds === undefined ? undefined : { lease: lease('knowledge', seconds), number: memory.numberOf(address) }
   }
 
+  /** Most of a lease that is in the journal already, and not handed in yet: what is left of it is promised, so that one client that asks without end does not fill the disk. */
+  private still ({ address, client, from, boot, seconds }: JournalLease, now: number): JournalLease | undefined {
+    const known = this.newest.get(address)
+    if (known === undefined || known.client !== client || known.from !== from || known.boot !== boot || known.ends - now < seconds * 750) return undefined
+    return { ...known, seconds: Math.min(seconds, Math.floor((known.ends - now) / 1000)) }
+  }
+
   /** Writes a change, and only then takes it in. Throws when the disk does. */
   commit (change: JournalChange): void {
     const { journal } = this
@@ -163,12 +176,16 @@ export class Alone {
     for (const { address, round } of forgot) this.forgot.set(address, Number(round))
     for (const lease of append) {
       this.leases.push(lease)
+      this.newest.set(lease.address, lease)
       this.last = lease.seq
       if (lease.from !== 'reserve') continue
       this.reserve.leased(lease, lease.ends)
       this.lastOf.set(lease.address, lease.seq)
     }
-    for (const { address, seq } of this.leases.splice(0, this.stored(through))) if (this.lastOf.get(address) === seq) this.lastOf.delete(address)
+    for (const { address, seq } of this.leases.splice(0, this.stored(through))) {
+      if (this.lastOf.get(address) === seq) this.lastOf.delete(address)
+      if (this.newest.get(address)?.seq === seq) this.newest.delete(address)
+    }
     for (const one of reserve) this.reserve.put(one)
     for (const address of drop) this.reserve.remove(parseIp(address))
     if (heard !== undefined) this.heard = heard

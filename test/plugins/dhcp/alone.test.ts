@@ -118,7 +118,7 @@ describe('a rack alone', () => {
     const outcomes = alone.decide([wish('10.0.0.1'), wish('10.0.0.1', 'd'), wish('10.0.0.1'), wish('10.0.0.2')])
     expect(outcomes.map(one => one?.answer.stored)).toEqual([true, false, true, false])
     expect(alone.decide([wish('10.0.0.1')])[0]?.answer.stored).toBe(true)
-    expect(alone.undelivered).toBe(3)
+    expect(alone.undelivered).toBe(2) // the last is promised what is left of what is written
   })
   it('gives nothing when its disk fails, and remembers nothing of it', () => {
     const { alone, memory, at } = aloneWith([binding('10.0.0.9')], { reserve })
@@ -159,7 +159,7 @@ describe('a region\'s answer', () => {
   })
   it('that came before a later lease leaves the address here until that is stored too', () => {
     const { alone, at, kept } = give()
-    at.now += 5000
+    at.now += 200_000
     alone.decide([wish('10.0.0.1')])
     alone.commit(alone.answered({ through: 1, reserves: listed, surplus: ['10.0.0.1'] }, heard))
     expect(kept()).toMatchObject({ leases: [{ seq: 2 }], reserve: [{ returning: false }, { returning: false }] })

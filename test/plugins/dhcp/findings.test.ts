@@ -52,3 +52,17 @@ describe('two wishes for one address, one for a longer lease', () => {
     expect([heard, batches]).toEqual([600, [[600], [600]]])
   })
 })
+
+describe('a client that extends its lease without end while no region answers', () => {
+  it('costs a line of the journal now and then, not one each time', async () => {
+    const rack = createFuzzRack()
+    await rack.lease(me, '10.0.0.120')
+    rack.region = 'silent'
+    for (let time = 0; time < 2000; time++) {
+      expect(await rack.extend(me, '10.0.0.120')).toBe('10.0.0.120')
+      await rack.pass(300)
+    }
+    expect(rack.counts.get('alone by knowledge')).toBeLessThan(10) // in ten minutes, of leases of ten
+    expect(rack.troubles()).toEqual([])
+  })
+})
