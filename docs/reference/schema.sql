@@ -177,20 +177,141 @@ create table dhcp.address (
   rack text,
   granted_at timestamp with time zone,
   quarantined_until timestamp with time zone,
-  constraint address_check CHECK ((num_nonnulls(mac, rack, quarantined_until) = 1)),
+  number bigint not null default nextval('dhcp.number'::regclass),
+  reserve_of text,
+  reserve_grant bigint,
+  retiring bigint,
+  waits_for text[] not null default '{}'::text[],
+  since timestamp with time zone not null default now(),
   constraint address_check1 CHECK ((((mac IS NULL) = (expires IS NULL)) AND ((mac IS NULL) = (bound_at IS NULL)))),
   constraint address_check2 CHECK (((rack IS NULL) = (granted_at IS NULL))),
-  constraint address_pkey PRIMARY KEY (address)
+  constraint address_pkey PRIMARY KEY (address),
+  constraint one_owner CHECK (((num_nonnulls(mac, rack, quarantined_until) +
+CASE
+    WHEN ((reserve_of IS NOT NULL) AND (mac IS NULL)) THEN 1
+    ELSE 0
+END) = 1)),
+  constraint reserve_is_granted CHECK (((reserve_of IS NULL) = (reserve_grant IS NULL))),
+  constraint reserve_is_kept CHECK (((reserve_of IS NULL) OR ((rack IS NULL) AND (quarantined_until IS NULL)))),
+  constraint retiring_had_a_client CHECK (((retiring IS NULL) OR (mac IS NOT NULL) OR (quarantined_until IS NOT NULL))),
+  constraint waiting_has_a_round CHECK (((waits_for = '{}'::text[]) OR (retiring IS NOT NULL)))
 );
+CREATE INDEX address_expires_idx ON dhcp.address USING btree (expires) WHERE ((family(address) = 6) AND (mac IS NOT NULL));
 CREATE INDEX address_mac_idx ON dhcp.address USING btree (mac) WHERE (mac IS NOT NULL);
+CREATE INDEX address_quarantined_until_idx ON dhcp.address USING btree (quarantined_until) WHERE (quarantined_until IS NOT NULL);
 CREATE INDEX address_rack_subnet_id_idx ON dhcp.address USING btree (rack, subnet_id) WHERE (rack IS NOT NULL);
+CREATE INDEX address_reserve_of_subnet_id_idx ON dhcp.address USING btree (reserve_of, subnet_id) WHERE (reserve_of IS NOT NULL);
+CREATE INDEX address_retiring_idx ON dhcp.address USING btree (retiring) WHERE (retiring IS NOT NULL);
 CREATE INDEX address_subnet_id_address_idx ON dhcp.address USING btree (subnet_id, address);
+
+create table dhcp.fixed (
+  address inet not null,
+  subnet_id text not null,
+  client_id text not null,
+  hostname text,
+  constraint fixed_pkey PRIMARY KEY (address),
+  constraint fixed_subnet_id_client_id_key UNIQUE (subnet_id, client_id)
+);
+
+create table dhcp.former_journal (
+  rack text not null,
+  epoch text not null,
+  constraint former_journal_pkey PRIMARY KEY (rack, epoch)
+);
+
+create table dhcp.history (
+  address inet not null,
+  subnet_id text not null,
+  client text not null,
+  client_id text,
+  hostname text,
+  since timestamp with time zone not null,
+  until timestamp with time zone not null
+);
+CREATE INDEX history_address_until_idx ON dhcp.history USING btree (address, until);
+CREATE INDEX history_until_idx ON dhcp.history USING btree (until);
+
+create table dhcp.option (
+  scope text not null,
+  code integer not null,
+  name text not null,
+  type text,
+  value jsonb not null,
+  data bytea not null,
+  constraint option_code_check CHECK (((code >= 1) AND (code <= 254))),
+  constraint option_pkey PRIMARY KEY (scope, code)
+);
+
+create table dhcp.rack (
+  rack text not null,
+  heard_at timestamp with time zone not null default now(),
+  promised_until timestamp with time zone not null default now(),
+  standing bigint not null default nextval('dhcp.number'::regclass),
+  journal_epoch text,
+  journal_seq bigint not null default 0,
+  constraint rack_pkey PRIMARY KEY (rack)
+);
+
+create table dhcp.relay_port (
+  address inet not null,
+  client text not null,
+  circuit_id text,
+  remote_id text,
+  seen_at timestamp with time zone not null default now(),
+  constraint relay_port_pkey PRIMARY KEY (address)
+);
+
+create table dhcp.rogue (
+  vlan_id text not null,
+  address inet not null,
+  mac text not null,
+  rack text not null,
+  first_seen timestamp with time zone not null,
+  last_seen timestamp with time zone not null,
+  constraint rogue_pkey PRIMARY KEY (vlan_id, address, mac, rack)
+);
+CREATE INDEX rogue_last_seen_idx ON dhcp.rogue USING btree (last_seen);
+
+create table dhcp.served (
+  subnet_id text not null,
+  rack text not null,
+  constraint served_pkey PRIMARY KEY (subnet_id, rack)
+);
+
+create table dhcp.server6 (
+  one boolean not null default true,
+  id uuid not null default gen_random_uuid(),
+  constraint server6_one_check CHECK (one),
+  constraint server6_pkey PRIMARY KEY (one)
+);
+
+create table dhcp.subnet (
+  subnet_id text not null,
+  lease_seconds integer,
+  firmware_seconds integer,
+  domain text,
+  search text[] not null default '{}'::text[],
+  ntp text[] not null default '{}'::text[],
+  constraint subnet_pkey PRIMARY KEY (subnet_id)
+);
+
+create table dhcp.told (
+  rack text not null,
+  subnet_id text not null,
+  constraint told_pkey PRIMARY KEY (subnet_id, rack)
+);
 
 create table dhcp.vlan (
   vlan_id text not null,
   enabled boolean not null default false,
   racks text[] not null default '{}'::text[],
-  constraint vlan_pkey PRIMARY KEY (vlan_id)
+  mode text not null default 'server'::text,
+  v6 text not null default 'off'::text,
+  via text,
+  constraint vlan_check CHECK ((via <> vlan_id)),
+  constraint vlan_mode_check CHECK ((mode = ANY (ARRAY['server'::text, 'proxy'::text, 'off'::text]))),
+  constraint vlan_pkey PRIMARY KEY (vlan_id),
+  constraint vlan_v6_check CHECK ((v6 = ANY (ARRAY['off'::text, 'stateless'::text, 'stateful'::text])))
 );
 
 create table images.chunk (
