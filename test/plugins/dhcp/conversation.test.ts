@@ -110,7 +110,9 @@ describe('the conversation', () => {
     await calls[0]?.answer()
     const retiring: WantedEntry = { kind: 'retiring', id: '192.0.2.150', value: { subnet: 's1', round: '9' } }
     memory.apply([retiring], [], false, 0)
-    for (let seq = 1; seq <= 501; seq++) give('c', '192.0.2.101')
+    const addresses = Array.from({ length: 501 }, (_, index) => `198.51.${100 + (index >> 8)}.${index & 255}`)
+    memory.apply(addresses.map((id): WantedEntry => ({ kind: 'binding', id, value: { subnet: 's1', client: 'c', clientId: null, expires: new Date(0).toISOString(), number: '1' } })), [], false, 0)
+    expect(alone.decide(addresses.map(address => ({ address, subnet: 's1', client: 'c', clientId: null, hostname: null, seconds: 600 }))).every(one => one?.answer.stored)).toBe(true)
     await clock.advance(0)
     expect([calls[1]?.params.entries.length, calls[1]?.params.forgotten]).toEqual([500, []])
     await calls[1]?.answer({ through: 500 })
@@ -119,7 +121,7 @@ describe('the conversation', () => {
   it('what is given while a call is under way is told with the next one, and stays this rack\'s', async () => {
     await calls[0]?.answer()
     give('c', '192.0.2.101')
-    await clock.advance(0)
+    await clock.advance(300_000) // so long that the lease is extended, not told again
     give('c', '192.0.2.101')
     await calls[1]?.answer({ through: 1 })
     expect(calls[2]?.params).toMatchObject({ entries: [{ seq: 2 }], returned: [] })
