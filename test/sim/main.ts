@@ -25,7 +25,7 @@ const say = (line: string) => process.stdout.write(`${line}\n`)
 const whole = (text: string | undefined, otherwise: number) => Number(text ?? otherwise)
 
 if (kind === 'dhcp') {
-  const [seeds, first, jobs] = [whole(values.seeds ?? values.count, values.mutants ? 3_000 : 20_000), whole(values.first, 1), whole(values.jobs, 0)]
+  const [seeds, first, jobs] = [whole(values.seeds ?? values.count, values.mutants ? 1_000 : 20_000), whole(values.first, 1), whole(values.jobs, 0)]
   if (![seeds, first, jobs, seed].every(Number.isSafeInteger) || seeds < 1) {
     process.stderr.write(`${usage}\n`)
     process.exitCode = 2

@@ -64,7 +64,7 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
     const end = row.expires ?? row.quarantinedUntil
     return `${clients.find(({ mac }) => mac === row.client)?.name ?? row.client ?? 'nobody'} ${row.number}${end === null ? '' : ` until ${((end - epochOf - db.offset) / 1000).toFixed(1)}`}${row.rack === null ? '' : ` block of ${row.rack}`}${row.quarantinedUntil === null ? '' : ' quarantined'}${row.reserveOf === null ? '' : ` reserve of ${row.reserveOf}`}${row.retiring === null ? '' : ` retiring ${row.retiring}, waits for ${row.waitsFor.join(' ')}`}`
   }
-  db.committed = () => { invariants.touched(); for (const { subscription } of racks) subscription.kick() }
+  db.committed = () => { if (table.takenTwice !== undefined) world.violated(`4: the entry ${table.takenTwice} of a journal is taken in twice`); invariants.touched(); for (const { subscription } of racks) subscription.kick() }
   const clients: Client[] = []
   const invariants = new Invariants(world, clients, {
     bound (address) {

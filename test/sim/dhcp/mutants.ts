@@ -30,11 +30,9 @@ export const mutants: readonly Mutant[] = [
   wishes('a failed call counts as stored', 'if (failure !== undefined && alone !== undefined) { this.decide(waiting.filter(one => one !== undefined)); return }', 'if (failure !== undefined) { for (const one of waiting) one?.settle({ stored: true, expires: null, number: null, reason: null, quiet: false }); return }'),
   address('an offer without a region comes from the online block', 'for (const address of alone.free(subnet.id)) if (open', 'for (const address of view.free(subnet.id)) if (open'),
   // on a region
-  handlers('nobody is given up', 'await referee.giveUpOnSilent(tx, config.autonomySeconds)', 'await referee.giveUpOnSilent(tx, 1e9)'),
   handlers('nobody hears of an address that retires', 'for (const address of retiring) await tx.changed(\'dhcp.binding\', address)', ''),
   // the referee's rules
   referee('an address goes to somebody else while its lease lasts', 'if (!own && row?.rack !== rack && !isFree(row, tx.now)) continue', 'if (!own && row?.rack !== rack && row?.reserveOf != null) continue'),
-  referee('a reserve address is bound online', 'row.subnet === subnet && row.reserveOf === null', 'row.subnet === subnet'),
   referee('an address given back with a lease is free', 'if (row.client === null) this.table.remove(tx, address)', 'if (row.reserveOf === rack) this.table.remove(tx, address)'),
   referee('silent racks are given up at once', 'if (row.heardAt + autonomySeconds * 1000 > tx.now || row.promisedUntil > tx.now || !', 'if (row.heardAt + 5_000 > tx.now || !'),
   referee('a rack that is given up keeps its standing', 'table.putRack(tx, { ...row, standing: table.next() })', 'table.putRack(tx, { ...row, standing: row.standing })'),

@@ -16,6 +16,7 @@ export function settle (table: Table, tx: ModelTx, rack: string, epoch: string, 
   const last = new Map<string, JournalEntry>()
   for (const entry of fresh) last.set(entry.address, entry)
   const chosen = [...last.values()]
+  for (const { seq } of fresh) table.takeIn(tx, `${rack} ${epoch} ${seq}`)
   const kept = new Set(chosen.filter(entry => store(table, tx, rack, entry)).map(({ address }) => address))
   table.putRack(tx, { ...table.rackRow(rack, tx.now), seq: through })
   return { through, refused: chosen.filter(({ address }) => !kept.has(address)).map(({ seq }) => seq), stored: [...kept, ...begun] }

@@ -32,6 +32,9 @@ export class Table {
   readonly racks = new Map<string, RackRow>()
   readonly told = new Map<string, Set<string>>() // subnet → racks
   readonly formerJournals = new Set<string>()
+  /** An entry of a journal that was taken in a second time. */
+  takenTwice: string | undefined
+  private readonly taken = new Set<string>()
   private sequence = 0
 
   /** nextval: what is drawn in a transaction that fails is not drawn again. */
@@ -65,6 +68,13 @@ export class Table {
     if (racks.has(rack)) return
     racks.add(rack)
     tx.undo.push(() => { racks.delete(rack) })
+  }
+
+  /** An entry of a journal was taken in: once, in all the life of the database. */
+  takeIn (tx: ModelTx, entry: string): void {
+    if (this.taken.has(entry)) this.takenTwice ??= entry
+    else tx.undo.push(() => { this.taken.delete(entry) })
+    this.taken.add(entry)
   }
 
   formerJournal (tx: ModelTx, rack: string, epoch: string): void {
