@@ -26,7 +26,7 @@ function wrongWord (request: Packet, reply: Packet, type: string | undefined, po
   if (type !== 'LEASEACTIVE' && type !== 'LEASEUNASSIGNED' && type !== 'LEASEUNKNOWN') return `${type} for LEASEQUERY`
   if (reply.op !== 2 || reply.xid !== request.xid || reply.yiaddr !== 0) return 'for another question than it answers'
   if (request.giaddr === 0 || port !== 67 || parseIp(address) !== request.giaddr) return 'about leases to somebody who is no relay'
-  if (type !== 'LEASEACTIVE') return undefined
+  if (type !== 'LEASEACTIVE' || (referee.alone.get(reply.ciaddr)?.ends ?? 0) > now) return undefined
   const row = referee.rows.get(reply.ciaddr)
   return row === undefined || row.expires + 60_000 < now || (row.client !== reply.mac && !row.untold && !row.client.startsWith('id:')) ? 'a lease that is none' : undefined
 }
