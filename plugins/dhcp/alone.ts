@@ -26,6 +26,8 @@ export class Alone {
   epoch = ''
   last = 0
   private readonly forgot = new Map<string, number>() // address → round; as many as addresses ever changed hands
+  /** The highest number that may have reached a region: what came there may have been ended since by its client, through another rack. */
+  tried = 0
   private leases: JournalLease[] = [] // not stored by a region yet, in order
   private readonly newest = new Map<string, JournalLease>() // of those, by address
   private readonly lastOf = new Map<string, number>() // address → number of its last lease among them that is of the reserve
@@ -54,6 +56,7 @@ export class Alone {
     const now = boot.now()
     this.epoch = epoch
     this.last = last
+    this.tried = last
     this.heard = heard
     this.leases = []
     this.newest.clear()
@@ -157,7 +160,7 @@ export class Alone {
   /** Most of a lease that is in the journal already, and not handed in yet: what is left of it is promised, so that one client that asks without end does not fill the disk. */
   private still ({ address, client, from, boot, seconds }: JournalLease, now: number): JournalLease | undefined {
     const known = this.newest.get(address)
-    if (known === undefined || known.client !== client || known.from !== from || known.boot !== boot || known.ends - now < seconds * 750) return undefined
+    if (known === undefined || known.seq <= this.tried || known.client !== client || known.from !== from || known.boot !== boot || known.ends - now < seconds * 750) return undefined
     return { ...known, seconds: Math.min(seconds, Math.floor((known.ends - now) / 1000)) }
   }
 

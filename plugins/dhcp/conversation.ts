@@ -81,6 +81,8 @@ export class Conversation {
     } catch (error) {
       log.error({ reason: reasonOf(error) }, 'the journal could not be written, so nothing is said to be forgotten')
     }
+    const { tried } = alone
+    alone.tried = Math.max(tried, entries.at(-1)?.seq ?? 0)
     try {
       answer = await sync({
         epoch: alone.epoch, last: alone.last,
@@ -88,6 +90,7 @@ export class Conversation {
         forgotten, returned: returned.slice(0, 5000), subnets: this.wanted()
       })
     } catch (error) {
+      if (hasCode(error, 'LINK_DOWN')) alone.tried = tried // it was not sent
       if (signal.aborted) return undefined
       const answered = hasCode(error, 'CONFLICT')
       if (answered && this.refused === undefined) log.error({ reason: reasonOf(error) }, 'the regions refuse this rack\'s journal')
