@@ -42,7 +42,8 @@ describe('the README\'s way from nothing to a deployed machine', () => {
   const lines = commands(`\`\`\`\n${block.text}\`\`\``)
   let hostname = ''
   const here = (word: string): string => word === 'NAME' ? hostname : word.startsWith('redfish+') ? server.bmc : word.startsWith('~/.ssh/') ? join(home, 'key.pub') : word.replaceAll('10.0.0.', '127.0.0.')
-  const bedplate = (line: readonly string[]) => run(line, { env: { BEDPLATE_URL: daemon.url, BEDPLATE_TOKEN: daemon.token, HOME: home }, build: async () => join(home, 'image') })
+  // a command that waits for ever is ended, so that what it told of its machine is in the failure
+  const bedplate = (line: readonly string[]) => run(line, { signal: AbortSignal.timeout(60_000), env: { BEDPLATE_URL: daemon.url, BEDPLATE_TOKEN: daemon.token, HOME: home }, build: async () => join(home, 'image') })
 
   it('is told in commands alone', () => {
     expect(lines.length).toBeGreaterThanOrEqual(9)
