@@ -27,6 +27,7 @@ export class Memory {
   private byClientId = false // whether any address is fixed for a client id
   private readonly bindingsByAddress = new Map<number, Binding>()
   private readonly bindingsByClient = new Map<string, Set<Binding>>()
+  private readonly acknowledged = new Map<number, string | null>() // address → the act of binding, where this rack was the last that told the client
   private readonly blocks = new Map<string, Set<number>>() // as granted
   private readonly freeOf = new Map<string, number[]>() // what of a block can be offered now
   private readonly offers = new Map<number, Offer>() // in the order they end
@@ -56,7 +57,13 @@ export class Memory {
       if (kind === 'retiring') this.rounds.delete(id)
       if (kind === 'block') { this.blocks.delete(id); this.freeOf.delete(id) }
     }
-    for (const { kind, address } of gone) kind === 'host' ? this.forgetHost(address) : this.forgetBinding(address)
+    if (whole) for (const address of [...this.acknowledged.keys()]) if (!bindings.some(one => one.address === address)) this.acknowledged.delete(address)
+    for (const { kind, address } of gone) {
+      if (kind === 'host') { this.forgetHost(address); continue }
+      this.forgetBinding(address)
+      this.acknowledged.delete(address)
+    }
+    for (const { address, number } of bindings) if (Number(number ?? 0) > Number(this.acknowledged.get(address) ?? 0)) this.acknowledged.delete(address) // an older one is news that comes late
     for (const { kind, id, value } of put) {
       if (kind === 'standing') this.standing = value.number
       if (kind === 'retiring') this.retire(id, value.round, now)
@@ -93,6 +100,12 @@ export class Memory {
 
   /** Names the binding known at an address; null when there is none, or this rack gave it alone. */
   numberOf (address: number): string | null { return this.bindingsByAddress.get(address)?.number ?? null }
+
+  /**
+   * Whether this rack was the last to acknowledge the binding it knows at an address. A client gives up what it has at the server it has it from, so its word about
+   * a binding that another rack made since is an old one: it lay in the socket of a rack that was paused.
+   */
+  gave (address: number): boolean { return this.acknowledged.has(address) }
 
   /** Whose binding is known at an address, lapsed or not. */
   holderOf (address: number): string | undefined { return this.bindingsByAddress.get(address)?.client }
@@ -146,6 +159,7 @@ export class Memory {
     this.dropOffer(binding.address)
     this.leaveBlock(binding.address, binding.subnet)
     this.addBinding(binding)
+    this.acknowledged.set(binding.address, binding.number)
   }
 
   /** The region refused the address to this client: it is not offered from here, and what made this rack think it was theirs is forgotten. */

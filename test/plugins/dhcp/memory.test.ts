@@ -118,6 +118,22 @@ describe('the life of an address', () => {
     memory.refused(parseIp(a), 's1', me, now + 1)
     expect(view(now).bindings(other)).toHaveLength(1)
   })
+  it('is ended by its client only where it was acknowledged last: a word about it elsewhere is one about an older binding', () => {
+    const numbered = (number: string): WantedEntry => ({ kind: 'binding', id: a, value: { subnet: 's1', client: me, clientId: null, expires: new Date(now + 60_000).toISOString(), number } })
+    put(numbered('7'))
+    expect(memory.gave(parseIp(a))).toBe(false)
+    memory.bound({ subnet: 's1', client: me, clientId: null, address: parseIp(a), expires: now + 60_000, number: '8' })
+    put(numbered('7')) // told late
+    put(numbered('8')) // its own, come back
+    expect(memory.gave(parseIp(a))).toBe(true)
+    put(numbered('9')) // by another rack
+    expect(memory.gave(parseIp(a))).toBe(false)
+  })
+  it.each([['by a change', false], ['by the whole without it', true]])('that is gone %s is not its to end', (_how, whole) => {
+    memory.bound({ subnet: 's1', client: me, clientId: null, address: parseIp(a), expires: now + 60_000, number: '8' })
+    memory.apply([], whole ? [] : [{ kind: 'binding', id: a }], whole, now)
+    expect(memory.gave(parseIp(a))).toBe(false)
+  })
   it('released, it is still known whose it was', () => {
     bound(a)
     memory.released(parseIp(a), now)
