@@ -63,7 +63,7 @@ export class Ability {
         if (free > rivals + 1) return { rack: rack.name, since, how: `is linked and ${free} addresses are free` }
       } else {
         const { reserve, leases } = rack.disk.state
-        const free = reserve.filter(one => !one.returning && one.subnet === subnet.id && !leases.some(({ address }) => address === one.address)).length
+        const free = reserve.filter(one => !one.returning && one.subnet === subnet.id && !rack.subscription.kept.has(`host ${one.address}`) /* set aside since */ && !leases.some(({ address }) => address === one.address)).length
         const knows = [...rack.subscription.kept.values()].some(({ kind, value }) => kind === 'binding' && (value as { readonly client?: unknown }).client === client.mac)
         if (free > rivals && !knows) return { rack: rack.name, since, how: `is cut off and ${free} addresses of its reserve are free` }
       }
