@@ -16,6 +16,7 @@ import type { Unlisten } from './listen.ts'
 import { migrate } from './migrate.ts'
 import type { MigrationSet, Migrated } from './migrate.ts'
 import type { Migrator } from './regions.ts'
+import { statement } from './prepared.ts'
 import { Primary } from './primary.ts'
 import { cutShort, unreplicated } from './replicated.ts'
 import { isDoubtful, isEnded, isLost, isRepeatable, isUnanswered, isUnsent } from './sqlstate.ts'
@@ -122,9 +123,9 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     const reads = /^\s*(select|table|values|show)\b/i.test(text) || (/^\s*with\b/i.test(text) && !/\b(insert|update|delete|merge)\b/i.test(text))
     const safe = async (error: unknown): Promise<boolean> => isRepeatable(error) || isUnsent(error) ||
       (reads && isLost(error) && !(isEnded(error) && await primary.stands())) // a statement that somebody ended stays ended; a server that stops ends all
-    const statement: QueryConfig & { readonly query_timeout?: number } = { text, ...(values === undefined ? {} : { values: [...values] }), ...(reads ? {} : { query_timeout: commitWithin }) }
+    const asked: QueryConfig & { readonly query_timeout?: number } = { ...statement(text, values), ...(reads ? {} : { query_timeout: commitWithin }) }
     const run = () => using(async client => {
-      const { rows } = await client.query(statement).catch((error: unknown) => {
+      const { rows } = await client.query(asked).catch((error: unknown) => {
         if (reads || !isLost(error) || isUnsent(error)) throw error
         throw new BedplateError('TRANSACTION_UNKNOWN', { reason: `the connection to the database broke before it was answered (${reasonOf(error)})` }, error)
       })

@@ -5,6 +5,7 @@ import type { Query, Tx } from './database.ts'
 import { claimed, mark } from './claim.ts'
 import { arrayOf, pipeline } from './pipeline.ts'
 import type { Before } from './pipeline.ts'
+import { statement } from './prepared.ts'
 import { cutShort, unreplicated } from './replicated.ts'
 import { isRefusal } from './sqlstate.ts'
 
@@ -25,10 +26,10 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
   let begun = false // it begins with its first statement, in the same journey
   const own: Query = {
     async query<Row> (text: string, values?: readonly unknown[]) {
-      const statement = { text, ...(values === undefined ? {} : { values: [...values] }) }
-      if (begun) return (await client.query(statement)).rows as Row[]
+      const asked = statement(text, values)
+      if (begun) return (await client.query(asked)).rows as Row[]
       begun = true
-      return (await pipeline(client, [{ text: 'begin' }], statement)).rows as Row[]
+      return (await pipeline(client, [{ text: 'begin' }], asked)).rows as Row[]
     }
   }
   const tx: Tx = {

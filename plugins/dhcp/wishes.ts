@@ -30,6 +30,8 @@ interface Waiting { readonly wish: Wish, settle: Settle, since: number }
 type Flight = { readonly answers: readonly Answer[], readonly failure: unknown }
 
 const largest = 500
+/** Batches under way at once: with one, rack and region would wait for the disk, and the clients for both. */
+const abreast = 2
 /** ms a region has to answer before the rack decides alone. */
 export const patience = 1000
 /** ms of boot time after which a request is not answered any more: its client counts its lease from then. */
@@ -39,7 +41,8 @@ export class Wishes {
   private readonly options: WishesOptions
   private waiting = new Map<string, Waiting>() // by address and client, so that a retransmission joins the wish it repeats
   private flying = new Map<string, Waiting>()
-  private carrying = false
+  private carrying = 0 // how many batches are under way
+  private leaving = false // the next one is being filled
   private stamp = 0 // when the batch under way left: what comes meanwhile is taken to be as old, so that the clock is read once a batch
 
   constructor (options: WishesOptions) { this.options = options }
@@ -54,17 +57,21 @@ export class Wishes {
       known.since = this.options.alone?.boot() ?? 0
       return
     }
-    this.waiting.set(key, { wish, settle, since: this.carrying ? this.stamp : this.options.alone?.boot() ?? 0 })
-    if (!this.carrying) void this.carry()
+    this.waiting.set(key, { wish, settle, since: this.carrying > 0 ? this.stamp : this.options.alone?.boot() ?? 0 })
+    if (this.carrying < abreast && !this.leaving) void this.carry()
   }
 
   /** How many wait for an answer, sent or not. */
   get size (): number { return this.waiting.size + this.flying.size }
 
+  /** Sends what waits, batch after batch, while fewer than `abreast` are under way: while PostgreSQL syncs one, the next is made. */
   private async carry (): Promise<void> {
     const { alone } = this.options
-    this.carrying = true
+    this.carrying++
     this.stamp = alone?.boot() ?? 0
+    this.leaving = true
+    await undefined // what comes in the same turn, out of one reading of the socket, goes together
+    this.leaving = false
     while (this.waiting.size > 0) {
       if (alone?.cut() === true) await alone.sleep(0) // what comes at the same time is synced at once
       const batch: Waiting[] = []
@@ -79,7 +86,7 @@ export class Wishes {
       if (own.length > 0) this.decide(own)
       if (batch.length > 0) await this.fly(batch)
     }
-    this.carrying = false
+    this.carrying--
   }
 
   /** Resolves when the next batch may leave: the region has answered, or had its time. */
