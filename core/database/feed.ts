@@ -43,6 +43,11 @@ const sinceQuery = `
     ${timeline} <> $1 or exists (select from core.change_horizon where xid >= $2::xid8) or pg_snapshot_xmax(pg_current_snapshot()) < $3::xid8 as truncated,
     coalesce((select json_agg(json_build_array(seq::text, topic, id) order by seq) from fresh), '[]') as changes`
 
+/** What a row says: of a transaction that changed several things of one topic, all of them. */
+function changesOf ([seq, topic, ids]: Row['changes'][number]): readonly Change[] {
+  return ids.includes('\n') ? ids.split('\n').map((id, place) => ({ seq: `${seq}.${place}`, topic, id })) : [{ seq, topic, id: ids }]
+}
+
 /** ms from one read to the next while changes keep coming: a thousand commits a second become twenty reads. The first after a rest is read at once. */
 const pace = 50
 const kept = 4 // of its own reads, for those who follow from where it followed
@@ -66,7 +71,7 @@ export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOpt
     const [row] = await query<Row>(sinceQuery, [timeline, horizonOf(snapshot), snapshot.xmax, snapshot.running, limit + 1])
     if (!row) throw new BedplateError('INTERNAL', { reason: 'the change log gave no answer', requestId: '-' })
     if (row.truncated || row.changes.length > limit) return { changes: [], position: row.position, truncated: true }
-    return { changes: row.changes.map(([seq, topic, id]) => ({ seq, topic, id })), position: row.position, truncated: false }
+    return { changes: row.changes.flatMap(changesOf), position: row.position, truncated: false }
   }
 
   const each = (call: (subscriber: { listener: (changes: readonly Change[]) => void, gap: (() => void) | undefined }) => void): void => {

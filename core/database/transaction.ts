@@ -39,6 +39,7 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
     },
     async changed (topic, id) {
       if (!open) throw new BedplateError('TRANSACTION_ABORTED', { reason: 'a change was reported after its end; something was not awaited' })
+      if (id.includes('\n')) throw new BedplateError('TRANSACTION_ABORTED', { reason: `what changed is named on one line, not ${JSON.stringify(id)}` })
       changes.set(`${topic}\n${id}`, [topic, id])
     }
   }
@@ -76,4 +77,16 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
 
 /** One statement, with the commit: the earlier a transaction id is in the log, the longer the feed's readers have to keep it in mind. */
 const insertion = 'insert into core.change (topic, id) select * from unnest($1::text[], $2::text[])'
-const valuesOf = (changes: ReadonlyMap<string, readonly [topic: string, id: string]>): string[] => [arrayOf([...changes.values()].map(([topic]) => topic)), arrayOf([...changes.values()].map(([, id]) => id))]
+const perRow = 500
+
+/** A row for each topic, the ids in it one a line (a batch of leases is one row, not sixty); cut where it would grow too long. */
+function valuesOf (changes: ReadonlyMap<string, readonly [topic: string, id: string]>): string[] {
+  const byTopic = new Map<string, string[]>()
+  for (const [topic, id] of changes.values()) {
+    const ids = byTopic.get(topic)
+    if (ids === undefined) byTopic.set(topic, [id])
+    else ids.push(id)
+  }
+  const rows = [...byTopic].flatMap(([topic, ids]) => Array.from({ length: Math.ceil(ids.length / perRow) }, (_, part) => [topic, ids.slice(part * perRow, (part + 1) * perRow).join('\n')] as const))
+  return [arrayOf(rows.map(([topic]) => topic)), arrayOf(rows.map(([, ids]) => ids))]
+}
