@@ -31,7 +31,10 @@ const rounds = 4 // a flood must not keep everything else waiting
 const slot = 9216 // bytes of one datagram received: more than any jumbo frame holds
 const longest = 1536 // bytes of one datagram sent; longer ones go the plain way
 // struct mmsghdr, iovec and sockaddr_in, as 64-bit Linux has them on every little-endian architecture.
-const header = { size: 64, name: 0, nameLength: 8, vector: 16, vectors: 24, flags: 48, length: 56 } as const
+const header = { size: 64, name: 0, nameLength: 8, vector: 16, vectors: 24, control: 32, controlLength: 40, flags: 48, length: 56 } as const
+const control = 24 // bytes: struct cmsghdr with one 16-bit number, padded
+const SOL_UDP = 17
+const UDP_SEGMENT = 103
 const MSG_DONTWAIT = 0x40
 const MSG_TRUNC = 0x20
 const AF_INET = 2
@@ -54,13 +57,15 @@ const calls = (): Promise<Calls | undefined> => loaded ??= process.platform !== 
   }).catch(() => undefined) // a C library without these calls
 
 /** Headers, each pointing at its own address and its own data. */
-function table (c: Calls, size: number): { readonly address: bigint, readonly headers: Buffer, readonly names: Buffer, readonly data: Buffer, readonly lengths: (index: number, length: number) => void, readonly free: () => void } {
+function table (c: Calls, size: number): { readonly address: bigint, readonly headers: Buffer, readonly names: Buffer, readonly data: Buffer, readonly lengths: (index: number, length: number) => void, readonly train: (index: number, from: number, count: number, length: number) => void, readonly free: () => void } {
   const headers = c.memory(atOnce * header.size)
   const vectors = c.memory(atOnce * 16)
   const names = c.memory(atOnce * 16)
   const data = c.memory(atOnce * size)
+  const controls = c.memory(atOnce * control)
   headers.bytes.fill(0)
   names.bytes.fill(0)
+  controls.bytes.fill(0)
   for (let index = 0; index < atOnce; index++) {
     vectors.bytes.writeBigUInt64LE(data.address + BigInt(index * size), index * 16)
     vectors.bytes.writeBigUInt64LE(BigInt(size), index * 16 + 8)
@@ -73,9 +78,36 @@ function table (c: Calls, size: number): { readonly address: bigint, readonly he
   return {
     address: headers.address, headers: headers.bytes, names: names.bytes, data: data.bytes,
     lengths: (index, length) => { vectors.bytes.writeUInt32LE(length, index * 16 + 8) },
-    free: () => { for (const memory of [headers, vectors, names, data]) memory.free() }
+    train (index, from, count, length) {
+      const at = index * header.size
+      headers.bytes.writeBigUInt64LE(names.address + BigInt(from * 16), at + header.name)
+      headers.bytes.writeBigUInt64LE(vectors.address + BigInt(from * 16), at + header.vector)
+      headers.bytes.writeUInt32LE(count, at + header.vectors)
+      headers.bytes.writeBigUInt64LE(count > 1 ? controls.address + BigInt(index * control) : 0n, at + header.control)
+      headers.bytes.writeUInt32LE(count > 1 ? control : 0, at + header.controlLength)
+      if (count === 1) return
+      controls.bytes.writeUInt32LE(18, index * control) // its length without the padding
+      controls.bytes.writeUInt32LE(SOL_UDP, index * control + 8)
+      controls.bytes.writeUInt32LE(UDP_SEGMENT, index * control + 12)
+      controls.bytes.writeUInt16LE(length, index * control + 16)
+    },
+    free: () => { for (const memory of [headers, vectors, names, data, controls]) memory.free() }
   }
 }
+
+interface Target { port: number, address: string, length: number }
+/** How many datagrams after each other go to one place in one length, and so as one train: replies to a relay. */
+function coupled (targets: readonly Target[], count: number, segments: boolean): number[] {
+  const trains: number[] = []
+  let first: Target | undefined
+  for (let index = 0; index < count; index++) {
+    const target = targets[index] as Target
+    if (segments && first !== undefined && first.port === target.port && first.address === target.address && first.length === target.length) trains[trains.length - 1] = (trains.at(-1) as number) + 1
+    else { trains.push(1); first = target }
+  }
+  return trains
+}
+const trainStart = (trains: readonly number[], index: number): number => { let from = 0; for (let at = 0; at < index; at++) from += trains[at] as number; return from }
 
 const quad = (value: number): string => `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`
 
@@ -84,28 +116,34 @@ export async function createBatch (fd: number, events: BatchEvents): Promise<Bat
   const c = await calls()
   if (c === undefined) return undefined
   const [incoming, outgoing] = [table(c, slot), table(c, longest)]
-  const targets: { port: number, address: string, length: number }[] = Array.from({ length: atOnce }, () => ({ port: 0, address: '', length: 0 }))
+  const targets: Target[] = Array.from({ length: atOnce }, () => ({ port: 0, address: '', length: 0 }))
   let filled = 0
   let closed = false
+  let segments = true // whether a train is sent as one: the kernel cuts it up where it has to (UDP_SEGMENT), and takes its way once
   let known = { text: '', value: 0 } // the address last written: relays ask for thousands
   let heard = { value: -1, text: '' } // the address last read
 
+  const later = (from: number, count: number): void => {
+    for (let index = from; index < from + count; index++) {
+      const { port, address, length } = targets[index] as Target
+      events.later(Buffer.from(outgoing.data.subarray(index * longest, index * longest + length)), port, address)
+    }
+  }
   const flush = (): void => {
     const count = filled
     filled = 0
-    for (let from = 0; from < count && !closed;) {
-      const sent = c.sendmmsg(fd, outgoing.address + BigInt(from * header.size), count - from, MSG_DONTWAIT)
-      if (sent > 0) { from += sent; continue }
+    const trains = coupled(targets, count, segments)
+    trains.forEach((length, index) => { outgoing.train(index, trainStart(trains, index), length, (targets[trainStart(trains, index)] as Target).length) })
+    let at = 0 // the train
+    let from = 0 // its first datagram
+    while (at < trains.length && !closed) {
+      const sent = c.sendmmsg(fd, outgoing.address + BigInt(at * header.size), trains.length - at, MSG_DONTWAIT)
+      if (sent > 0) { for (let n = 0; n < sent; n++) from += trains[at++] as number; continue }
       const errno = c.errno()
-      if (again.includes(errno)) {
-        for (; from < count; from++) {
-          const { port, address, length } = targets[from] as { port: number, address: string, length: number }
-          events.later(Buffer.from(outgoing.data.subarray(from * longest, from * longest + length)), port, address)
-        }
-        return
-      }
-      events.lost(errno)
-      from++
+      if (again.includes(errno)) { later(from, count - from); return }
+      const length = trains[at++] as number
+      if (length > 1) { segments = false; later(from, length) } else events.lost(errno) // a device or a kernel that cannot cut a train up
+      from += length
     }
   }
 

@@ -3,7 +3,7 @@ create table core.change (
   seq   bigint generated always as identity,
   xid   xid8 not null default pg_current_xact_id(),
   topic text not null,
-  id    text not null, -- several of one transaction and topic: one a line
+  id    text not null,
   at    timestamptz not null default clock_timestamp()
 );
 create index change_xid on core.change (xid);
