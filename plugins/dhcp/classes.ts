@@ -14,8 +14,11 @@ const pxe: Classes = Object.freeze(['firmware', 'pxe'] satisfies ClassName[])
 const httpClient: Classes = Object.freeze(['firmware', 'httpclient'] satisfies ClassName[])
 const ipxe: Classes = Object.freeze(['firmware', 'ipxe'] satisfies ClassName[])
 
-const startsWith = (value: Buffer | undefined, word: Buffer): boolean =>
-  value !== undefined && value.length >= word.length && value.compare(word, 0, word.length, 0, word.length) === 0
+function startsWith (value: Buffer, word: Buffer): boolean {
+  if (value.length < word.length) return false
+  for (let index = 0; index < word.length; index++) if (value[index] !== word[index]) return false // so short that a call into the library costs more
+  return true
+}
 const pxeWord = Buffer.from('PXEClient')
 const httpWord = Buffer.from('HTTPClient')
 

@@ -1,7 +1,9 @@
 /** What a rack knows in memory: wanted state indexed for the decisions, and the short-lived offers. Time is handed in. */
 import type { AloneView, Binding, Host, View } from './address.ts'
+import { Claims } from './claims.ts'
 import { parseIp } from './ipv4.ts'
 import type { WantedEntry, WantedKey } from './manifest.ts'
+import { MemoryView } from './memory-view.ts'
 import { clientIdOf } from './options/client.ts'
 import type { Packet } from './packet.ts'
 import type { Segment } from './segment.ts'
@@ -17,16 +19,15 @@ const askedFor = 30_000 // ms without a DISCOVER after which counting starts aga
 const lateFor = 60_000 // ms a retirement is remembered after its end: answers that are under way may name what it ended
 const askers = 10_000 // clients whose DISCOVERs are counted at least; twice as many at most
 
-const nothing: readonly never[] = Object.freeze([])
-const listOf = <T>(found: ReadonlySet<T> | undefined): readonly T[] => found === undefined ? nothing : [...found]
+const none: readonly number[] = Object.freeze([])
 
 export class Memory {
   readonly segments = new Map<string, Segment>()
-  private readonly hostsByAddress = new Map<number, Host>()
-  private readonly hostsByClient = new Map<string, Set<Host>>()
+  /** Addresses set aside. For others to read. */
+  readonly hosts = new Claims<Host>()
+  /** Bindings, lapsed ones included. For others to read. */
+  readonly bindings = new Claims<Binding>()
   private byClientId = false // whether any address is fixed for a client id
-  private readonly bindingsByAddress = new Map<number, Binding>()
-  private readonly bindingsByClient = new Map<string, Set<Binding>>()
   private readonly acknowledged = new Map<number, string | null>() // address → the act of binding, where this rack was the last that told the client
   private readonly blocks = new Map<string, Set<number>>() // as granted
   private readonly freeOf = new Map<string, number[]>() // what of a block can be offered now
@@ -42,25 +43,32 @@ export class Memory {
   /** The standing the wanted state shows. */
   standing: string | undefined
 
+
   /** Takes in wanted state. Entries that cannot be read throw before anything has changed. */
   apply (put: readonly WantedEntry[], remove: readonly WantedKey[], whole: boolean, now: number): void {
-    const segments = put.flatMap(entry => entry.kind === 'segment' ? [segmentOf(entry.id, entry.value)] : [])
-    const hosts = put.flatMap(({ kind, id, value }) => kind === 'host' ? [{ ...value, address: parseIp(id) }] : [])
-    const bindings = put.flatMap(({ kind, id, value }) => kind === 'binding' ? [{ ...value, address: parseIp(id), expires: Date.parse(value.expires) }] : [])
-    const blocks = put.flatMap(({ kind, id, value }) => kind === 'block' ? [{ subnet: id, addresses: value.addresses.map(parseIp) }] : [])
+    const segments: Segment[] = []
+    const hosts: Host[] = []
+    const bindings: Binding[] = []
+    const blocks: { readonly subnet: string, readonly addresses: readonly number[] }[] = []
+    for (const { kind, id, value } of put) {
+      if (kind === 'binding') bindings.push({ subnet: value.subnet, client: value.client, clientId: value.clientId, address: parseIp(id), expires: Date.parse(value.expires), number: value.number })
+      else if (kind === 'segment') segments.push(segmentOf(id, value))
+      else if (kind === 'host') hosts.push({ ...value, address: parseIp(id) })
+      else if (kind === 'block') blocks.push({ subnet: id, addresses: value.addresses.map(parseIp) })
+    }
     const gone = remove.filter(({ kind }) => kind === 'host' || kind === 'binding').map(({ kind, id }) => ({ kind, address: parseIp(id) }))
     if (whole) this.standing = undefined
-    if (whole) for (const map of [this.rounds, this.segments, this.hostsByAddress, this.hostsByClient, this.bindingsByAddress, this.bindingsByClient, this.blocks, this.freeOf]) map.clear()
+    if (whole) for (const map of [this.rounds, this.segments, this.hosts, this.bindings, this.blocks, this.freeOf]) map.clear()
     for (const { kind, id } of remove) {
       if (kind === 'segment') this.segments.delete(id)
       if (kind === 'standing') this.standing = undefined
       if (kind === 'retiring') this.rounds.delete(id)
       if (kind === 'block') { this.blocks.delete(id); this.freeOf.delete(id) }
     }
-    if (whole) for (const address of [...this.acknowledged.keys()]) if (!bindings.some(one => one.address === address)) this.acknowledged.delete(address)
+    if (whole) this.keepAcknowledged(new Set(bindings.map(({ address }) => address)))
     for (const { kind, address } of gone) {
-      if (kind === 'host') { this.forgetHost(address); continue }
-      this.forgetBinding(address)
+      if (kind === 'host') { this.hosts.delete(address); continue }
+      this.bindings.delete(address)
       this.acknowledged.delete(address)
     }
     for (const { address, number } of bindings) if (Number(number ?? 0) > Number(this.acknowledged.get(address) ?? 0)) this.acknowledged.delete(address) // an older one is news that comes late
@@ -76,30 +84,17 @@ export class Memory {
 
   view (segment: Segment, now: number, alone?: AloneView): View {
     this.endOffers(now)
-    return {
-      segment,
-      alone,
-      hosts: client => listOf(this.hostsByClient.get(client)),
-      hostAt: address => this.hostsByAddress.get(address),
-      bindings: client => listOf(this.bindingsByClient.get(client)),
-      bindingAt: address => this.bindingsByAddress.get(address),
-      offeredTo: address => this.offers.get(address)?.client,
-      offerTo: client => this.offersByClient.get(client),
-      quarantined: (address, client) => (this.quarantine.get(address) ?? 0) > now && this.occupants.get(address) !== client,
-      refused: (address, client) => this.refusals.size > 0 && (this.refusals.get(`${address} ${client}`) ?? 0) > now,
-      free: subnet => this.freeOf.get(subnet) ?? [],
-      asked: client => (this.asked.get(client) ?? this.askedBefore.get(client))?.count ?? 0
-    }
+    return new MemoryView(this, segment, now, alone)
   }
 
   /** Who the client is to the referee: its MAC; where an address is fixed for the client id it sends, that id. */
   clientOf (packet: Packet): string {
     const id = this.byClientId ? clientIdOf(packet.options) : null
-    return id !== null && this.hostsByClient.has(`id:${id}`) ? `id:${id}` : packet.mac
+    return id !== null && this.hosts.has(`id:${id}`) ? `id:${id}` : packet.mac
   }
 
   /** Names the binding known at an address; null when there is none, or this rack gave it alone. */
-  numberOf (address: number): string | null { return this.bindingsByAddress.get(address)?.number ?? null }
+  numberOf (address: number): string | null { return this.bindings.at(address)?.number ?? null }
 
   /**
    * Whether this rack was the last to acknowledge the binding it knows at an address. A client gives up what it has at the server it has it from, so its word about
@@ -107,9 +102,20 @@ export class Memory {
    */
   gave (address: number): boolean { return this.acknowledged.has(address) }
 
+  private keepAcknowledged (known: ReadonlySet<number>): void { for (const address of this.acknowledged.keys()) if (!known.has(address)) this.acknowledged.delete(address) }
+
   /** Whose binding is known at an address, lapsed or not. */
-  holderOf (address: number): string | undefined { return this.bindingsByAddress.get(address)?.client }
+  holderOf (address: number): string | undefined { return this.bindings.at(address)?.client }
   offeredTo (address: number): string | undefined { return this.offers.get(address)?.client }
+  offerTo (client: string): number | undefined { return this.offersByClient.get(client) }
+  /** Whether it is in use by somebody else, as far as this rack knows. */
+  isQuarantined (address: number, client: string, now: number): boolean { return this.quarantine.size > 0 && (this.quarantine.get(address) ?? 0) > now && this.occupants.get(address) !== client }
+  /** Whether the region lately refused this address to this client. */
+  wasRefused (address: number, client: string, now: number): boolean { return this.refusals.size > 0 && (this.refusals.get(`${address} ${client}`) ?? 0) > now }
+  /** What of the subnet's block can be offered. */
+  free (subnet: string): readonly number[] { return this.freeOf.get(subnet) ?? none }
+  /** DISCOVERs of the client since it was last seen to take an offer. */
+  askedBy (client: string): number { return (this.asked.get(client) ?? this.askedBefore.get(client))?.count ?? 0 }
 
   /** What this rack was asked to forget, and has. */
   forgotten (): { readonly address: string, readonly round: string }[] { return [...this.rounds].map(([address, round]) => ({ address, round })) }
@@ -164,7 +170,7 @@ export class Memory {
 
   /** The region refused the address to this client: it is not offered from here, and what made this rack think it was theirs is forgotten. */
   refused (address: number, subnet: string, client: string, now: number): void {
-    if (this.bindingsByAddress.get(address)?.client === client) this.forgetBinding(address)
+    if (this.bindings.at(address)?.client === client) this.bindings.delete(address)
     this.dropOffer(address)
     this.leaveBlock(address, subnet)
     for (const [old, until] of this.refusals) {
@@ -177,7 +183,7 @@ export class Memory {
 
   /** The client gave the address back: it is still its favourite, but no longer bound. */
   released (address: number, now: number): void {
-    const binding = this.bindingsByAddress.get(address)
+    const binding = this.bindings.at(address)
     if (binding !== undefined) this.addBinding({ ...binding, expires: Math.min(binding.expires, now) })
   }
 
@@ -186,22 +192,16 @@ export class Memory {
     for (const [old, end] of this.quarantine) if (end <= now) { this.quarantine.delete(old); this.occupants.delete(old) }
     if (occupant === undefined) this.occupants.delete(address)
     else this.occupants.set(address, occupant)
-    this.forgetBinding(address)
+    this.bindings.delete(address)
     this.dropOffer(address)
     this.quarantine.set(address, until)
     for (const [subnet] of this.blocks) this.takeFree(subnet, address)
   }
 
   private addHost (host: Host): void {
-    this.forgetHost(host.address)
-    this.hostsByAddress.set(host.address, host)
+    this.hosts.put(host)
     if (host.client.startsWith('id:')) this.byClientId = true
-    const own = this.hostsByClient.get(host.client)
-    if (own === undefined) this.hostsByClient.set(host.client, new Set([host]))
-    else own.add(host)
   }
-
-  private forgetHost (address: number): void { forget(address, this.hostsByAddress, this.hostsByClient) }
 
   private retire (id: string, round: string, now: number): void {
     this.rounds.set(id, round)
@@ -213,8 +213,8 @@ export class Memory {
     const address = parseIp(id)
     this.ended.delete(address)
     this.ended.set(address, { round: Number(round), until: now + lateFor })
-    const binding = this.bindingsByAddress.get(address)
-    if (binding !== undefined && this.isVoid(binding)) this.forgetBinding(address)
+    const binding = this.bindings.at(address)
+    if (binding !== undefined && this.isVoid(binding)) this.bindings.delete(address)
   }
 
   /** A binding from before the retirement of its address counts no more, whatever brought it here so late. */
@@ -224,15 +224,9 @@ export class Memory {
   }
 
   private addBinding (binding: Binding): void {
-    this.forgetBinding(binding.address)
-    if (this.ended.size > 0 && this.isVoid(binding)) return
-    this.bindingsByAddress.set(binding.address, binding)
-    const own = this.bindingsByClient.get(binding.client)
-    if (own === undefined) this.bindingsByClient.set(binding.client, new Set([binding]))
-    else own.add(binding)
+    if (this.ended.size > 0 && this.isVoid(binding)) this.bindings.delete(binding.address)
+    else this.bindings.put(binding)
   }
-
-  private forgetBinding (address: number): void { forget(address, this.bindingsByAddress, this.bindingsByClient) }
 
   private setBlock (subnet: string, addresses: readonly number[], now: number): void {
     const block = new Set(addresses)
@@ -241,7 +235,7 @@ export class Memory {
   }
 
   private isFree (address: number, now: number): boolean {
-    const binding = this.bindingsByAddress.get(address)
+    const binding = this.bindings.at(address)
     return !this.offers.has(address) && (binding === undefined || binding.expires <= now) && (this.quarantine.get(address) ?? 0) <= now
   }
 
@@ -284,13 +278,4 @@ export class Memory {
       this.endOffer(address)
     }
   }
-}
-
-function forget<T extends { readonly client: string }> (address: number, byAddress: Map<number, T>, byClient: Map<string, Set<T>>): void {
-  const known = byAddress.get(address)
-  if (known === undefined) return
-  byAddress.delete(address)
-  const own = byClient.get(known.client)
-  own?.delete(known)
-  if (own?.size === 0) byClient.delete(known.client)
 }

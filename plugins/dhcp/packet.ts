@@ -31,9 +31,17 @@ const invalid = (kind: string, reason: string) => new BedplateError('PACKET_INVA
 const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 function macText (data: Buffer, from: number, length: number): string {
+  if (length === 6) return etherText(data, from)
   let text = ''
   for (let i = 0; i < length; i++) text += (i === 0 ? '' : ':') + (hex[data[from + i] as number] as string)
   return text
+}
+
+const digit = (nibble: number): number => nibble + (nibble < 10 ? 48 : 87)
+/** In one piece: put together piece by piece it would be a tree of strings, and it is the key of most that is kept of a client. */
+function etherText (data: Buffer, at: number): string {
+  const [a, b, c, d, e, f] = [data[at] as number, data[at + 1] as number, data[at + 2] as number, data[at + 3] as number, data[at + 4] as number, data[at + 5] as number]
+  return String.fromCharCode(digit(a >> 4), digit(a & 15), 58, digit(b >> 4), digit(b & 15), 58, digit(c >> 4), digit(c & 15), 58, digit(d >> 4), digit(d & 15), 58, digit(e >> 4), digit(e & 15), 58, digit(f >> 4), digit(f & 15))
 }
 
 /** The bytes of a hardware address as `macText` writes it. */
@@ -89,23 +97,47 @@ export function decode (data: Buffer): Packet {
  * into the fields `file` and `sname` where they are empty (RFC 2131 section 4.1), and is left out otherwise: put what matters first. Both are cut to their fields.
  */
 export function encode (packet: Packet, limit = 65_507): Buffer {
+  let size = 0
+  for (const [code, value] of packet.options) if (code !== option.pad && code !== option.end) size += sizeOf(value)
+  if (header + size + 1 > limit) return encodeInto(limit, packet)
+  const data = blank(packet, header + size + 1)
+  let at = header
+  for (const [code, value] of packet.options) if (code !== option.relay && code !== option.pad && code !== option.end) at = writeOption(data, at, code, value)
+  const relay = packet.options.get(option.relay)
+  if (relay !== undefined) at = writeOption(data, at, option.relay, relay)
+  data[at] = option.end
+  return data
+}
+
+/** The same for a message that does not fit. */
+function encodeInto (limit: number, packet: Packet): Buffer {
   const relay = packet.options.get(option.relay)
   let room = limit - header - 1 - (relay === undefined ? 0 : sizeOf(relay))
   const chosen: [number, Buffer][] = []
-  let left: [number, Buffer][] | undefined
+  const left: [number, Buffer][] = []
   for (const [code, value] of packet.options) {
     if (code === option.relay || code === option.pad || code === option.end) continue
-    if (sizeOf(value) > room) (left ??= []).push([code, value])
+    if (sizeOf(value) > room) left.push([code, value])
     else {
       chosen.push([code, value])
       room -= sizeOf(value)
     }
   }
-  const spill = left === undefined || packet.options.has(option.overload) ? undefined : spilled(packet, left, room)
+  const spill = left.length === 0 || packet.options.has(option.overload) ? undefined : spilled(packet, left, room)
   if (spill !== undefined) chosen.push([option.overload, Buffer.of(spill.overload)])
   if (relay !== undefined) chosen.push([option.relay, relay])
   let size = header + 1
   for (const [, value] of chosen) size += sizeOf(value)
+  const data = blank(packet, size)
+  if (spill !== undefined) for (const field of spill.fields) writeField(data, field)
+  let at = header
+  for (const [code, value] of chosen) at = writeOption(data, at, code, value)
+  data[at] = option.end
+  return data
+}
+
+/** The fixed fields and the cookie, with room for the options. */
+function blank (packet: Packet, size: number): Buffer {
   const data = Buffer.allocUnsafe(Math.max(smallest, size)).fill(0) // out of Node's pool, which zeroed memory is not
   data[0] = packet.op
   data[1] = packet.htype
@@ -120,11 +152,7 @@ export function encode (packet: Packet, limit = 65_507): Buffer {
   data.writeUInt32BE(packet.giaddr, 24)
   if (packet.sname !== '') data.write(packet.sname.slice(0, 63), 44, 'latin1')
   if (packet.file !== '') data.write(packet.file.slice(0, 127), 108, 'latin1')
-  if (spill !== undefined) for (const field of spill.fields) writeField(data, field)
   data.writeUInt32BE(cookie, 236)
-  let at = header
-  for (const [code, value] of chosen) at = writeOption(data, at, code, value)
-  data[at] = option.end
   return data
 }
 

@@ -37,62 +37,81 @@ export const patience = 1000
 /** ms of boot time after which a request is not answered any more: its client counts its lease from then. */
 export const stale = 10_000
 
+const keyOf = ({ address, client }: Wish): string => `${address} ${client}`
+
 export class Wishes {
   private readonly options: WishesOptions
-  private waiting = new Map<string, Waiting>() // by address and client, so that a retransmission joins the wish it repeats
-  private flying = new Map<string, Waiting>()
+  // By address and client, so that a retransmission joins the wish it repeats. A map for each batch, dropped whole: one that is emptied and filled for ever leaves
+  // a trail of old tables, and V8 keeps what those point at (requests, replies) until it cleans the whole heap.
+  private waiting = new Map<string, Waiting>()
+  private readonly flying = new Set<Map<string, Waiting>>()
   private carrying = 0 // how many batches are under way
   private leaving = false // the next one is being filled
-  private stamp = 0 // when the batch under way left: what comes meanwhile is taken to be as old, so that the clock is read once a batch
+  private stamp = 0 // when the last batch left: what comes meanwhile is taken to be as old, so that the clock is read once a batch
 
   constructor (options: WishesOptions) { this.options = options }
 
   /** Wishes for a binding. Repeated before it is answered, the newest `settle` alone hears the answer; one for a longer lease is stored itself, since the answer to the shorter would promise too much. */
   ask (wish: Wish, settle: Settle): void {
-    const key = `${wish.address} ${wish.client}`
-    const flying = this.flying.get(key)
-    const known = flying !== undefined && flying.wish.seconds >= wish.seconds ? flying : this.waiting.get(key)
+    const key = keyOf(wish)
+    const known = this.flown(key, wish.seconds) ?? this.waiting.get(key)
     if (known !== undefined && known.wish.seconds >= wish.seconds) {
       known.settle = settle
       known.since = this.options.alone?.boot() ?? 0
       return
     }
-    this.waiting.set(key, { wish, settle, since: this.carrying > 0 ? this.stamp : this.options.alone?.boot() ?? 0 })
+    if (this.carrying === 0 && !this.leaving) this.stamp = this.options.alone?.boot() ?? 0
+    this.waiting.set(key, { wish, settle, since: this.stamp })
     if (this.carrying < abreast && !this.leaving) void this.carry()
   }
 
   /** How many wait for an answer, sent or not. */
-  get size (): number { return this.waiting.size + this.flying.size }
+  get size (): number {
+    let size = this.waiting.size
+    for (const batch of this.flying) size += batch.size
+    return size
+  }
+
+  /** The wish under way under this key that is for as long a lease. */
+  private flown (key: string, seconds: number): Waiting | undefined {
+    for (const batch of this.flying) {
+      const found = batch.get(key)
+      if (found !== undefined && found.wish.seconds >= seconds) return found
+    }
+    return undefined
+  }
 
   /** Sends what waits, batch after batch, while fewer than `abreast` are under way: while PostgreSQL syncs one, the next is made. */
   private async carry (): Promise<void> {
     const { alone } = this.options
     this.carrying++
-    this.stamp = alone?.boot() ?? 0
     this.leaving = true
     await undefined // what comes in the same turn, out of one reading of the socket, goes together
     this.leaving = false
-    while (this.waiting.size > 0) {
+    for (let first = true; this.waiting.size > 0; first = false) {
       if (alone?.cut() === true) await alone.sleep(0) // what comes at the same time is synced at once
-      const batch: Waiting[] = []
+      const batch = new Map<string, Waiting>()
       const own: Waiting[] = []
-      for (const [key, waiting] of this.waiting) {
-        this.waiting.delete(key)
-        if (alone !== undefined && (alone.cut() || alone.own(waiting.wish))) own.push(waiting)
-        else { this.flying.set(key, waiting); batch.push(waiting) }
-        if (batch.length + own.length === largest) break
+      const taken = this.waiting
+      this.waiting = new Map()
+      for (const [key, waiting] of taken) {
+        if (batch.size + own.length === largest) this.waiting.set(key, waiting)
+        else if (alone !== undefined && (alone.cut() || alone.own(waiting.wish))) own.push(waiting)
+        else batch.set(key, waiting)
       }
-      this.stamp = alone?.boot() ?? 0
+      if (!first) this.stamp = alone?.boot() ?? 0
+      if (batch.size > 0) this.flying.add(batch)
       if (own.length > 0) this.decide(own)
-      if (batch.length > 0) await this.fly(batch)
+      if (batch.size > 0) await this.fly(batch)
     }
     this.carrying--
   }
 
   /** Resolves when the next batch may leave: the region has answered, or had its time. */
-  private async fly (batch: readonly Waiting[]): Promise<void> {
+  private async fly (flown: Map<string, Waiting>): Promise<void> {
     const { alone, monotonic, batched, call } = this.options
     const begun = monotonic()
+    const batch = [...flown.values()]
     const flight = (async (): Promise<Flight> => {
       try {
         return { answers: await call(batch.map(({ wish }) => wish)), failure: undefined }
@@ -103,7 +122,7 @@ export class Wishes {
     const ended = ({ answers, failure }: Flight, waiting: readonly (Waiting | undefined)[]): void => {
       batched?.(batch.length, (monotonic() - begun) / 1000, failure)
       alone?.heard(failure)
-      for (const one of batch) this.landed(one)
+      this.flying.delete(flown)
       if (failure !== undefined && alone !== undefined) { this.decide(waiting.filter(one => one !== undefined)); return }
       const now = alone?.boot() ?? 0
       waiting.forEach((one, index) => { one?.settle(now - one.since > stale ? undefined : answers[index]) })
@@ -111,7 +130,7 @@ export class Wishes {
     if (alone === undefined) { ended(await flight, batch); return }
     const timer = new AbortController()
     const first = await Promise.race([flight, alone.sleep(patience, timer.signal)])
-    timer.abort()
+    timer.abort('answered') // without a reason an error is made each time, with its stack
     if (first !== undefined) { ended(first, batch); return }
     alone.heard(new TypeError(`no region answered within ${patience / 1000} s`))
     // What the rack has a right to is decided now; for the rest, a late answer still counts.
@@ -120,17 +139,11 @@ export class Wishes {
     const left = batch.map((one, index) => {
       const outcome = outcomes[index]
       if (outcome === undefined) return one
-      this.landed(one)
+      flown.delete(keyOf(one.wish))
       this.settle(one, outcome, now)
       return undefined
     })
     void flight.then(late => { ended(late, left) })
-  }
-
-  /** Under the same key a wish for a longer lease may have left since. */
-  private landed (one: Waiting): void {
-    const key = `${one.wish.address} ${one.wish.client}`
-    if (this.flying.get(key) === one) this.flying.delete(key)
   }
 
   private decide (list: readonly Waiting[]): void {
