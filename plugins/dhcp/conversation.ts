@@ -1,4 +1,4 @@
-/** The rack's conversation with the regions: one sync at a time, every 20 s and whenever there is something to tell; each second while nobody answers. */
+/** The rack's conversation with the regions: one sync at a time, every 20 s and whenever there is something to tell; each second while nobody answers, or what is told is not taken. */
 import { hasCode, reasonOf } from '../../core/errors.ts'
 import type { Clock, Logger } from '../../core/plugin.ts'
 import type { Alone } from './alone.ts'
@@ -16,7 +16,7 @@ export interface ConversationOptions {
 }
 
 const every = 20_000 // ms
-const again = 1_000 // ms, after a failure
+const again = 1_000 // ms, after a failure, and after an answer that took nothing of what there was to tell
 const most = 500 // journal entries at a time
 
 export class Conversation {
@@ -66,7 +66,7 @@ export class Conversation {
     over.abort()
   }
 
-  /** One exchange. True: there is more to tell; undefined: it failed. */
+  /** One exchange. True: there is more to tell; undefined: it failed, or none of it was taken, and so is not told again at once. */
   private async once (signal: AbortSignal): Promise<boolean | undefined> {
     const { alone, memory, reach, boot, log, journal, sync } = this.options
     if (!alone.ready(journal)) return undefined // one that could not be written is, when the answer is: so that a disk that is well again is found to be
@@ -108,7 +108,11 @@ export class Conversation {
       return undefined
     }
     for (const seq of answer.refused) log.warn({ seq }, 'the regions do not take a lease this rack gave alone; their word stands')
-    return alone.undelivered > 0 || [...alone.reserve.all()].some(({ returning }) => returning)
+    const left = new Set([...alone.reserve.all()].flatMap(({ text, grant, returning }) => returning ? [`${text} ${grant}`] : []))
+    if (alone.undelivered === 0 && left.size === 0) return false
+    const [first] = entries
+    if (first === undefined && returned.length === 0) return true // what there is has come up since
+    return (first !== undefined && answer.through >= first.seq) || returned.some(({ address, grant }) => !left.has(`${address} ${grant}`)) ? true : undefined
   }
 
   /** How many addresses of each subnet this rack would like to have for itself. */

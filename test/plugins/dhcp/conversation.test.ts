@@ -106,6 +106,25 @@ describe('the conversation', () => {
     await calls[2]?.answer({ through: 1, reserves: grants })
     expect(calls[3]?.params.returned).toEqual([{ address: '192.0.2.101', grant: '1' }])
   })
+  it.each([
+    ['a lease', 0],
+    ['an address given back', 1]
+  ])('%s that is not taken is told once a second, though a region answers', async (_what, through) => {
+    await calls[0]?.answer()
+    give('c', '192.0.2.101')
+    await clock.advance(0)
+    if (through === 1) await calls[1]?.answer({ through })
+    const at = calls.length
+    await calls.at(-1)?.answer({ through })
+    expect([reach.cut, calls.length]).toEqual([false, at])
+    await clock.advance(999)
+    expect(calls).toHaveLength(at)
+    await clock.advance(1)
+    expect(calls).toHaveLength(at + 1)
+    expect(calls.at(-1)?.params).toMatchObject(through === 1 ? { entries: [], returned: [{ address: '192.0.2.101' }] } : { entries: [{ seq: 1 }] })
+    await calls.at(-1)?.answer({ through: 1, reserves: through === 1 ? grants.slice(1) : grants })
+    expect(calls).toHaveLength(at + (through === 1 ? 1 : 2)) // a lease was taken: what is to be given back is told at once
+  })
   it('says that something is forgotten only when no lease is left to tell', async () => {
     await calls[0]?.answer()
     const retiring: WantedEntry = { kind: 'retiring', id: '192.0.2.150', value: { subnet: 's1', round: '9' } }
