@@ -12,6 +12,9 @@ export interface LimitsOptions {
   readonly portPerSecond: number
   readonly portBurst: number
 }
+/** As the configuration says it. */
+export const limitsOf = (config: { readonly newClientPoolSeconds: number, readonly newClientsPerSecond: number, readonly newClientsPerPort: number, readonly newClientsPortBurst: number }): LimitsOptions =>
+  ({ poolSeconds: config.newClientPoolSeconds, leastPerSecond: config.newClientsPerSecond, portPerSecond: config.newClientsPerPort, portBurst: config.newClientsPortBurst })
 export const usual: LimitsOptions = { poolSeconds: 60, leastPerSecond: 20, portPerSecond: 10, portBurst: 100 }
 
 /** Where clients are refused, how many so far, and the first of them. */

@@ -6,6 +6,7 @@ import type { Service } from '../../core/plugin.ts'
 import { systemBootClock } from './boot.ts'
 import { ipText } from './ipv4.ts'
 import { openJournal } from './journal-file.ts'
+import { limitsOf } from './limits.ts'
 import { Dhcp, manifest } from './manifest.ts'
 import { createAsk } from './neighbours.ts'
 import { occupiedSentence, Probes } from './probe.ts'
@@ -39,7 +40,7 @@ export default defineRack(manifest, {
       }
     })
     const proxy = createProxy({ segments: () => memory.segments, httpPort: config.rackHttpPort, traffic, log })
-    const six = createDhcp6({ memory: memory6, wishes: responder.wishes, problems: responder.problems, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds })
+    const six = createDhcp6({ memory: memory6, limits: limitsOf(config), wishes: responder.wishes, problems: responder.problems, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds })
     const probes = new Probes({
       ask: createAsk(clock), clock, log, again: config.probeSeconds * 1000, spoken: config.quarantineSeconds * 1000,
       segments: () => memory.segments.values(),

@@ -10,7 +10,7 @@ import { Chain } from './chain.ts'
 import { Conversation } from './conversation.ts'
 import { parseIp } from './ipv4.ts'
 import type { Journal } from './journal.ts'
-import { Limits, starvedSentence } from './limits.ts'
+import { Limits, limitsOf, starvedSentence } from './limits.ts'
 import type { manifest, RegionClient } from './manifest.ts'
 import { Memory } from './memory.ts'
 import { Reach } from './reach.ts'
@@ -112,7 +112,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     }
   })
   const blocks = new Blocks({ memory, grant: region.grant, low: Math.ceil(config.blockSize / 2), log, clock })
-  const limits = new Limits({ poolSeconds: config.newClientPoolSeconds, leastPerSecond: config.newClientsPerSecond, portPerSecond: config.newClientsPerPort, portBurst: config.newClientsPortBurst })
+  const limits = new Limits(limitsOf(config))
   const server = new Server({ chain, limits, memory, wishes, blocks, traffic, clock, log, report, alone: view, quarantineSeconds: config.quarantineSeconds })
 
   const status = (): ReturnType<Responder['status']> => {

@@ -6,8 +6,10 @@ import type { Ip6 } from './ipv6.ts'
 import { segment6Of, subnetHolding6 } from './segment6.ts'
 import type { Segment6 } from './segment6.ts'
 
-/** `number` names the act of binding; null: this rack gave it alone. */
-export interface Numbered6 extends Binding6 { readonly number: string | null }
+/** What this rack itself told the client last: the act of binding, and how many lulls there had been then. */
+interface Given6 { readonly number: string, readonly lulls: number }
+/** `number` names the act of binding; null: this rack gave it alone. `given`: where no other rack is known to have bound it since. */
+export interface Numbered6 extends Binding6 { readonly number: string | null, readonly given?: Given6 }
 interface Asked { readonly count: number, readonly at: number }
 
 const refusedFor = 60_000 // ms an address the region refused to a client is not tried again for it
@@ -21,7 +23,7 @@ export const isOf6 = ({ kind, id }: { readonly kind: WantedKey['kind'], readonly
 export class Memory6 {
   readonly segments = new Map<string, Segment6>()
   private readonly hosts = new Held<Host6>(({ client }) => client)
-  private readonly bindings = new Held<Numbered6>(({ client }) => client)
+  private bindings = new Held<Numbered6>(({ client }) => client)
   private readonly quarantine = new Map<Ip6, number>()
   private readonly refusals = new Map<string, number>() // address and client → until, in the order they end
   private readonly asked = new Map<string, Asked>()
@@ -41,7 +43,12 @@ export class Memory6 {
       else if (entry.kind === 'retiring') retirements.push({ address: parseIp6(entry.id), round: entry.value.round })
     }
     const gone = remove.filter(isOf6).map(({ kind, id }) => ({ kind, id: kind === 'segment6' ? id : parseIp6(id) }))
-    if (whole) for (const held of [this.segments, this.hosts, this.bindings]) held.clear()
+    const before = this.bindings
+    if (whole) {
+      this.segments.clear()
+      this.hosts.clear()
+      this.bindings = new Held(({ client }) => client)
+    }
     for (const { kind, id } of gone) {
       if (kind === 'segment6') this.segments.delete(id)
       if (kind === 'host') this.hosts.forget(id)
@@ -50,13 +57,14 @@ export class Memory6 {
     for (const { address, round } of retirements) this.retire(address, round, now)
     for (const segment of segments) this.segments.set(segment.vlan, segment)
     for (const host of hosts) this.hosts.add(host)
-    for (const binding of bindings) this.addBinding(binding)
+    for (const binding of bindings) this.addBinding(toldOf(binding, before.at(binding.address)))
   }
 
   /** Whose binding is known at an address, lapsed or not; the address as text. */
   holderOf (address: string): string | undefined { return this.bindings.at(parseIp6(address))?.client }
   /** Names that binding; null when there is none, or this rack gave it alone. */
-  numberOf (address: string): string | null { return this.bindings.at(parseIp6(address))?.number ?? null }
+  numberOf (address: string): string | null { return this.numberAt(parseIp6(address)) }
+  private numberAt (address: Ip6): string | null { return this.bindings.at(address)?.number ?? null }
 
   /** The claim of the address's last client has come to an end: what was bound before counts no more, whatever brings it here later. */
   private retire (address: Ip6, round: string, now: number): void {
@@ -113,10 +121,21 @@ export class Memory6 {
     dropOldest(this.asked)
   }
 
-  /** A binding was stored. */
-  bound (binding: Numbered6, duid: string): void {
+  /** A binding was stored, and its client is told. `lulls`: how many there were so far. */
+  bound (binding: Numbered6, duid: string, lulls: number): void {
     this.asked.delete(duid)
-    this.addBinding(binding)
+    const { address, number } = binding
+    const overtaken = Number(this.numberAt(address) ?? 0) > Number(number ?? 0) // the news of what another rack stored were faster than this answer
+    this.addBinding(number === null || overtaken ? binding : { ...binding, given: { number, lulls } })
+  }
+
+  /**
+   * The act of binding a client's word read now can be about: the one this rack was the last to acknowledge, if its sockets have been empty since. A word about
+   * a binding that another rack made, or that lay in the socket already, may be an older one.
+   */
+  given (address: Ip6, lulls: number): string | undefined {
+    const given = this.bindings.at(address)?.given
+    return given !== undefined && given.lulls < lulls ? given.number : undefined
   }
 
   /** The region refused the address to this client: what made this rack think it was theirs is forgotten. */
@@ -149,6 +168,10 @@ function dropOldest (map: Map<string, unknown>): void {
   if (map.size <= most) return
   for (const oldest of map.keys()) { map.delete(oldest); return }
 }
+
+/** What is told of a binding this rack gave: its own word come back, or an older one that comes late, leaves it the last to have acknowledged it. */
+const toldOf = (told: Numbered6, before: Numbered6 | undefined): Numbered6 =>
+  before?.given === undefined || before.client !== told.client || Number(told.number) > Number(before.given.number) ? told : { ...told, given: before.given }
 
 const none: readonly never[] = []
 

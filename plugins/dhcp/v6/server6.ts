@@ -15,6 +15,7 @@ import { decide6, second6 } from './decision6.ts'
 import type { Decision6, Plan6 } from './decision6.ts'
 import { ip6Text, parseIp6 } from './ipv6.ts'
 import type { Ip6 } from './ipv6.ts'
+import { Lulls } from './lulls.ts'
 import type { Memory6 } from './memory6.ts'
 import type { Packet6 } from './packet6.ts'
 import { linkOf6, ownPort, portOf6, unwrap, wrap } from './relay6.ts'
@@ -25,6 +26,8 @@ import type { Segment6, Subnet6 } from './segment6.ts'
 export interface Server6Options {
   readonly memory: Memory6, readonly wishes: Pick<Wishes, 'ask'>, readonly limits: Pick<Limits, 'admit'>, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
   readonly httpPort: number, readonly quarantineSeconds: number, readonly firmwareSeconds: number
+  /** Left out: by the turns of the event loop. */
+  readonly lulls?: Pick<Lulls, 'count' | 'heard' | 'watch'>
   readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, client: string, number: string | null }) => void
 }
 /** Where a datagram came from; `address` with the zone of a link-local one. */
@@ -37,12 +40,17 @@ const choices = 4 // how many addresses are tried for one client in one exchange
 
 export class Server6 {
   private readonly options: Server6Options
+  private readonly lulls: Pick<Lulls, 'count' | 'heard' | 'watch'>
 
-  constructor (options: Server6Options) { this.options = options }
+  constructor (options: Server6Options) {
+    this.options = options
+    this.lulls = options.lulls ?? new Lulls()
+  }
 
   /** Takes one datagram in. Never throws: whatever is wrong with it costs one counted drop. `address` may carry a zone. */
   receive (device: string, data: Buffer, send: Send, address: string, port: number): void {
     const { traffic, log } = this.options
+    this.lulls.heard()
     try {
       this.handle(device, unwrap(data), { address, port, ip: parseIp6(address.split('%', 1)[0] as string) }, send)
     } catch (error) {
@@ -99,7 +107,8 @@ export class Server6 {
         if (answer === undefined || (!answer.stored && answer.quiet)) silent = true
         else if (answer.stored) {
           plans[index] = { ...plan, seconds }
-          memory.bound({ subnet: wish.subnet, client: wish.client, holder: wish.clientId, address: plan.give.address, expires: clock.now() + seconds * 1000, number: answer.number }, plan.who.duid)
+          memory.bound({ subnet: wish.subnet, client: wish.client, holder: wish.clientId, address: plan.give.address, expires: clock.now() + seconds * 1000, number: answer.number }, plan.who.duid, this.lulls.count)
+          this.lulls.watch()
         } else {
           memory.refused(plan.give.address, wish.client, clock.now())
           const others = new Set(plans.flatMap(({ give }) => give === undefined ? [] : [give.address]))
@@ -137,10 +146,16 @@ export class Server6 {
     this.reply(exchange, informReply6(segment, message, subnet, subnet?.leaseSeconds ?? 0, exchange.boot))
   }
 
+  /**
+   * Every rack that hears it replies, for to the client they are one server; only the rack that was the last to acknowledge the binding acts on it, and names that act of
+   * binding (docs/dhcp-availability.md section 3). A binding whose rack does not hear it runs out.
+   */
   private end (exchange: Exchange, { ended, bindings, unbound }: Extract<Decision6, { kind: 'end' }>, now: number): void {
     const { memory, report, log, quarantineSeconds } = this.options
     for (const { client, address, subnet } of bindings) {
-      const body = { address: ip6Text(address), subnet: subnet.id, client, number: memory.bindingAt(address)?.number ?? null }
+      const number = memory.given(address, this.lulls.count)
+      if (number === undefined) continue
+      const body = { address: ip6Text(address), subnet: subnet.id, client, number }
       report(ended, body)
       if (ended === 'released') { memory.released(address, now); continue }
       memory.declined(address, now + quarantineSeconds * 1000, now)

@@ -3,6 +3,7 @@ import { dead, degraded, off, running } from '../../../core/health.ts'
 import type { Health } from '../../../core/health.ts'
 import type { Clock, Logger, Service } from '../../../core/plugin.ts'
 import { Limits, starvedSentence } from '../limits.ts'
+import type { LimitsOptions } from '../limits.ts'
 import type { WantedEntry, WantedKey } from '../manifest.ts'
 import { Sockets } from '../socket.ts'
 import type { Traffic } from '../traffic.ts'
@@ -13,6 +14,8 @@ import type { Server6Options } from './server6.ts'
 
 export interface Dhcp6Options extends Pick<Server6Options, 'report' | 'httpPort' | 'quarantineSeconds' | 'firmwareSeconds' | 'memory' | 'wishes'> {
   readonly memory: Memory6, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
+  /** The same figures as for IPv4, counted apart: a flood of one leaves the other its allowance. */
+  readonly limits: LimitsOptions
   /** What is not as it should be between this rack and the regions. */
   problems(): readonly string[]
 }
@@ -27,7 +30,7 @@ export interface Dhcp6 {
 /** Wires DHCPv6; nothing runs before its service is started. */
 export function createDhcp6 (options: Dhcp6Options): Dhcp6 {
   const { memory, clock, log } = options
-  const limits = new Limits()
+  const limits = new Limits(options.limits)
   const server = new Server6({ ...options, limits })
   const sockets = new Sockets({
     log, port: ports6.server, family: 6, groups: [groups6.relaysAndServers, groups6.servers],

@@ -49,11 +49,41 @@ describe('a retirement', () => {
     expect([memory.holderOf('2001:db8:1:0::1:1'), memory.numberOf('2001:db8:1::1:1')]).toEqual(['a', '7'])
     memory.apply([{ kind: 'retiring', id: '2001:db8:1::1:1', value: { subnet: 's1', round: '9' } }], [], false, now)
     expect(memory.holderOf('2001:db8:1::1:1')).toBeUndefined()
-    memory.bound({ subnet: 's1', client: 'a', holder: null, address, expires: now, number: '8' }, 'a')
-    memory.bound({ subnet: 's1', client: 'a', holder: null, address, expires: now, number: null }, 'a')
+    memory.bound({ subnet: 's1', client: 'a', holder: null, address, expires: now, number: '8' }, 'a', 0)
+    memory.bound({ subnet: 's1', client: 'a', holder: null, address, expires: now, number: null }, 'a', 0)
     expect(memory.holderOf('2001:db8:1::1:1')).toBeUndefined()
     memory.apply([numbered('b', '10')], [{ kind: 'retiring', id: '2001:db8:1::1:1' }], false, now)
     expect(memory.holderOf('2001:db8:1::1:1')).toBe('b')
+  })
+})
+
+describe('the act of binding a word can be about', () => {
+  const address = parseIp6('2001:db8:1::1:1')
+  const id = '2001:db8:1::1:1'
+  const numbered = (number: string, client = 'a'): WantedEntry => ({ kind: 'binding', id, value: { subnet: 's1', client, clientId: null, expires: new Date(now + 60_000).toISOString(), number } })
+  const given = (number: string | null, lulls: number) => (memory: Memory6) => { memory.bound({ subnet: 's1', client: 'a', holder: null, address, expires: now + 60_000, number }, 'a', lulls) }
+  const told = (entry: WantedEntry, whole = false) => (memory: Memory6) => { memory.apply([entry], [], whole, now) }
+  it.each<[string, ((memory: Memory6) => void)[], string | undefined]>([
+    ['none where it was only told', [told(numbered('7'))], undefined],
+    ['its own', [told(numbered('7')), given('8', 0)], '8'],
+    ['none while its sockets may still hold what came before', [given('8', 1)], undefined],
+    ['its own, come back', [given('8', 0), told(numbered('8'))], '8'],
+    ['its own, come back with the whole', [given('8', 0), told(numbered('8'), true)], '8'],
+    ['its own, when an older one is told late', [given('8', 0), told(numbered('7'))], '8'],
+    ['its last', [given('8', 0), given('9', 0)], '9'],
+    ['its last, and that not yet', [given('8', 0), given('9', 1)], undefined],
+    ['none when another rack bound it since', [given('8', 0), told(numbered('9'))], undefined],
+    ['none when another rack bound it since, and the news of that came first', [told(numbered('9')), given('8', 0)], undefined],
+    ['none when it is somebody else\'s since', [given('8', 0), told(numbered('9', 'b'))], undefined],
+    ['none of a lease that has no number', [given(null, 0)], undefined],
+    ['none when the binding is gone', [given('8', 0), memory => { memory.apply([], [{ kind: 'binding', id }], false, now) }, told(numbered('8'))], undefined],
+    ['none when the whole is without it', [given('8', 0), told(numbered('8', 'b'), true)], undefined],
+    ['none when it was retired', [given('8', 0), told({ kind: 'retiring', id, value: { subnet: 's1', round: '9' } })], undefined],
+    ['the same for a word that comes twice', [given('8', 0), memory => { memory.released(address, now) }], '8']
+  ])('%s', (_what, steps, expected) => {
+    const memory = memoryOf()
+    for (const step of steps) step(memory)
+    expect(memory.given(address, 1)).toBe(expected)
   })
 })
 

@@ -6,13 +6,14 @@ import type { Answer, Wish } from '../../../../plugins/dhcp/manifest.ts'
 import type { Traffic } from '../../../../plugins/dhcp/traffic.ts'
 import { message6, option6 } from '../../../../plugins/dhcp/v6/codes6.ts'
 import { ip6Text, parseIp6 } from '../../../../plugins/dhcp/v6/ipv6.ts'
+import { Lulls } from '../../../../plugins/dhcp/v6/lulls.ts'
 import { first6, has6 } from '../../../../plugins/dhcp/v6/options6.ts'
 import { encode6, iasOf, statusOf } from '../../../../plugins/dhcp/v6/packet6.ts'
 import { forwarded, unwrapReply } from '../../../../plugins/dhcp/v6/relay6.ts'
 import type { Datagram6 } from '../../../../plugins/dhcp/v6/relay6.ts'
 import { Server6 } from '../../../../plugins/dhcp/v6/server6.ts'
 import { manualClock } from '../../../kit/clock.ts'
-import { datagram, duidLl, me, memoryOf, message, relayed } from './build6.ts'
+import { datagram, duidLl, me, memoryOf, message, now, relayed } from './build6.ts'
 import type { Known6, Wire6 } from './build6.ts'
 
 const holder = `${duidLl(me).toString('hex')}/00000001`
@@ -25,12 +26,14 @@ let dropped: string[]
 let reports: object[]
 let server: Server6
 let memory: ReturnType<typeof memoryOf>
-function build (known: Known6 = {}): void {
+let lulls: Pick<Lulls, 'count' | 'heard' | 'watch'>
+function build (known: Known6 = {}, own: typeof lulls = { count: 0, heard: () => {}, watch: () => {} }): void {
   [asked, sent, dropped, reports] = [[], [], [], []]
   const traffic: Traffic = { received: () => {}, sent: () => {}, dropped: reason => { dropped.push(reason) }, bound: () => {} }
   memory = memoryOf(known)
+  lulls = own
   server = new Server6({
-    memory, limits: new Limits(), traffic, clock: manualClock(), log: createLogger('silent'), httpPort: 5248, quarantineSeconds: 600, firmwareSeconds: 120,
+    memory, limits: new Limits(), lulls, traffic, clock: manualClock(), log: createLogger('silent'), httpPort: 5248, quarantineSeconds: 600, firmwareSeconds: 120,
     wishes: { ask: (wish, settle) => { asked.push({ wish, settle }) } }, report: (kind, body) => { reports.push({ kind, ...body }) }
   })
 }
@@ -134,16 +137,22 @@ describe('a flood of clients that nobody knows', () => {
 })
 
 describe('the last word of a client', () => {
-  beforeEach(() => { build({ bindings: [[holder, '2001:db8:1::1:7', 60]] }) })
+  beforeEach(() => {
+    build({ bindings: [[holder, '2001:db8:1::1:7', 60]] })
+    take({ type: 'RENEW', ias: [[1, '2001:db8:1::1:7']] })
+    asked.pop()?.settle(yes)
+    sent.pop()
+    lulls.count++
+  })
   it('RELEASE is reported with the number of the binding, and acknowledged', () => {
     take({ type: 'RELEASE', ias: [[1, '2001:db8:1::1:7'], [2]] })
-    expect(reports).toEqual([{ kind: 'released', address: '2001:db8:1::1:7', subnet: 's1', client: holder, number: '7' }])
+    expect(reports).toEqual([{ kind: 'released', address: '2001:db8:1::1:7', subnet: 's1', client: holder, number: '42' }])
     expect(statusOf(sent[0]?.reply.message.options ?? [])?.code).toBe(0)
     expect(given()).toEqual([{ iaid: 2, addresses: [], status: 3 }])
   })
   it('DECLINE sets the address aside: it is not given again', () => {
     take({ type: 'DECLINE', ias: [[1, '2001:db8:1::1:7']] })
-    expect(reports).toMatchObject([{ kind: 'declined', number: '7' }])
+    expect(reports).toMatchObject([{ kind: 'declined', number: '42' }])
     take({ type: 'REQUEST', ias: [[1, '2001:db8:1::1:7']] })
     expect(asked[0]?.wish.address).not.toBe('2001:db8:1::1:7')
   })
@@ -152,6 +161,44 @@ describe('the last word of a client', () => {
     expect(reports).toEqual([])
     expect(given()).toEqual([{ iaid: 1, addresses: [], status: 3 }])
   })
+})
+
+describe.each([['RELEASE', 'released'], ['DECLINE', 'declined']] as const)('%s of a binding that this rack', (type, kind) => {
+  const address = '2001:db8:1::1:7'
+  const told = (number: string) => { memory.apply([{ kind: 'binding', id: address, value: { subnet: 's1', client: holder, clientId: holder, expires: new Date(now + 60_000).toISOString(), number } }], [], false, now) }
+  const renewed = () => { take({ type: 'RENEW', ias: [[1, address]] }); asked.pop()?.settle(yes) } // as 42
+  const lull = () => { lulls.count++ }
+  it.each<[string, (() => void)[], string | undefined]>([
+    ['was only told of: it may be about one before it', [lull], undefined],
+    ['acknowledged, and read its sockets empty', [renewed, lull], '42'],
+    ['acknowledged, when that came back to it', [renewed, lull, () => { told('42') }], '42'],
+    ['acknowledged this very moment: it lay in the socket behind what was acknowledged', [lull, renewed], undefined],
+    ['acknowledged before another rack did, and was told', [renewed, lull, () => { told('43') }], undefined],
+    ['acknowledged, and cannot have been told yet that another rack did: it names its own, and the region knows better', [() => { told('41') }, renewed, lull], '42']
+  ])('%s', (_what, steps, number) => {
+    build({ bindings: [[holder, address, 60]] })
+    for (const step of steps) step()
+    sent.length = 0
+    take({ type, ias: [[1, address]] })
+    expect(reports).toEqual(number === undefined ? [] : [{ kind, address, subnet: 's1', client: holder, number }])
+    expect(statusOf(sent[0]?.reply.message.options ?? [])?.code).toBe(0) // to the client all racks are one server
+    if (number !== undefined) return
+    take({ type: 'RENEW', ias: [[1, address]] })
+    expect(asked.pop()?.wish.address).toBe(address) // the binding stands
+  })
+})
+
+it('a word that comes when all has been quiet since the REPLY counts; one read in the same turn does not', async () => {
+  const address = '2001:db8:1::1:7'
+  build({}, new Lulls())
+  take({ type: 'REQUEST', ias: [[1, address]] })
+  for (let turn = 0; turn < 5; turn++) await new Promise(resolve => { setImmediate(resolve) }) // the region takes its time
+  asked.pop()?.settle(yes)
+  take({ type: 'RELEASE', ias: [[1, address]] })
+  expect(reports).toEqual([])
+  for (let turn = 0; turn < 5; turn++) await new Promise(resolve => { setImmediate(resolve) })
+  take({ type: 'RELEASE', ias: [[1, address]] })
+  expect(reports).toMatchObject([{ kind: 'released', number: '42' }])
 })
 
 describe('where replies go', () => {
