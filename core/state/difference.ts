@@ -13,15 +13,21 @@ export const keyOf = (key: Key): string => `${key.kind}\0${key.id}`
 
 const sized = (entry: Entry): Sized => {
   const text = JSON.stringify(entry.value) ?? 'null'
-  return { entry, key: keyOf(entry), hash: hash('sha1', text, 'base64').slice(0, 20), size: text.length + entry.kind.length + entry.id.length + 64 }
+  return { entry, key: keyOf(entry), hash: hash('sha1', text, 'base64'), size: text.length + entry.kind.length + entry.id.length + 64 }
 }
 
 /** The difference for the keys asked for; without keys `entries` is everything. An asked-for key without an entry is gone. */
 export function difference (known: Known, entries: readonly Entry[], keys?: readonly Key[]): Difference {
   const all = entries.map(sized)
-  const present = new Set(all.map(one => one.key))
-  const gone = keys?.filter(key => !present.has(keyOf(key)) && (!known.complete || known.hashes.has(keyOf(key)))) ??
-    [...known.hashes.keys()].filter(key => !present.has(key)).map(unkey)
+  let present: ReadonlySet<string> | undefined
+  const isThere = (key: string): boolean => (present ??= new Set(all.map(one => one.key))).has(key)
+  const gone: Key[] = []
+  if (keys === undefined) { for (const key of known.hashes.keys()) if (!isThere(key)) gone.push(unkey(key)) } else {
+    for (const one of keys) { // what the rack never had need not be looked for
+      const key = keyOf(one)
+      if ((!known.complete || known.hashes.has(key)) && !isThere(key)) gone.push(one)
+    }
+  }
   return { put: all.filter(one => known.hashes.get(one.key) !== one.hash), remove: gone }
 }
 

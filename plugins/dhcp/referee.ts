@@ -71,8 +71,7 @@ export interface GrantOptions { readonly ranges: readonly { readonly start: stri
 /** The client's word about the binding `number`, or about any binding of it when it is null. */
 export interface Ended { readonly address: string, readonly client: ClientKey, readonly number: string | null }
 export interface StoredBinding {
-  readonly address: string, readonly subnet: string, readonly client: ClientKey, readonly clientId: string | null, readonly hostname: string | null
-  readonly boundAt: Date, readonly expires: Date, readonly number: string
+  readonly address: string, readonly subnet: string, readonly client: ClientKey, readonly clientId: string | null, readonly expires: Date, readonly number: string
   /** The round of its retirement, when its claim is coming to an end. */
   readonly retiring: string | null
 }

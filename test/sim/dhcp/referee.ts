@@ -171,8 +171,8 @@ export class ModelReferee implements Referee {
 
   async bindingsOf (_q: unknown, subnets: readonly string[], addresses?: readonly string[]): Promise<readonly StoredBinding[]> {
     const found: StoredBinding[] = []
-    for (const { address, subnet, client, clientId, hostname, boundAt, expires, number, retiring, reserveOf } of this.rowsOf(addresses)) {
-      if (client !== null && boundAt !== null && expires !== null && reserveOf === null && subnets.includes(subnet)) found.push({ address, subnet, client, clientId, hostname, boundAt: new Date(boundAt), expires: new Date(expires), number, retiring })
+    for (const { address, subnet, client, clientId, expires, number, retiring, reserveOf } of this.rowsOf(addresses)) {
+      if (client !== null && expires !== null && reserveOf === null && subnets.includes(subnet)) found.push({ address, subnet, client, clientId, expires: new Date(expires), number, retiring })
     }
     return found
   }
