@@ -34,8 +34,11 @@ const largest = 500
 const abreast = 2
 /** ms a region has to answer before the rack decides alone. */
 export const patience = 1000
-/** ms of boot time after which a request is not answered any more: its client counts its lease from then. */
-export const stale = 10_000
+/**
+ * ms of boot time after which a request is not answered any more, nor a batch: a lease runs from when it was stored, and its client counts from when it hears of it. However
+ * lately the client asked again: this process may have stood still in between, and read its repetition before the region's answer (docs/dhcp-availability.md section 7).
+ */
+export const stale = 3_000
 
 const keyOf = ({ address, client }: Wish): string => `${address} ${client}`
 
@@ -111,6 +114,7 @@ export class Wishes {
   private async fly (flown: Map<string, Waiting>): Promise<void> {
     const { alone, monotonic, batched, call } = this.options
     const begun = monotonic()
+    const departed = this.stamp
     const batch = [...flown.values()]
     const flight = (async (): Promise<Flight> => {
       try {
@@ -125,7 +129,7 @@ export class Wishes {
       this.flying.delete(flown)
       if (failure !== undefined && alone !== undefined) { this.decide(waiting.filter(one => one !== undefined)); return }
       const now = alone?.boot() ?? 0
-      waiting.forEach((one, index) => { one?.settle(now - one.since > stale ? undefined : answers[index]) })
+      waiting.forEach((one, index) => { one?.settle(now - Math.min(departed, one.since) > stale ? undefined : answers[index]) })
     }
     if (alone === undefined) { ended(await flight, batch); return }
     const timer = new AbortController()

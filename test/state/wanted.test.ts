@@ -43,7 +43,8 @@ describe.each(Object.keys(transports))('wanted state over %s', name => {
     await putEntry(db, 'r1', 'b', { n: 20 })
     await holds(rack, { a: { n: 1 }, b: { n: 20 } })
     expect(rack.probe.applied.at(-1)).toEqual({ whole: false, change: { put: [{ kind: 'entry', id: 'b', value: { n: 20 } }], remove: [] } })
-    expect(region.probe.asked.slice(before)).toEqual([['b']])
+    const asked = region.probe.asked.slice(before) // c may be among it: another rack's, put in just before this one came
+    expect([asked.flat().includes('b'), asked.some(keys => keys === undefined || keys.includes('a'))]).toEqual([true, false])
     await removeEntry(db, 'r1', 'a')
     await holds(rack, { b: { n: 20 } })
     expect(rack.probe.applied.at(-1)).toEqual({ whole: false, change: { put: [], remove: [{ kind: 'entry', id: 'a' }] } })
