@@ -14,7 +14,24 @@ export interface Tx extends Query {
 /** One row of the change log. Delivered at least once, after commit, in no promised order. `seq` tells duplicates apart. */
 export interface Change { readonly seq: string, readonly topic: string, readonly id: string }
 
+/** A transaction of one statement, as its parts. */
+export interface Once {
+  /** What stands after `with`: the queries that write, with the names of what they return. */
+  readonly work: string
+  /** The topic, and a query of one column, over those names: what changed. */
+  readonly topic: string
+  readonly changed: string
+  /** The query, over those names, whose rows are given. */
+  readonly rows: string
+  readonly values: readonly unknown[]
+}
+
 export interface Database extends Query {
+  /**
+   * Runs one statement that writes, with its change-log row, and commits: one journey to the server where `tx` needs two or more. Parts must not contain values: they make the text of a prepared statement.
+   * Tried again only when it was certainly not kept. Rejects with TRANSACTION_UNKNOWN when the connection broke before the answer.
+   */
+  once<Row = Record<string, unknown>>(statement: Once): Promise<Row[]>
   /** Runs `work` in a READ COMMITTED transaction on the primary. Serialization failures, deadlocks and lost connections before COMMIT are retried (at most 5 times, with jitter), so `work` must have no effect outside `tx`. After the commit, a coalesced NOTIFY tells every region's feed. */
   tx<T>(work: (tx: Tx) => Promise<T>): Promise<T>
 }

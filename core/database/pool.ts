@@ -8,7 +8,7 @@ import { dead, degraded, running } from '../health.ts'
 import type { Logger } from '../log.ts'
 import { openSession } from './connection.ts'
 import type { Host, Session } from './connection.ts'
-import type { Database } from './database.ts'
+import type { Database, Once } from './database.ts'
 import { createFeed } from './feed.ts'
 import type { Feed } from './feed.ts'
 import { createListener } from './listen.ts'
@@ -54,6 +54,7 @@ export interface DatabaseHandle extends Database {
 
 const attempts = 6 // the first and five more
 const tellEvery = 10 // ms from one NOTIFY to the next while commits follow each other
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
 /** Of a pool's connections these (3 of 10) are for statements that only read: when the synchronous standby is away, commits wait for it, and what can be read is still to be read. */
 const reserved = (size: number): number => Math.floor(size * 0.3)
 
@@ -137,6 +138,11 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
 
   const handle: DatabaseHandle = {
     query,
+    async once<Row> ({ work, topic, changed, rows, values }: Once) {
+      const kept = await query<Row>(`with ${work}, noted as (insert into core.change (topic, id) select ${literal(topic)}, string_agg(id, e'\\n') from (${changed}) as changed (id) having count(*) > 0) ${rows}`, values)
+      tell()
+      return kept
+    },
     async tx (work) {
       const { value, changed } = await retrying(error => isRepeatable(error) || isLost(error), () => writers.take(() => using((client, damaged) => transact(client, work, damaged))))
       if (changed) tell()

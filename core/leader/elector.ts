@@ -15,7 +15,7 @@ export interface ElectorOptions extends Partial<Pace> {
   readonly name: string // what is led: one leader a name
   readonly holder: string // the controller's id
   /** `listen` is used when there: then a leader that stops is followed at once, not when its lease has run out. */
-  readonly db: Database & { listen?(channel: string, listener: (payload: string) => void): () => void | Promise<void> }
+  readonly db: Pick<Database, 'query' | 'tx'> & { listen?(channel: string, listener: (payload: string) => void): () => void | Promise<void> }
   readonly lease?: Lease
   readonly clock: Clock
   readonly log: Logger

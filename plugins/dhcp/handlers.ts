@@ -2,7 +2,7 @@
 import { BedplateError } from '../../core/errors.ts'
 import type { Caller, Database, Logger, Tx } from '../../core/plugin.ts'
 import type { DhcpFact, SyncParams, SyncResult, Wish, Answer } from './manifest.ts'
-import type { GrantOptions, Referee } from './referee.ts'
+import type { BindAnswer, GrantOptions, Referee } from './referee.ts'
 
 /** Where addresses of a subnet may come from, and which racks serve it, ranked. */
 export interface Pool extends Pick<GrantOptions, 'ranges' | 'taken'> { readonly subnet: string, readonly racks: readonly string[], readonly size: number }
@@ -30,19 +30,24 @@ export const reserveShare = (pool: Pool, wanted: number): number => pool.size ==
 export function createHandlers ({ db, referee, log, config, pools, relayed }: HandlersOptions): Handlers {
   const poolOf = async (tx: Tx, subnet: string, rack: string): Promise<Pool | undefined> => (await pools(tx, [subnet])).find(({ racks }) => racks.includes(rack))
 
+  const bindRest = (rack: string, wishes: readonly Wish[]): Promise<readonly BindAnswer[]> => db.tx(async tx => {
+    const answers = await referee.bind(tx, rack, wishes)
+    const touched = new Set<string>()
+    wishes.forEach(({ address }, index) => { const answer = answers[index]; if (answer !== undefined && (answer.stored || answer.retiring === true)) touched.add(address) })
+    for (const address of touched) await tx.changed('dhcp.binding', address)
+    if (relayed !== undefined && wishes.some(({ relay }) => relay !== undefined)) await relayed(tx, wishes.filter(({ relay }, index) => relay !== undefined && answers[index]?.stored === true))
+    return answers
+  })
+
   return {
-    bind: ({ wishes }, { controller }) => db.tx(async tx => {
-      const answers = await referee.bind(tx, controller, wishes)
-      const touched = new Set<string>()
-      wishes.forEach(({ address }, index) => { const answer = answers[index]; if (answer !== undefined && (answer.stored || answer.retiring === true)) touched.add(address) })
-      for (const address of touched) await tx.changed('dhcp.binding', address)
-      if (relayed !== undefined && wishes.some(({ relay }) => relay !== undefined)) await relayed(tx, wishes.filter(({ relay }, index) => relay !== undefined && answers[index]?.stored === true))
-      return {
-        answers: answers.map((answer): Answer => answer.stored
-          ? { stored: true, expires: answer.expires.toISOString(), number: answer.number, reason: null, quiet: false }
-          : { stored: false, expires: null, number: null, reason: answer.reason, quiet: answer.quiet ?? false })
-      }
-    }),
+    async bind ({ wishes }, { controller }) {
+      // The ports of relays are noted in the same transaction, so those batches take the longer way.
+      const atOnce = relayed === undefined || wishes.every(({ relay }) => relay === undefined) ? await referee.bindAtOnce(db, controller, wishes) : []
+      const left = wishes.filter((_, index) => atOnce[index] === undefined)
+      const rest = left.length === 0 ? [] : await bindRest(controller, left)
+      let at = 0
+      return { answers: wishes.map((_, index) => told(atOnce[index] ?? rest[at++])) }
+    },
 
     grant: ({ subnet }, { controller }) => db.tx(async tx => {
       const pool = await poolOf(tx, subnet, controller)
@@ -100,6 +105,10 @@ export function createHandlers ({ db, referee, log, config, pools, relayed }: Ha
     }
   }
 }
+
+const told = (answer: BindAnswer | undefined): Answer => answer?.stored === true
+  ? { stored: true, expires: answer.expires.toISOString(), number: answer.number, reason: null, quiet: false }
+  : { stored: false, expires: null, number: null, reason: answer?.reason ?? 'the region gave no answer', quiet: answer?.quiet ?? false }
 
 const valueOf = (address: string): number => address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
 

@@ -1,5 +1,5 @@
 /** The referee: who may have which address. The only place where an address changes hands; in production it is PostgreSQL (`store.ts`), in the simulation a model held to it by a test. Types, and two figures. */
-import type { Query, Tx } from '../../core/plugin.ts'
+import type { Database, Query, Tx } from '../../core/plugin.ts'
 
 /** Who a client is to the referee: its MAC for DHCPv4 (lower case, colons), `duid/iaid` in hex for DHCPv6. */
 export type ClientKey = string
@@ -29,6 +29,8 @@ export interface Retirement { readonly address: string, readonly subnet: string,
 export interface Referee {
   /** Stores bindings, each or not: the client's own row in that subnet (lapsed or retiring, too: that ends the retirement), the asking rack's block, or what is free. A lapsed row of somebody else begins to retire. Never what is in a reserve. */
   bind(tx: Tx, rack: string, wishes: readonly WishedBinding[]): Promise<readonly BindAnswer[]>
+  /** The same in a transaction of its own, made as short as can be, for those that are stored just so; `undefined` for any other, which `bind` is to look at. Changes `dhcp.binding`. */
+  bindAtOnce(db: Database, rack: string, wishes: readonly WishedBinding[]): Promise<readonly (BindAnswer | undefined)[]>
   /** Free addresses for a rack's online block, at most its share; when too few are free, the longest lapsed (10 s) begin to retire for the next time. */
   grant(tx: Tx, rack: string, subnet: string, options: GrantOptions): Promise<{ readonly addresses: readonly string[], readonly retiring: readonly string[] }>
   /** Fills the rack's reserve in the subnet up to `count` addresses without a lease, from what is free; when too little is, the longest lapsed begin to retire. */

@@ -1,7 +1,7 @@
 /** PostgreSQL as the referee: every rule about who may have an address is in a statement of store/. */
 import type { Tx } from '../../core/plugin.ts'
 import type { Referee } from './referee.ts'
-import { bind, bindingsOf, quarantine, release } from './store/binding.ts'
+import { bind, bindAtOnce, bindingsOf, quarantine, release } from './store/binding.ts'
 import { grant, reserve, reservesOf, returned } from './store/blocks.ts'
 import { settle } from './store/journal.ts'
 import { forgotten, giveUpOnSilent, heard, retire, retirementsOf, standingOf, tells } from './store/retirement.ts'
@@ -12,7 +12,7 @@ export { blocksOf, tidy, trimBlocks } from './store/blocks.ts'
 export { restReserve } from './store/journal.ts'
 export { forgetRacks, goneRacks, isTold, retirementsOf, standingOf, tells } from './store/retirement.ts'
 
-export const referee: Referee = { bind, grant, reserve, reservesOf, settle, forgotten, returned, heard, retire, giveUpOnSilent, release, quarantine, tells, bindingsOf, retirementsOf, standingOf }
+export const referee: Referee = { bind, bindAtOnce, grant, reserve, reservesOf, settle, forgotten, returned, heard, retire, giveUpOnSilent, release, quarantine, tells, bindingsOf, retirementsOf, standingOf }
 
 /** Ends a binding at the operator's word: it retires. False when there was none. */
 export async function removeBinding (tx: Tx, address: string): Promise<boolean> {

@@ -25,6 +25,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
   const note = async (what: string) => { trace.push(what) }
   const db: DatabaseHandle = {
     query: async () => [],
+    once: async () => [],
     tx: async work => work({ query: async () => [], changed: async () => {} }),
     feed: { subscribe: () => () => trace.push('unsubscribe'), position: async () => '0', since: async position => ({ changes: [], position, truncated: false }), service: traced('feed', trace) },
     health: () => running,

@@ -1,5 +1,5 @@
 /** SQL of bindings: who may have an address, decided by one statement, and a client's last word about it. */
-import type { Query, Tx } from '../../../core/plugin.ts'
+import type { Database, Query, Tx } from '../../../core/plugin.ts'
 import { restSeconds } from '../referee.ts'
 import type { BindAnswer, Ended, StoredBinding, WishedBinding } from '../referee.ts'
 import { arrayText } from './array.ts'
@@ -19,9 +19,7 @@ type Packed = readonly { readonly rows: readonly (readonly unknown[])[] }[]
 
 interface Stored { readonly client: string, readonly expires: Date, readonly number: string }
 /** Rows are locked in address order; of two wishes for one address in a batch the first counts. */
-const store = async (q: Query, rack: string, wishes: readonly WishedBinding[]): Promise<Map<string, Stored>> => {
-  const [row] = await q.query<Packed[number]>(`
-    with stored as (
+const storing = `stored as (
     insert into dhcp.address as a (address, subnet_id, mac, client_id, hostname, bound_at, expires)
     select distinct on (w.address) w.address, w.subnet_id, w.mac, w.client_id, w.hostname, now(), now() + w.seconds * interval '1 second'
     from unnest($2::inet[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[]) with ordinality as w (address, subnet_id, mac, client_id, hostname, seconds, place)
@@ -32,11 +30,27 @@ const store = async (q: Query, rack: string, wishes: readonly WishedBinding[]): 
       since = case when a.mac = excluded.mac and a.expires >= now() then a.since else excluded.bound_at end,
       rack = null, granted_at = null, quarantined_until = null, retiring = null, waits_for = '{}', number = nextval('dhcp.number')
     where (a.mac = excluded.mac and a.subnet_id = excluded.subnet_id and a.reserve_of is null) or a.rack = $1 or ${free}
-    returning address, mac, expires, number) ${packed(`host(address), mac, ${instant('expires')}, number::text`, 'select * from stored')}`,
-  [rack, ...[wishes.map(({ address }) => address), wishes.map(({ subnet }) => subnet), wishes.map(({ client }) => client), wishes.map(({ clientId }) => clientId), wishes.map(({ hostname }) => hostname), wishes.map(({ seconds }) => seconds)].map(arrayText)])
-  const stored = new Map<string, Stored>()
-  for (const [address, client, expires, number] of (row?.rows ?? []) as readonly [string, string, number, string][]) stored.set(address, { client, expires: new Date(expires), number })
-  return stored
+    returning address, mac, expires, number)`
+const stored = packed(`host(address), mac, ${instant('expires')}, number::text`, 'select * from stored')
+const values = (rack: string, wishes: readonly WishedBinding[]): unknown[] =>
+  [rack, ...[wishes.map(({ address }) => address), wishes.map(({ subnet }) => subnet), wishes.map(({ client }) => client), wishes.map(({ clientId }) => clientId), wishes.map(({ hostname }) => hostname), wishes.map(({ seconds }) => seconds)].map(arrayText)]
+
+function storedOf ([row]: Packed): Map<string, Stored> {
+  const found = new Map<string, Stored>()
+  for (const [address, client, expires, number] of (row?.rows ?? []) as readonly [string, string, number, string][]) found.set(address, { client, expires: new Date(expires), number })
+  return found
+}
+const answerOf = (stored: ReadonlyMap<string, Stored>, { address, client }: WishedBinding): BindAnswer | undefined => {
+  const row = stored.get(address)
+  return row?.client === client ? { stored: true, expires: row.expires, number: row.number } : undefined
+}
+
+const store = async (q: Query, rack: string, wishes: readonly WishedBinding[]): Promise<Map<string, Stored>> => storedOf(await q.query(`with ${storing} ${stored}`, values(rack, wishes)))
+
+/** See Referee.bindAtOnce. */
+export async function bindAtOnce (db: Database, rack: string, wishes: readonly WishedBinding[]): Promise<(BindAnswer | undefined)[]> {
+  const found = storedOf(await db.once({ work: storing, topic: 'dhcp.binding', changed: 'select host(address) from stored', rows: stored, values: values(rack, wishes) }))
+  return wishes.map(wish => answerOf(found, wish))
 }
 
 /**
@@ -45,11 +59,7 @@ const store = async (q: Query, rack: string, wishes: readonly WishedBinding[]): 
  */
 export async function bind (tx: Tx, rack: string, wishes: readonly WishedBinding[]): Promise<BindAnswer[]> {
   const stored = await store(tx, rack, wishes)
-  const answer = ({ address, client }: WishedBinding): BindAnswer | undefined => {
-    const row = stored.get(address)
-    return row?.client === client ? { stored: true, expires: row.expires, number: row.number } : undefined
-  }
-  const answers = wishes.map(answer)
+  const answers = wishes.map(wish => answerOf(stored, wish))
   const refused = wishes.filter((_, index) => answers[index] === undefined)
   if (refused.length === 0) return answers.flatMap(one => one === undefined ? [] : [one])
   const begun = await beginRetirement(tx, refused.map(({ address }) => address).filter(address => !stored.has(address)), true)
@@ -57,7 +67,7 @@ export async function bind (tx: Tx, rack: string, wishes: readonly WishedBinding
   if (open.size > 0) for (const [address, row] of await store(tx, rack, refused.filter(({ address }) => open.has(address)))) stored.set(address, row)
   const reserved = new Set((await tx.query<{ address: string }>('select host(address) as address from dhcp.address where address = any($1::inet[]) and reserve_of is not null', [refused.map(({ address }) => address)])).map(({ address }) => address))
   const retiring = new Set(begun.map(({ address }) => address))
-  return wishes.map((wish, index) => answers[index] ?? answer(wish) ?? { stored: false, reason: 'this address belongs to somebody else', quiet: reserved.has(wish.address), retiring: retiring.has(wish.address) })
+  return wishes.map((wish, index) => answers[index] ?? answerOf(stored, wish) ?? { stored: false, reason: 'this address belongs to somebody else', quiet: reserved.has(wish.address), retiring: retiring.has(wish.address) })
 }
 
 const meant = 'a.address = e.address and a.mac = e.client and a.reserve_of is null and (e.number is null or a.number = e.number)'

@@ -10,7 +10,7 @@ import { quiet } from '../../kit/parts.ts'
 import { fakeImage, fakeImages, fakeMachine, fakeMachines } from './fakes.ts'
 
 const tx: Tx = { query: async () => [], changed: async () => {} }
-const db: Database = { ...tx, tx: work => work(tx) }
+const db: Database = { ...tx, once: async () => [], tx: work => work(tx) }
 const nic = (mac: string) => ({ mac, name: null, vlanId: null, boot: false })
 const change = (topic: string, id: string): Change => ({ seq: '1', topic, id })
 

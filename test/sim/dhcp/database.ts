@@ -86,7 +86,8 @@ export class SimDatabase {
       if (!this.healed && this.dice.chance(0.002)) { this.lostCommits++; throw new BedplateError('TRANSACTION_UNKNOWN', { reason: 'the connection broke at the commit' }) }
       return result
     }
-    return { tx, query: async () => { throw new BedplateError('INTERNAL', { reason: 'the model of the database takes no SQL' }) } }
+    const noSql = async (): Promise<never> => { throw new BedplateError('INTERNAL', { reason: 'the model of the database takes no SQL' }) }
+    return { tx, query: noSql, once: noSql }
   }
 
   /** A transaction of the world's own. */

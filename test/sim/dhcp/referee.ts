@@ -1,5 +1,6 @@
 /** The referee in memory: the same rules as the SQL of the plugin's store, statement by statement; a test holds the one to the other. */
 import { BedplateError } from '../../../core/errors.ts'
+import type { Database } from '../../../core/plugin.ts'
 import type { BindAnswer, Ended, GrantOptions, JournalEntry, Referee, Reserved, Retirement, Settled, StoredBinding, WishedBinding } from '../../../plugins/dhcp/referee.ts'
 import { ModelTx } from './database.ts'
 import { ModelPools } from './pools.ts'
@@ -12,6 +13,11 @@ const modelOf = (tx: unknown): ModelTx => {
   throw new BedplateError('INTERNAL', { reason: 'a transaction of another database' })
 }
 
+const answerOf = (stored: ReadonlyMap<string, Row>, { address, client }: WishedBinding): BindAnswer | undefined => {
+  const row = stored.get(address)
+  return row?.client === client ? { stored: true, expires: new Date(row.expires ?? 0), number: row.number } : undefined
+}
+
 export class ModelReferee implements Referee {
   readonly table: Table
   private readonly pools: ModelPools
@@ -21,20 +27,24 @@ export class ModelReferee implements Referee {
     this.pools = new ModelPools(table, (tx, addresses) => this.begin(tx, addresses, true))
   }
 
+  async bindAtOnce (db: Database, rack: string, wishes: readonly WishedBinding[]): Promise<readonly (BindAnswer | undefined)[]> {
+    return await db.tx(async tx => {
+      const stored = this.store(modelOf(tx), rack, wishes)
+      for (const address of stored.keys()) await tx.changed('dhcp.binding', address)
+      return wishes.map(wish => answerOf(stored, wish))
+    })
+  }
+
   async bind (raw: unknown, rack: string, wishes: readonly WishedBinding[]): Promise<readonly BindAnswer[]> {
     const tx = modelOf(raw)
     const { rows } = this.table
     const stored = this.store(tx, rack, wishes)
-    const answer = ({ address, client }: WishedBinding): BindAnswer | undefined => {
-      const row = stored.get(address)
-      return row?.client === client ? { stored: true, expires: new Date(row.expires ?? 0), number: row.number } : undefined
-    }
-    const answers = wishes.map(answer)
+    const answers = wishes.map(wish => answerOf(stored, wish))
     const refused = wishes.filter((_, index) => answers[index] === undefined)
     const begun = this.begin(tx, refused.map(({ address }) => address).filter(address => !stored.has(address)), true)
     const open = new Set(begun.flatMap(({ address, free }) => free ? [address] : []))
     for (const [address, row] of this.store(tx, rack, refused.filter(({ address }) => open.has(address)))) stored.set(address, row)
-    return wishes.map((wish, index) => answers[index] ?? answer(wish) ?? {
+    return wishes.map((wish, index) => answers[index] ?? answerOf(stored, wish) ?? {
       stored: false, reason: 'this address belongs to somebody else', quiet: rows.get(wish.address)?.reserveOf != null, retiring: begun.some(({ address }) => address === wish.address)
     })
   }
