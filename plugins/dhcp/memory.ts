@@ -17,6 +17,7 @@ const takenWithin = 10_000 // ms in which an offer is taken, if ever
 const refusedFor = 60_000 // ms an address the region refused to a client is not tried again for it
 const askedFor = 30_000 // ms without a DISCOVER after which counting starts again
 const lateFor = 60_000 // ms a retirement is remembered after its end: answers that are under way may name what it ended
+const echoFor = 2_000 // ms after a grant in which a block that was read before it may come
 const askers = 10_000 // clients whose DISCOVERs are counted at least; twice as many at most
 
 const none: readonly number[] = Object.freeze([])
@@ -30,6 +31,7 @@ export class Memory {
   private byClientId = false // whether any address is fixed for a client id
   private readonly acknowledged = new Map<number, string | null>() // address → the act of binding, where this rack was the last that told the client
   private readonly blocks = new Map<string, Set<number>>() // as granted
+  private readonly granted = new Map<string, { readonly addresses: readonly number[], readonly until: number }>() // lately, by the region's answer
   private readonly freeOf = new Map<string, number[]>() // what of a block can be offered now
   private readonly offers = new Map<number, Offer>() // in the order they end
   private readonly offersByClient = new Map<string, number>()
@@ -63,7 +65,7 @@ export class Memory {
       if (kind === 'segment') this.segments.delete(id)
       if (kind === 'standing') this.standing = undefined
       if (kind === 'retiring') this.rounds.delete(id)
-      if (kind === 'block') { this.blocks.delete(id); this.freeOf.delete(id) }
+      if (kind === 'block') { this.blocks.delete(id); this.freeOf.delete(id); this.granted.delete(id) }
     }
     if (whole) this.keepAcknowledged(new Set(bindings.map(({ address }) => address)))
     for (const { kind, address } of gone) {
@@ -79,7 +81,7 @@ export class Memory {
     for (const segment of segments) this.segments.set(segment.vlan, segment)
     for (const host of hosts) this.addHost(host)
     for (const binding of bindings) this.addBinding(binding)
-    for (const { subnet, addresses } of blocks) this.setBlock(subnet, addresses, now)
+    for (const { subnet, addresses } of blocks) this.replaceBlock(subnet, addresses, now)
   }
 
   view (segment: Segment, now: number, alone?: AloneView): View {
@@ -126,6 +128,16 @@ export class Memory {
   /** Adds granted addresses to the subnet's block. */
   grant (subnet: string, addresses: readonly number[], now: number): void {
     this.setBlock(subnet, [...this.blocks.get(subnet) ?? [], ...addresses], now)
+    const late = this.granted.get(subnet)
+    this.granted.set(subnet, { addresses: late !== undefined && late.until > now ? [...late.addresses, ...addresses] : addresses, until: now + echoFor })
+  }
+
+  /** The block as the wanted state has it. It may have been read before the last grant: what that gave stays; if it was taken back since, the region refuses it to whoever takes the offer. */
+  private replaceBlock (subnet: string, addresses: readonly number[], now: number): void {
+    const granted = this.granted.get(subnet)
+    const own = this.blocks.get(subnet)
+    const late = granted === undefined || granted.until <= now || own === undefined ? [] : granted.addresses.filter(address => own.has(address))
+    this.setBlock(subnet, late.length === 0 ? addresses : [...addresses, ...late], now)
   }
 
   /** Remembers that an address was offered, so that nobody else is offered it for a minute. */

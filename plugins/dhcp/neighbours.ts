@@ -86,6 +86,7 @@ const rounds = 3 // times each address is asked for
 const between = 150 // ms
 const look = 15 // ms between two looks at what has come
 const most = 512 // packets read at one look
+const burst = 32 // questions in a row; a millisecond is left to everybody else after them
 
 /** Asks as RFC 5227 has it, some times in half a second; the answers are read as they come, in small steps, so that nothing else waits. */
 export const createAsk = (clock: Clock): Ask => async ({ device, addresses, far }, signal) => {
@@ -107,8 +108,10 @@ export const createAsk = (clock: Clock): Ask => async ({ device, addresses, far 
     if (far.length > 0 && icmp < 0) throw fault('asking for addresses by ICMP', c.errno())
     for (let round = 0; round < rounds; round++) {
       // What cannot be sent is asked for again in the next round, and after the last one counts as not answered.
-      if (arp !== undefined) for (const address of addresses) if (!answers.has(address)) { const frame = arpProbe(arp.mac, address); c.send(arp.fd, frame, frame.length, 0) }
-      for (const [index, address] of far.entries()) if (!answers.has(address)) { const request = echoRequest(id, index); c.sendto(icmp, request, request.length, 0, inetAddress(address), 16) }
+      let sent = 0
+      const paced = async (): Promise<void> => { if (++sent % burst === 0) await clock.sleep(1, signal) }
+      if (arp !== undefined) for (const address of addresses) if (!answers.has(address)) { const frame = arpProbe(arp.mac, address); c.send(arp.fd, frame, frame.length, 0); await paced() }
+      for (const [index, address] of far.entries()) if (!answers.has(address)) { const request = echoRequest(id, index); c.sendto(icmp, request, request.length, 0, inetAddress(address), 16); await paced() }
       const until = clock.monotonic() + between
       while (clock.monotonic() < until && signal?.aborted !== true) {
         await clock.sleep(look, signal)

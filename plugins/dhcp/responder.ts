@@ -111,7 +111,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
       boot: boot.now
     }
   })
-  const blocks = new Blocks({ memory, grant: region.grant, low: Math.ceil(config.blockSize / 2), log, clock })
+  const blocks = new Blocks({ memory, grant: region.grant, low: Math.ceil(config.blockSize * 0.75), log, clock })
   const limits = new Limits(limitsOf(config))
   const server = new Server({ chain, limits, memory, wishes, blocks, traffic, clock, log, report, alone: view, quarantineSeconds: config.quarantineSeconds })
 

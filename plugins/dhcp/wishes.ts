@@ -32,6 +32,8 @@ type Flight = { readonly answers: readonly Answer[], readonly failure: unknown }
 const largest = 500
 /** Batches under way at once: with one, rack and region would wait for the disk, and the clients for both. */
 const abreast = 2
+/** Wishes that are worth a batch beside one that is under way: a batch of one costs as much as ten wishes in one of fifty. */
+const enough = 16
 /** ms a region has to answer before the rack decides alone. */
 export const patience = 1000
 /**
@@ -65,7 +67,7 @@ export class Wishes {
     }
     if (this.carrying === 0 && !this.leaving) this.stamp = this.options.alone?.boot() ?? 0
     this.waiting.set(key, { wish, settle, since: this.stamp })
-    if (this.carrying < abreast && !this.leaving) void this.carry()
+    if (this.worthwhile(this.carrying) && !this.leaving) void this.carry()
   }
 
   /** How many wait for an answer, sent or not. */
@@ -74,6 +76,9 @@ export class Wishes {
     for (const batch of this.flying) size += batch.size
     return size
   }
+
+  /** Whether what waits should leave while so many batches are under way. */
+  private worthwhile (others: number): boolean { return this.waiting.size > 0 && (others === 0 || (others < abreast && this.waiting.size >= enough)) }
 
   /** The wish under way under this key that is for as long a lease. */
   private flown (key: string, seconds: number): Waiting | undefined {
@@ -91,7 +96,7 @@ export class Wishes {
     this.leaving = true
     await undefined // what comes in the same turn, out of one reading of the socket, goes together
     this.leaving = false
-    for (let first = true; this.waiting.size > 0; first = false) {
+    for (let first = true; this.worthwhile(this.carrying - 1); first = false) {
       if (alone?.cut() === true) await alone.sleep(0) // what comes at the same time is synced at once
       const batch = new Map<string, Waiting>()
       const own: Waiting[] = []

@@ -97,7 +97,7 @@ export class FactTable {
         end()
       }
     }
-    return { tx, query: async () => [] }
+    return { tx, once: async () => [], query: async () => [] }
   }
 
   /** The plugin: it takes facts in, but for those it cannot stand. */

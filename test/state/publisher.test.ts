@@ -137,7 +137,7 @@ test('beside a feed that runs, it asks the log nothing more, and still every row
   const feed = { ...db.feed, since: (position: string, limit?: number) => { asked++; return db.feed.since(position, limit) } }
   await db.feed.service.start(new AbortController().signal)
   const probe = regionProbe(db, 'region')
-  const publisher = createPublisher({ db: { query: db.query, tx: db.tx, feed }, clock: systemClock, log: logger, halves: () => [probe.half] })
+  const publisher = createPublisher({ db: { query: db.query, once: db.once, tx: db.tx, feed }, clock: systemClock, log: logger, halves: () => [probe.half] })
   const links: Link[] = []
   open.push({ publisher, links })
   await publisher.service.start(new AbortController().signal)
