@@ -9,7 +9,7 @@ import type { Place, Server } from './place.ts'
 import type { Host, Spawned } from './segment.ts'
 import { cores, prefix, refuseTaken, start } from './segment.ts'
 
-const main = join(import.meta.dirname, '../../core/main.ts')
+const program = join(import.meta.dirname, '../../bin/bedplate')
 
 export interface Daemon extends Server {
   readonly host: Host
@@ -29,17 +29,17 @@ export interface Bedplate extends Server {
   /** Its database. */
   readonly database: string
 }
-interface DaemonOptions { readonly name: string, readonly address: string, readonly cpus: string, /** Absent: those it had before. */ readonly settings: Readonly<Record<string, unknown>> | undefined, readonly flags?: readonly string[] }
+interface DaemonOptions { readonly name: string, readonly address: string, readonly cpus: string, /** Absent: those it had before. */ readonly settings: Readonly<Record<string, unknown>> | undefined }
 
 /** Starts a daemon and waits until it is ready. */
-export async function startDaemon (place: Place, { name, address, cpus, settings, flags = [] }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon (place: Place, { name, address, cpus, settings }: DaemonOptions): Promise<Daemon> {
   const host = await place.segment.host(name, address)
   await refuseTaken(host, [67, 69])
   const directory = join(place.folder, name)
   await mkdir(directory, { recursive: true })
   const [file, log] = [join(place.folder, `${name}.yaml`), join(place.folder, `${name}.log`)]
   if (settings !== undefined) await writeFile(file, JSON.stringify({ hostname: name, dataDirectory: directory, ...settings }))
-  const process_ = start(host, cpus, [process.execPath, ...flags, main, 'run', '--config', file], { log, cwd: place.folder })
+  const process_ = start(host, cpus, [program, 'run', '--config', file], { log, cwd: place.folder })
   const { roles } = JSON.parse(await readFile(file, 'utf8')) as { roles: readonly string[] }
   const port = roles.includes('region') ? 5240 : 5248
   let ended = false
@@ -72,11 +72,10 @@ export interface BedplateOptions {
   readonly region: { readonly address: string, readonly cpus?: string }
   /** Without racks of their own the region's process is the rack as well. */
   readonly racks?: readonly { readonly name: string, readonly address: string, readonly cpus?: string }[]
-  readonly flags?: readonly string[]
 }
 
 /** Starts region and racks on a database of their own, and turns DHCP on where the clients are. */
-export async function startBedplate (place: Place, { name, region: { address, cpus = cores.server }, racks: apart = [], flags = [] }: BedplateOptions): Promise<Bedplate> {
+export async function startBedplate (place: Place, { name, region: { address, cpus = cores.server }, racks: apart = [] }: BedplateOptions): Promise<Bedplate> {
   const database = `bedplate_${name.replaceAll('-', '_')}`
   await place.database.database(database)
   const socket = join(place.folder, `${name}.sock`)
@@ -84,7 +83,7 @@ export async function startBedplate (place: Place, { name, region: { address, cp
   const started: Daemon[] = []
   try {
     const region = await startDaemon(place, {
-      name, address, cpus, flags,
+      name, address, cpus,
       settings: { roles: apart.length === 0 ? ['region', 'rack'] : ['region'], log, http: { socket }, rpc: { advertise: [address] }, database: { hosts: [place.database.host], name: database, user: database }, dhcp: settings }
     })
     started.push(region)
@@ -93,7 +92,7 @@ export async function startBedplate (place: Place, { name, region: { address, cp
     const racks: Daemon[] = apart.length === 0 ? [region] : []
     for (const rack of apart) {
       const { token: enrolmentToken } = await ask<{ token: string }>('POST', '/api/v1/controllers/tokens', { roles: ['rack'] })
-      const made = await startDaemon(place, { name: rack.name, address: rack.address, cpus: rack.cpus ?? cores.all, flags, settings: { roles: ['rack'], log, regions: [address], enrolmentToken, dhcp: settings } })
+      const made = await startDaemon(place, { name: rack.name, address: rack.address, cpus: rack.cpus ?? cores.all, settings: { roles: ['rack'], log, regions: [address], enrolmentToken, dhcp: settings } })
       started.push(made)
       racks.push(made)
     }
