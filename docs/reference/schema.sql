@@ -202,7 +202,7 @@ CREATE INDEX address_quarantined_until_idx ON dhcp.address USING btree (quaranti
 CREATE INDEX address_rack_subnet_id_idx ON dhcp.address USING btree (rack, subnet_id) WHERE (rack IS NOT NULL);
 CREATE INDEX address_reserve_of_subnet_id_idx ON dhcp.address USING btree (reserve_of, subnet_id) WHERE (reserve_of IS NOT NULL);
 CREATE INDEX address_retiring_idx ON dhcp.address USING btree (retiring) WHERE (retiring IS NOT NULL);
-CREATE INDEX address_subnet_id_address_idx ON dhcp.address USING btree (subnet_id, address);
+CREATE INDEX address_subnet_id_idx ON dhcp.address USING btree (subnet_id);
 
 create table dhcp.fixed (
   address inet not null,

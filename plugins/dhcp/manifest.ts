@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { defineManifest, method, token } from '../../core/plugin.ts'
 import type { Client as RpcClient, Entry, Fact, Key, Query } from '../../core/plugin.ts'
-import type { DhcpService } from './chain.ts'
+import type { DhcpService } from './v4/chain.ts'
 
 const Ip = Type.String({ description: 'IPv4 or IPv6 address' })
 const Text = Type.Union([Type.String(), Type.Null()])
@@ -116,7 +116,7 @@ export const manifest = defineManifest({
 
 /** The chain every packet on a rack goes through, for rack halves that extend it: `requires: { dhcp: Dhcp }`, and taps on `deps.dhcp.hooks` during setup. */
 export const Dhcp = token<DhcpService>('dhcp.chain')
-export type { DhcpHooks, DhcpService, Exchange } from './chain.ts'
+export type { DhcpHooks, DhcpService, Exchange } from './v4/chain.ts'
 
 /** A binding as other plugins see it. `hostname` is what it is known under: of its fixed address, or what its client calls itself. */
 export interface LeaseOf { readonly address: string, readonly subnetId: string, readonly client: string, readonly hostname: string | null, readonly boundAt: Date, readonly expires: Date }

@@ -1,10 +1,10 @@
 /** What goes over the segment: DHCP messages, read from tcpdump as it writes them, with the kernel's times. */
 import { once } from 'node:events'
-import { ipText } from '../../plugins/dhcp/ipv4.ts'
+import { ipText } from '../../plugins/dhcp/v4/ipv4.ts'
 import { messageName, option } from '../../plugins/dhcp/options/codes.ts'
 import type { MessageType } from '../../plugins/dhcp/options/codes.ts'
 import { readIp, readU8 } from '../../plugins/dhcp/options/values.ts'
-import { decode } from '../../plugins/dhcp/packet.ts'
+import { decode } from '../../plugins/dhcp/v4/packet.ts'
 import type { Namespace } from '../kit/network.ts'
 import { until } from '../kit/wait.ts'
 

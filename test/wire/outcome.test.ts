@@ -1,6 +1,6 @@
 /** The arithmetic of the wire run. */
 import { describe, expect, it, test } from 'vitest'
-import { encode } from '../../plugins/dhcp/packet.ts'
+import { encode } from '../../plugins/dhcp/v4/packet.ts'
 import { packetOf } from '../plugins/dhcp/build.ts'
 import { messageOf, records, type Message } from './capture.ts'
 import { longestGap, noticeOf, type Notice } from './interface.ts'

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
 import type { Database } from '../../../core/plugin.ts'
 import type { NetworkService } from '../../network/manifest.ts'
-import { clientIdOf, fix, fixedAddresses, unfix } from '../fixed.ts'
+import { clientIdOf, fix, fixedAddresses, unfix } from '../config/fixed.ts'
 import { lockSettings } from '../store/settings.ts'
 import { canonicalIp } from '../v6/ipv6.ts'
 

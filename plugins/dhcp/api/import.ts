@@ -7,7 +7,7 @@ import type { NetworkService } from '../../network/manifest.ts'
 import { scopeOf } from '../config/custom.ts'
 import { longest } from '../config/isc-text.ts'
 import { readIsc } from '../config/isc.ts'
-import { takeOver } from '../takeover.ts'
+import { takeOver } from '../config/takeover.ts'
 import { lockSettings, rehearse } from '../store/settings.ts'
 
 const Taken = Type.Object({ line: Type.Integer(), what: Type.String() })

@@ -5,7 +5,7 @@ import { Type } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
 import type { Database } from '../../../core/plugin.ts'
 import { macOf } from '../config/custom.ts'
-import { clientIdOf } from '../fixed.ts'
+import { clientIdOf } from '../config/fixed.ts'
 import { removeBinding } from '../store.ts'
 import { endQuarantine, holdings, leaseStates, listLeases } from '../store/leases.ts'
 

@@ -6,7 +6,7 @@ import type { Database, Query } from '../../../core/plugin.ts'
 import type { Attachment, NetworkService, Subnet } from '../../network/manifest.ts'
 import { listVlans, lockSettings, saveVlan } from '../store/settings.ts'
 import type { ServedVlan } from '../store/settings.ts'
-import { ranked } from '../wanted.ts'
+import { ranked } from '../region/wanted.ts'
 
 const Mode = Type.Enum(['server', 'proxy', 'off'], { description: 'IPv4: give addresses and boot files; only tell firmware what to boot where another server gives the addresses (ProxyDHCP); or nothing' })
 const V6 = Type.Enum(['off', 'stateless', 'stateful'], { description: 'DHCPv6: nothing; options to clients that have their address from router advertisements; or addresses as well' })

@@ -2,7 +2,7 @@
 import { isIPv6 } from 'node:net'
 import { Type } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
-import { ipText, parseIp } from '../ipv4.ts'
+import { ipText, parseIp } from '../v4/ipv4.ts'
 import type { SubnetSettings } from '../store/settings.ts'
 import { settingsOnWire } from './custom.ts'
 

@@ -1,5 +1,5 @@
 /** The kinds of option values (RFC 2132 section 2): from what an operator writes, text or JSON, to bytes, and back. Pure. */
-import { ipText, parseIp } from '../ipv4.ts'
+import { ipText, parseIp } from '../v4/ipv4.ts'
 import { decodeContainer, encodeContainer, encodeEnterprises, decodeEnterprises } from './containers.ts'
 import { decodeNames, encodeNames } from './names.ts'
 import { decodeRoutes, encodeRoutes } from './routes.ts'

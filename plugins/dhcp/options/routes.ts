@@ -1,5 +1,5 @@
 /** Classless static routes (RFC 3442): the significant bytes of each destination, then its router. Pure. */
-import { ipText, parseIp, parsePrefix } from '../ipv4.ts'
+import { ipText, parseIp, parsePrefix } from '../v4/ipv4.ts'
 import type { OptionValue } from './written.ts'
 import { invalid } from './written.ts'
 

@@ -1,6 +1,6 @@
 /** What clients of a subnet are told: the plan of the network, and over it what operators set for everybody, a subnet or a machine. Time and packets play no part. */
 import type { WantedEntry, WantedKey } from '../manifest.ts'
-import type { Segment, Subnet } from '../segment.ts'
+import type { Segment, Subnet } from '../v4/segment.ts'
 import { option } from './codes.ts'
 import { ip, u16 } from './values.ts'
 

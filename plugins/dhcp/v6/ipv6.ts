@@ -1,7 +1,7 @@
 /** IPv6 addresses as 32 hexadecimal digits, lower case: read from a packet at once, compared as text, good as keys. Pure. */
 import { isIPv6 } from 'node:net'
 import { BedplateError } from '../../../core/errors.ts'
-import { ipText, parseIp } from '../ipv4.ts'
+import { ipText, parseIp } from '../v4/ipv4.ts'
 
 /** An address: 32 hexadecimal digits. Their order as text is the order of the addresses. */
 export type Ip6 = string

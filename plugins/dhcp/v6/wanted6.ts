@@ -1,9 +1,9 @@
 /** What a rack is told of IPv6: the VLANs it serves with DHCPv6, and their hosts and bindings. */
 import type { Query } from '../../../core/plugin.ts'
 import type { NetworkService } from '../../network/manifest.ts'
-import { fixedOwner } from '../fixed.ts'
+import { fixedOwner } from '../config/fixed.ts'
 import type { WantedEntry, WantedKey } from '../manifest.ts'
-import type { Served } from '../serving.ts'
+import type { Served } from '../region/serving.ts'
 import { bindingsOf } from '../store.ts'
 import { server6 } from '../store/server6.ts'
 import { listFixed, listSubnetSettings } from '../store/settings.ts'

@@ -1,11 +1,11 @@
 /** Whether what went out may have gone out: every reply is read again and held against its request and the referee. */
-import { everybody, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { everybody, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { maxSizeOf } from '../../../plugins/dhcp/options/client.ts'
 import { messageName, option } from '../../../plugins/dhcp/options/codes.ts'
 import { readIp, readU8 } from '../../../plugins/dhcp/options/values.ts'
-import { decode } from '../../../plugins/dhcp/packet.ts'
-import type { Packet } from '../../../plugins/dhcp/packet.ts'
-import type { Segment } from '../../../plugins/dhcp/segment.ts'
+import { decode } from '../../../plugins/dhcp/v4/packet.ts'
+import type { Packet } from '../../../plugins/dhcp/v4/packet.ts'
+import type { Segment } from '../../../plugins/dhcp/v4/segment.ts'
 import type { StoringReferee } from './referee.ts'
 
 export interface Sent { readonly segment: Segment, readonly request: Packet, readonly data: Buffer, readonly port: number, readonly address: string }

@@ -1,8 +1,8 @@
 /** A referee in memory, one row per address as in the database: what the fuzzer holds every reply against. */
-import { holds, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { holds, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { clientIdOf } from '../../../plugins/dhcp/options/client.ts'
-import type { Packet } from '../../../plugins/dhcp/packet.ts'
-import type { Range, Segment } from '../../../plugins/dhcp/segment.ts'
+import type { Packet } from '../../../plugins/dhcp/v4/packet.ts'
+import type { Range, Segment } from '../../../plugins/dhcp/v4/segment.ts'
 
 /** `untold`: the rack has not heard of it yet: it may still offer the address, which promises nothing, though not acknowledge it. */
 export interface Row { readonly client: string, readonly subnet: string, expires: number, untold: boolean }

@@ -2,7 +2,7 @@
 import { createDice } from '../../sim/dice.ts'
 import type { Dice } from '../../sim/dice.ts'
 import { BedplateError, reasonOf } from '../../../core/errors.ts'
-import { decode, encode } from '../../../plugins/dhcp/packet.ts'
+import { decode, encode } from '../../../plugins/dhcp/v4/packet.ts'
 import { Speaker } from './conversation.ts'
 import { readCorpus } from './corpus.ts'
 import { mutate } from './mutation.ts'

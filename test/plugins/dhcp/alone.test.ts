@@ -2,14 +2,14 @@
 import { describe, expect, it } from 'vitest'
 import { createLogger } from '../../../core/log.ts'
 import { BedplateError } from '../../../core/errors.ts'
-import { Alone } from '../../../plugins/dhcp/alone.ts'
-import { margin, secondsLeft, until } from '../../../plugins/dhcp/autonomy.ts'
-import { parseIp } from '../../../plugins/dhcp/ipv4.ts'
-import { changed } from '../../../plugins/dhcp/journal.ts'
-import type { Heard, JournalChange, JournalState } from '../../../plugins/dhcp/journal.ts'
+import { Alone } from '../../../plugins/dhcp/alone/alone.ts'
+import { margin, secondsLeft, until } from '../../../plugins/dhcp/alone/autonomy.ts'
+import { parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
+import { changed } from '../../../plugins/dhcp/alone/journal.ts'
+import type { Heard, JournalChange, JournalState } from '../../../plugins/dhcp/alone/journal.ts'
 import type { WantedEntry, Wish } from '../../../plugins/dhcp/manifest.ts'
-import { Memory } from '../../../plugins/dhcp/memory.ts'
-import { Reserve } from '../../../plugins/dhcp/reserve.ts'
+import { Memory } from '../../../plugins/dhcp/rack/memory.ts'
+import { Reserve } from '../../../plugins/dhcp/alone/reserve.ts'
 
 const hour = 3_600_000
 const heard: Heard = { boot: 'b', start: 1000, standing: '7', autonomySeconds: 3600 }

@@ -1,12 +1,12 @@
 /** Packets and views for tests, from the few fields that matter to each. */
-import type { Binding, Host, View } from '../../../plugins/dhcp/address.ts'
-import { parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import type { Binding, Host, View } from '../../../plugins/dhcp/v4/address.ts'
+import { parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { messageType, option } from '../../../plugins/dhcp/options/codes.ts'
 import type { MessageType } from '../../../plugins/dhcp/options/codes.ts'
 import { ip, text, u8 } from '../../../plugins/dhcp/options/values.ts'
-import type { Packet } from '../../../plugins/dhcp/packet.ts'
-import { segmentOf } from '../../../plugins/dhcp/segment.ts'
-import type { Segment } from '../../../plugins/dhcp/segment.ts'
+import type { Packet } from '../../../plugins/dhcp/v4/packet.ts'
+import { segmentOf } from '../../../plugins/dhcp/v4/segment.ts'
+import type { Segment } from '../../../plugins/dhcp/v4/segment.ts'
 
 export const me = '52:54:00:00:00:01'
 export const other = '52:54:00:00:00:02'

@@ -1,11 +1,11 @@
 /** An address that belongs to a client id: whoever sends the id has it, whatever its MAC, and nobody else. */
 import { describe, expect, it } from 'vitest'
-import { decide } from '../../../plugins/dhcp/decision.ts'
-import { ipText } from '../../../plugins/dhcp/ipv4.ts'
+import { decide } from '../../../plugins/dhcp/v4/decision.ts'
+import { ipText } from '../../../plugins/dhcp/v4/ipv4.ts'
 import type { WantedEntry } from '../../../plugins/dhcp/manifest.ts'
-import { Memory } from '../../../plugins/dhcp/memory.ts'
+import { Memory } from '../../../plugins/dhcp/rack/memory.ts'
 import { option } from '../../../plugins/dhcp/options/codes.ts'
-import { subnetsFor } from '../../../plugins/dhcp/segment.ts'
+import { subnetsFor } from '../../../plugins/dhcp/v4/segment.ts'
 import { me, now, other, packetOf, segmentWith } from './build.ts'
 import type { Wire } from './build.ts'
 

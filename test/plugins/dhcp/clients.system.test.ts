@@ -1,7 +1,7 @@
 /** Real clients on a real wire: busybox's udhcpc and ISC's dhclient against racks in namespaces. Only the region's answers are stood in for. */
 import { once } from 'node:events'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { option } from '../../../plugins/dhcp/options/codes.ts'
 import { readIp, text } from '../../../plugins/dhcp/options/values.ts'
 import { requirePrograms } from '../../kit/network.ts'

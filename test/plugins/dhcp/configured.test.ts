@@ -1,9 +1,9 @@
 /** What operators set, in the packets of a rack: from the API through the region's database into replies. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { option } from '../../../plugins/dhcp/options/codes.ts'
-import { ipText } from '../../../plugins/dhcp/ipv4.ts'
-import { decode, encode } from '../../../plugins/dhcp/packet.ts'
-import type { Packet } from '../../../plugins/dhcp/packet.ts'
+import { ipText } from '../../../plugins/dhcp/v4/ipv4.ts'
+import { decode, encode } from '../../../plugins/dhcp/v4/packet.ts'
+import type { Packet } from '../../../plugins/dhcp/v4/packet.ts'
 import { packetOf } from './build.ts'
 import type { Wire } from './build.ts'
 import { openRack } from './rack.kit.ts'

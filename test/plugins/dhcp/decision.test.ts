@@ -1,8 +1,8 @@
 /** Every message in every client state: RFC 2131 table 4 and section 4.3, as tables. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decide } from '../../../plugins/dhcp/decision.ts'
-import { ipText } from '../../../plugins/dhcp/ipv4.ts'
+import { decide } from '../../../plugins/dhcp/v4/decision.ts'
+import { ipText } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { messageType } from '../../../plugins/dhcp/options/codes.ts'
 import type { MessageType } from '../../../plugins/dhcp/options/codes.ts'
 import { u8 } from '../../../plugins/dhcp/options/values.ts'

@@ -1,7 +1,7 @@
 /** A process that floods a segment from eth0 with DISCOVERs of invented MACs: `count` of them, at most so many in a millisecond. Says over IPC how many are out, and goes on until its parent is gone. */
 import { randomBytes, randomInt } from 'node:crypto'
 import { openDatagrams } from '../../../core/socket.ts'
-import { encode } from '../../../plugins/dhcp/packet.ts'
+import { encode } from '../../../plugins/dhcp/v4/packet.ts'
 import { packetOf } from './build.ts'
 
 const count = Number(process.argv[2])

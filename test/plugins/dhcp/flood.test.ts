@@ -1,7 +1,7 @@
 /** A flood of invented MACs against a small pool, packet by packet: machines that are known are served as if it were not there. */
 import { describe, expect, it } from 'vitest'
 import { option } from '../../../plugins/dhcp/options/codes.ts'
-import { ipText } from '../../../plugins/dhcp/ipv4.ts'
+import { ipText } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { other, packetOf } from './build.ts'
 import { createFuzzRack } from '../../fuzz/dhcp/rack.ts'
 

@@ -1,12 +1,12 @@
 /** Packets as real clients send them, byte for byte, and what they get for it. Captured on a wire; Windows PE's is written after its documented form. */
 import { describe, expect, it } from 'vitest'
-import { bootOf } from '../../../plugins/dhcp/boot-file.ts'
-import { decide } from '../../../plugins/dhcp/decision.ts'
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { bootOf } from '../../../plugins/dhcp/v4/boot-file.ts'
+import { decide } from '../../../plugins/dhcp/v4/decision.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { architectureOf, clientIdOf, hostnameOf, ipxeOf, maxSizeOf, userClassesOf, vendorClassOf } from '../../../plugins/dhcp/options/client.ts'
-import { decode, encode } from '../../../plugins/dhcp/packet.ts'
-import type { Packet } from '../../../plugins/dhcp/packet.ts'
-import { leaseReply } from '../../../plugins/dhcp/reply.ts'
+import { decode, encode } from '../../../plugins/dhcp/v4/packet.ts'
+import type { Packet } from '../../../plugins/dhcp/v4/packet.ts'
+import { leaseReply } from '../../../plugins/dhcp/v4/reply.ts'
 import { now, viewOf } from './build.ts'
 
 interface Golden { readonly start: string, readonly mac: string, readonly options: string, readonly length: number }

@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { changed } from '../../../plugins/dhcp/journal.ts'
-import type { JournalChange, JournalLease, JournalState } from '../../../plugins/dhcp/journal.ts'
-import { openJournal } from '../../../plugins/dhcp/journal-file.ts'
+import { changed } from '../../../plugins/dhcp/alone/journal.ts'
+import type { JournalChange, JournalLease, JournalState } from '../../../plugins/dhcp/alone/journal.ts'
+import { openJournal } from '../../../plugins/dhcp/alone/journal-file.ts'
 import { scratch } from '../../kit/scratch.ts'
 
 let directory: string

@@ -1,11 +1,11 @@
 /** What a relay is told that asks who has an address (RFC 4388). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decide } from '../../../plugins/dhcp/decision.ts'
-import { ipText } from '../../../plugins/dhcp/ipv4.ts'
-import { answerLeaseQuery } from '../../../plugins/dhcp/leasequery.ts'
+import { decide } from '../../../plugins/dhcp/v4/decision.ts'
+import { ipText } from '../../../plugins/dhcp/v4/ipv4.ts'
+import { answerLeaseQuery } from '../../../plugins/dhcp/v4/leasequery.ts'
 import { option } from '../../../plugins/dhcp/options/codes.ts'
-import { decode, encode } from '../../../plugins/dhcp/packet.ts'
+import { decode, encode } from '../../../plugins/dhcp/v4/packet.ts'
 import { me, now, other, packetOf, viewOf } from './build.ts'
 import type { Wire } from './build.ts'
 

@@ -1,7 +1,7 @@
 /** How many unknown clients may come in, by port and by VLAN. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Limits, portOf, starvedSentence, usual } from '../../../plugins/dhcp/limits.ts'
+import { Limits, portOf, starvedSentence, usual } from '../../../plugins/dhcp/rack/limits.ts'
 import { option } from '../../../plugins/dhcp/options/codes.ts'
 import { me, other } from './build.ts'
 

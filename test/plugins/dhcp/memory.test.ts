@@ -1,9 +1,9 @@
 /** What a rack keeps in memory: indexes of the wanted state, offers that end, blocks that shrink. */
 import { beforeEach, describe, expect, it } from 'vitest'
-import { decide } from '../../../plugins/dhcp/decision.ts'
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { decide } from '../../../plugins/dhcp/v4/decision.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import type { WantedEntry, WantedKey } from '../../../plugins/dhcp/manifest.ts'
-import { Memory } from '../../../plugins/dhcp/memory.ts'
+import { Memory } from '../../../plugins/dhcp/rack/memory.ts'
 import { me, now, other, packetOf, segmentWith } from './build.ts'
 
 const segment = segmentWith()

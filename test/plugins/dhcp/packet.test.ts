@@ -7,11 +7,11 @@ import { architectureOf, asksFor, clientIdOf, hostnameOf, ipxeOf, maxSizeOf, use
 import { option } from '../../../plugins/dhcp/options/codes.ts'
 import { linkOf } from '../../../plugins/dhcp/options/relay.ts'
 import { readIp, readText, readU16, readU8 } from '../../../plugins/dhcp/options/values.ts'
-import { bootOf } from '../../../plugins/dhcp/boot-file.ts'
-import { decide } from '../../../plugins/dhcp/decision.ts'
-import { decode, encode } from '../../../plugins/dhcp/packet.ts'
-import type { Packet } from '../../../plugins/dhcp/packet.ts'
-import { informReply, leaseReply, nakReply } from '../../../plugins/dhcp/reply.ts'
+import { bootOf } from '../../../plugins/dhcp/v4/boot-file.ts'
+import { decide } from '../../../plugins/dhcp/v4/decision.ts'
+import { decode, encode } from '../../../plugins/dhcp/v4/packet.ts'
+import type { Packet } from '../../../plugins/dhcp/v4/packet.ts'
+import { informReply, leaseReply, nakReply } from '../../../plugins/dhcp/v4/reply.ts'
 import { now, packetOf, viewOf } from './build.ts'
 
 const u32 = fc.integer({ min: 0, max: 0xffffffff })

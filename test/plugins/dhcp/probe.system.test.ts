@@ -1,6 +1,6 @@
 /** Somebody who uses an address without a lease, on a real wire: nobody is offered it. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ipText } from '../../../plugins/dhcp/ipv4.ts'
+import { ipText } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { until } from '../../kit/wait.ts'
 import { packetOf } from './build.ts'
 import { createSegment, memoryRegion, segmentEntry } from './segment.ts'

@@ -1,10 +1,10 @@
 /** Free addresses are looked for on the wire: which, how often, and what an answer leads to; and the bytes of the questions. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { arpHolder, arpProbe, checksum, echoHolder, echoRequest, macBytes } from '../../../plugins/dhcp/arp.ts'
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
-import type { Ask, Question } from '../../../plugins/dhcp/neighbours.ts'
-import { occupiedSentence, Probes } from '../../../plugins/dhcp/probe.ts'
+import { arpHolder, arpProbe, checksum, echoHolder, echoRequest, macBytes } from '../../../plugins/dhcp/watch/arp.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
+import type { Ask, Question } from '../../../plugins/dhcp/watch/neighbours.ts'
+import { occupiedSentence, Probes } from '../../../plugins/dhcp/watch/probe.ts'
 import type { Logger } from '../../../core/plugin.ts'
 import { segmentWith } from './build.ts'
 

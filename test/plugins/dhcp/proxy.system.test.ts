@@ -2,7 +2,7 @@
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { option } from '../../../plugins/dhcp/options/codes.ts'
 import { u16 } from '../../../plugins/dhcp/options/values.ts'
 import { qemuArguments } from '../../lab/vm.ts'

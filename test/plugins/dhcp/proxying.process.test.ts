@@ -1,7 +1,7 @@
 /** The service of ProxyDHCP, held against the contract every service keeps. Binds port 4011 of the loopback device. */
 import { createMetrics } from '../../../core/metrics.ts'
-import { createProxy } from '../../../plugins/dhcp/proxying.ts'
-import { createTraffic } from '../../../plugins/dhcp/traffic.ts'
+import { createProxy } from '../../../plugins/dhcp/proxy/proxying.ts'
+import { createTraffic } from '../../../plugins/dhcp/rack/traffic.ts'
 import { serviceConformance } from '../../kit/conformance/service.ts'
 import { quiet } from '../../kit/parts.ts'
 import { segmentWith } from './build.ts'

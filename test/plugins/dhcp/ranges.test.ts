@@ -1,8 +1,8 @@
 /** Several ranges in a subnet and several subnets on a VLAN, from the plan to what clients get: every dynamic address once, and never a reserved one. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { decide } from '../../../plugins/dhcp/decision.ts'
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
-import { Memory } from '../../../plugins/dhcp/memory.ts'
+import { decide } from '../../../plugins/dhcp/v4/decision.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
+import { Memory } from '../../../plugins/dhcp/rack/memory.ts'
 import { packetOf } from './build.ts'
 import type { Wire } from './build.ts'
 import { macOf, openRegion } from './region.kit.ts'

@@ -1,9 +1,9 @@
 /** VLANs behind relays: their clients get addresses of their own link, from the racks of the VLAN the relays send to. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { decide } from '../../../plugins/dhcp/decision.ts'
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { decide } from '../../../plugins/dhcp/v4/decision.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { option } from '../../../plugins/dhcp/options/codes.ts'
-import { segmentOf, subnetsFor } from '../../../plugins/dhcp/segment.ts'
+import { segmentOf, subnetsFor } from '../../../plugins/dhcp/v4/segment.ts'
 import { macOf, openRegion } from './region.kit.ts'
 import type { Region } from './region.kit.ts'
 import { me, now, packetOf, viewOf } from './build.ts'

@@ -1,12 +1,12 @@
 /** What replies hold and where they go, and what each firmware is told to boot. */
 import { describe, expect, it } from 'vitest'
-import { bootOf } from '../../../plugins/dhcp/boot-file.ts'
-import { ipText, parseIp, parsePrefix } from '../../../plugins/dhcp/ipv4.ts'
+import { bootOf } from '../../../plugins/dhcp/v4/boot-file.ts'
+import { ipText, parseIp, parsePrefix } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { option } from '../../../plugins/dhcp/options/codes.ts'
 import { ip, text } from '../../../plugins/dhcp/options/values.ts'
-import { decode, encode } from '../../../plugins/dhcp/packet.ts'
-import type { Packet } from '../../../plugins/dhcp/packet.ts'
-import { informReply, leaseReply, nakReply, targetOf } from '../../../plugins/dhcp/reply.ts'
+import { decode, encode } from '../../../plugins/dhcp/v4/packet.ts'
+import type { Packet } from '../../../plugins/dhcp/v4/packet.ts'
+import { informReply, leaseReply, nakReply, targetOf } from '../../../plugins/dhcp/v4/reply.ts'
 import { packetOf, segmentWith } from './build.ts'
 import type { Wire } from './build.ts'
 

@@ -1,7 +1,7 @@
 /** What is remembered of who serves what is never older than what was last looked at. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { systemClock } from '../../../core/clock.ts'
-import { Serving } from '../../../plugins/dhcp/serving.ts'
+import { Serving } from '../../../plugins/dhcp/region/serving.ts'
 import type { NetworkService, Subnet, Vlan } from '../../../plugins/network/manifest.ts'
 import { openRegion } from './region.kit.ts'
 import type { Region } from './region.kit.ts'

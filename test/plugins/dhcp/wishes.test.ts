@@ -1,10 +1,10 @@
 /** Group commit and block refills: what waits leaves together, nothing is answered twice, nothing gets stuck. */
 import { describe, expect, it } from 'vitest'
 import { createLogger } from '../../../core/log.ts'
-import { Blocks } from '../../../plugins/dhcp/blocks.ts'
+import { Blocks } from '../../../plugins/dhcp/rack/blocks.ts'
 import type { Answer, Wish } from '../../../plugins/dhcp/manifest.ts'
-import { Memory } from '../../../plugins/dhcp/memory.ts'
-import { Wishes } from '../../../plugins/dhcp/wishes.ts'
+import { Memory } from '../../../plugins/dhcp/rack/memory.ts'
+import { Wishes } from '../../../plugins/dhcp/rack/wishes.ts'
 import { manualClock } from '../../kit/clock.ts'
 import { until } from '../../kit/wait.ts'
 

@@ -1,10 +1,10 @@
 /** A client by RFC 2131 section 4.4: counts its lease from the sending of its request, by a clock of its own that drifts, and uses the address until it believes that it has ended. */
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { messageName, messageType, option } from '../../../plugins/dhcp/options/codes.ts'
 import type { MessageType } from '../../../plugins/dhcp/options/codes.ts'
 import { ip, readIp, readU8, text, u8 } from '../../../plugins/dhcp/options/values.ts'
-import { decode, encode } from '../../../plugins/dhcp/packet.ts'
-import type { Packet } from '../../../plugins/dhcp/packet.ts'
+import { decode, encode } from '../../../plugins/dhcp/v4/packet.ts'
+import type { Packet } from '../../../plugins/dhcp/v4/packet.ts'
 import type { Dice } from '../dice.ts'
 import type { Due, World } from '../world.ts'
 import type { Air, Mouth } from './air.ts'

@@ -1,6 +1,6 @@
 /** What operators have set: VLANs, subnets with their ranges, which racks touch what, and addresses set aside. Changed as rows are, inside transactions of the model. */
-import type { Pool } from '../../../plugins/dhcp/handlers.ts'
-import { parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import type { Pool } from '../../../plugins/dhcp/region/handlers.ts'
+import { parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import type { Address, Attachment, Range, Subnet, Vlan } from '../../../plugins/network/manifest.ts'
 import type { Dice } from '../dice.ts'
 

@@ -1,5 +1,5 @@
 /** What must hold after every step, and once all is well again. */
-import { ipText } from '../../../plugins/dhcp/ipv4.ts'
+import { ipText } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { restSeconds } from '../../../plugins/dhcp/referee.ts'
 import type { World } from '../world.ts'
 import type { Ability } from './ability.ts'

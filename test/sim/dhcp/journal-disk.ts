@@ -1,7 +1,7 @@
 /** A rack's disk as far as its journal goes: what is synced stays, whoever dies; a process may die in a write, before or after it is on the disk. */
 import { BedplateError } from '../../../core/errors.ts'
-import { changed } from '../../../plugins/dhcp/journal.ts'
-import type { Journal, JournalChange, JournalState } from '../../../plugins/dhcp/journal.ts'
+import { changed } from '../../../plugins/dhcp/alone/journal.ts'
+import type { Journal, JournalChange, JournalState } from '../../../plugins/dhcp/alone/journal.ts'
 import type { Process } from '../process.ts'
 import type { World } from '../world.ts'
 

@@ -1,5 +1,5 @@
 /** What operators do meanwhile: addresses are set aside and taken back, bindings removed, ranges made smaller and larger. */
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import type { Dice } from '../dice.ts'
 import type { World } from '../world.ts'
 import type { Client } from './client.ts'

@@ -1,5 +1,5 @@
 /** Blocks and reserves in the model: what is free goes to racks, and what has lapsed begins to retire. */
-import { ipText, parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { ipText, parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import type { GrantOptions } from '../../../plugins/dhcp/referee.ts'
 import type { ModelTx } from './database.ts'
 import { byAddress, emptyRow, isFree, lapsed } from './table.ts'

@@ -1,5 +1,5 @@
 /** dhcp's tables in the model: the same rows as in PostgreSQL; what a transaction changed is put back when it fails. */
-import { parseIp } from '../../../plugins/dhcp/ipv4.ts'
+import { parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { restSeconds } from '../../../plugins/dhcp/referee.ts'
 import type { ModelTx } from './database.ts'
 

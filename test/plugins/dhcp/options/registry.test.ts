@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BedplateError } from '../../../../core/errors.ts'
-import { ipText } from '../../../../plugins/dhcp/ipv4.ts'
+import { ipText } from '../../../../plugins/dhcp/v4/ipv4.ts'
 import { kinds } from '../../../../plugins/dhcp/options/kinds.ts'
 import type { Kind } from '../../../../plugins/dhcp/options/kinds.ts'
 import { decodeOption, encodeCustom, encodeOption, optionByCode, optionByName, optionDefinitions, optionOf } from '../../../../plugins/dhcp/options/registry.ts'

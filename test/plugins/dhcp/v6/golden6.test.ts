@@ -1,7 +1,7 @@
 /** DHCPv6 messages as real clients send them, byte for byte, and what they get for it. */
 import { describe, expect, it } from 'vitest'
 import { createLogger } from '../../../../core/log.ts'
-import { Limits } from '../../../../plugins/dhcp/limits.ts'
+import { Limits } from '../../../../plugins/dhcp/rack/limits.ts'
 import { asksFor6, duidOf, elapsedOf, hostname6, macOf6, userClasses6, vendorClass6 } from '../../../../plugins/dhcp/v6/client6.ts'
 import { message6Name, option6 } from '../../../../plugins/dhcp/v6/codes6.ts'
 import { readDuid } from '../../../../plugins/dhcp/v6/duid.ts'

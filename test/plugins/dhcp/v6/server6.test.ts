@@ -1,9 +1,9 @@
 /** What the server does with decisions: nothing is promised before it is stored, a refusal is followed by another address, and replies go where they belong. */
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createLogger } from '../../../../core/log.ts'
-import { Limits } from '../../../../plugins/dhcp/limits.ts'
+import { Limits } from '../../../../plugins/dhcp/rack/limits.ts'
 import type { Answer, Wish } from '../../../../plugins/dhcp/manifest.ts'
-import type { Traffic } from '../../../../plugins/dhcp/traffic.ts'
+import type { Traffic } from '../../../../plugins/dhcp/rack/traffic.ts'
 import { message6, option6 } from '../../../../plugins/dhcp/v6/codes6.ts'
 import { ip6Text, parseIp6 } from '../../../../plugins/dhcp/v6/ipv6.ts'
 import { Lulls } from '../../../../plugins/dhcp/v6/lulls.ts'

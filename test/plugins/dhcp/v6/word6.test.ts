@@ -1,7 +1,7 @@
 /** A client's last word at several racks that are one server, over a real PostgreSQL: what lay in the socket of a rack that was paused ends nothing that was made since. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createLogger } from '../../../../core/log.ts'
-import { Limits } from '../../../../plugins/dhcp/limits.ts'
+import { Limits } from '../../../../plugins/dhcp/rack/limits.ts'
 import type { Message6Type } from '../../../../plugins/dhcp/v6/codes6.ts'
 import { Memory6 } from '../../../../plugins/dhcp/v6/memory6.ts'
 import { encode6 } from '../../../../plugins/dhcp/v6/packet6.ts'
