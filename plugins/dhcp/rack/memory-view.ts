@@ -6,12 +6,14 @@ import type { Segment } from '../v4/segment.ts'
 export class MemoryView implements View {
   readonly segment: Segment
   readonly alone: AloneView | undefined
+  readonly leads: boolean
   private readonly memory: Memory
   private readonly now: number
 
-  constructor (memory: Memory, segment: Segment, now: number, alone: AloneView | undefined) {
+  constructor (memory: Memory, segment: Segment, now: number, alone: AloneView | undefined, leads: boolean) {
     this.segment = segment
     this.alone = alone
+    this.leads = leads
     this.memory = memory
     this.now = now
   }

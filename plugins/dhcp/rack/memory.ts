@@ -84,9 +84,9 @@ export class Memory {
     for (const { subnet, addresses } of blocks) this.replaceBlock(subnet, addresses, now)
   }
 
-  view (segment: Segment, now: number, alone?: AloneView): View {
+  view (segment: Segment, now: number, alone?: AloneView, leads = false): View {
     this.endOffers(now)
-    return new MemoryView(this, segment, now, alone)
+    return new MemoryView(this, segment, now, alone, leads)
   }
 
   /** Who the client is to the referee: its MAC; where an address is fixed for the client id it sends, that id. */

@@ -20,6 +20,7 @@ import type { Send, ServerOptions } from '../v4/server.ts'
 import { createTraffic } from './traffic.ts'
 import type { Traffic } from './traffic.ts'
 import { isOf6 } from '../v6/memory6.ts'
+import { Standby } from './standby.ts'
 import { Wishes } from './wishes.ts'
 
 export interface ResponderConfig {
@@ -113,7 +114,8 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
   })
   const blocks = new Blocks({ memory, grant: region.grant, low: Math.ceil(config.blockSize * 0.75), log, clock })
   const limits = new Limits(limitsOf(config))
-  const server = new Server({ chain, limits, memory, wishes, blocks, traffic, clock, log, report, alone: view, quarantineSeconds: config.quarantineSeconds })
+  const standby = new Standby()
+  const server = new Server({ chain, limits, standby, memory, wishes, blocks, traffic, clock, log, report, alone: view, quarantineSeconds: config.quarantineSeconds })
 
   const status = (): ReturnType<Responder['status']> => {
     const now = boot.now()
@@ -126,6 +128,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
       memory.apply(change.put.filter(entry => entry.kind === 'retiring' || !isOf6(entry)), change.remove.filter(key => key.kind === 'retiring' || !isOf6(key)), whole, clock.now())
       chain.told.apply(change.put, change.remove, whole)
       limits.keep(memory.segments)
+      standby.keep(memory.segments)
       if (whole || change.put.some(({ kind }) => kind === 'retiring' || kind === 'segment')) conversation.wake()
     },
     start () {

@@ -29,6 +29,8 @@ export interface View {
   readonly alone?: AloneView | undefined
   /** DISCOVERs of this client since it was last seen to take an offer, this one included. */
   asked(client: string): number
+  /** Whether the racks above this one are known to be silent. */
+  readonly leads?: boolean
 }
 
 export interface AloneView {

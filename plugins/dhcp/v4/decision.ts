@@ -43,11 +43,11 @@ export function decide (view: View, packet: Packet, now: number, subnets: readon
 
 /**
  * The first rack answers at once; each next one only when the client has gone without an answer for a while, by its own account or by
- * asking again. More than 4 seconds, not 4: iPXE says 4 in its very first packet.
+ * asking again, or when clients before it have had to. More than 4 seconds, not 4: iPXE says 4 in its very first packet.
  */
 export const myTurn = (view: View, packet: Packet, client: string): boolean => {
   const { rank } = view.segment
-  return rank === 0 || packet.secs > 4 * rank || view.asked(client) > rank
+  return rank === 0 || view.leads === true || packet.secs > 4 * rank || view.asked(client) > rank
 }
 
 function discover (view: View, packet: Packet, client: string, subnets: readonly Subnet[], requested: number, now: number): Decision {

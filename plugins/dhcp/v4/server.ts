@@ -22,12 +22,14 @@ import { targetOf } from './reply.ts'
 import { poolOf } from './segment.ts'
 import type { Segment } from './segment.ts'
 import type { Traffic } from '../rack/traffic.ts'
+import type { Standby } from '../rack/standby.ts'
 import type { Wishes } from '../rack/wishes.ts'
 
 export type Send = (data: Uint8Array, port: number, address: string) => void
 export interface ServerOptions {
   readonly chain: Chain, readonly memory: Memory, readonly wishes: Wishes, readonly blocks: Blocks, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
   readonly limits: Limits
+  readonly standby: Standby
   readonly quarantineSeconds: number
   /** What this rack may do without a region. */
   readonly alone?: AloneView
@@ -55,7 +57,7 @@ export class Server {
   }
 
   private handle (segment: Segment, packet: Packet, send: Send): void {
-    const { chain, memory, traffic, clock, blocks } = this.options
+    const { chain, memory, traffic, clock, blocks, standby } = this.options
     const step = chain.open(segment, packet)
     if (typeof step === 'string') { traffic.dropped(step); return }
     const { type } = step
@@ -64,13 +66,16 @@ export class Server {
     const now = clock.now()
     const server = readIp(packet.options.get(option.serverId))
     if (type === 'DISCOVER' || (type === 'REQUEST' && server === undefined && packet.ciaddr === 0)) memory.ask(client, now)
-    const view = memory.view(segment, now, this.options.alone)
+    const view = memory.view(segment, now, this.options.alone, segment.rank > 0 && type === 'DISCOVER' && this.leads(segment, client))
     if (type === 'LEASEQUERY') { this.query(view, packet, now, send); return }
     const decision = chain.decide(step, view, now)
     if ((decision.kind === 'offer' || decision.kind === 'bind') && this.starved(view, packet, client)) { traffic.dropped('starved'); return }
     switch (decision.kind) {
       case 'drop':
-        if (decision.reason === 'other-server' && type === 'REQUEST') memory.tookAnother(client)
+        if (decision.reason === 'other-server' && type === 'REQUEST') {
+          memory.tookAnother(client)
+          if (server !== undefined && segment.peers.includes(server)) standby.heard(segment.vlan)
+        }
         decision.subnets?.forEach(({ id }) => { blocks.refill(id) })
         if (decision.subnets !== undefined) memory.hasten(now)
         traffic.dropped(decision.reason)
@@ -89,6 +94,13 @@ export class Server {
       case 'decline':
       case 'release': this.end(client, decision, now); break
     }
+  }
+
+  /** Whether the racks above this one have been silent so long that it goes first. */
+  private leads ({ vlan, rank }: Segment, client: string): boolean {
+    const { memory, standby } = this.options
+    if (memory.askedBy(client) > rank) { standby.missed(vlan); return false } // it is answered anyway
+    return standby.ahead(vlan)
   }
 
   /** A relay asks who has an address (RFC 4388). */
