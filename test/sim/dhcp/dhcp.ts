@@ -8,7 +8,7 @@ import { makeRack, makeRegion } from './assembly.ts'
 import { Client, personas } from './client.ts'
 import { SimDatabase } from './database.ts'
 import { FactStore, Outbox } from './facts.ts'
-import { live, plan, strand } from './faults.ts'
+import { gather, live, plan, strand } from './faults.ts'
 import type { Setting } from './faults.ts'
 import { epochOf } from './host.ts'
 import { Installation, rackAddress, segmentName } from './installation.ts'
@@ -30,15 +30,17 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
   const world = createWorld(verbose)
   // Half of the schedules are of one kind: more clients than addresses, and a rack that is cut off for longer than it may act alone.
   const scarce = dice.chance(0.5)
+  // In a few there are so many clients, and they ask so much at once, that a rack has two batches under way (rack/wishes.ts: 16 wishes are worth a second).
+  const crowded = !scarce && dice.chance(0.03)
   const leaseSeconds = scarce ? 30 : dice.pick([30, 60, 60, 90])
   const config = scarce
     ? { autonomySeconds: 130, blockSize: 2, reserveSize: dice.pick([1, 1, 2]), leaseSeconds }
-    : { autonomySeconds: dice.pick([130, 170]), blockSize: dice.pick([2, 4, 8]), reserveSize: dice.pick([1, 2, 4]), leaseSeconds }
-  const faulty = scarce ? 265_000 : dice.pick([100_000, 200_000, 320_000])
+    : { autonomySeconds: dice.pick([130, 170]), blockSize: crowded ? 16 : dice.pick([2, 4, 8]), reserveSize: dice.pick([1, 2, 4]), leaseSeconds }
+  const faulty = scarce ? 265_000 : crowded ? 200_000 : dice.pick([100_000, 200_000, 320_000])
   const calm = 80_000
   const names = ['A', 'B', 'C'].slice(0, scarce ? dice.pick([2, 2, 3]) : dice.whole(1, 3))
-  const segments = Array.from({ length: scarce ? 1 : dice.whole(1, 2) }, (_, n) => segmentName(n))
-  const installation = new Installation(dice, { racks: names, segments: segments.length, pool: scarce ? dice.whole(4, 6) : dice.pick([4, 8, 16, 24]) })
+  const segments = Array.from({ length: scarce || crowded ? 1 : dice.whole(1, 2) }, (_, n) => segmentName(n))
+  const installation = new Installation(dice, { racks: names, segments: segments.length, pool: scarce ? dice.whole(4, 6) : crowded ? dice.whole(30, 60) : dice.pick([4, 8, 16, 24]) })
   const table = new Table()
   const referee = new ModelReferee(table)
   const air = new Air(world, dice)
@@ -78,11 +80,12 @@ export async function dhcp (seed: number, { verbose = false }: DhcpSimOptions = 
     ended (_client: Client, how: string): void { if (how === 'expired') tally.expired++ },
     nak (): void { tally.naks++ }
   }
-  for (let n = scarce ? dice.whole(4, 7) : dice.whole(2, 6); n > 0; n--) clients.push(new Client(n, dice.pick(personas), dice.pick(segments), { world, dice, air, drift: 0.005, events }))
+  for (let n = scarce ? dice.whole(4, 7) : crowded ? dice.whole(24, 40) : dice.whole(2, 6); n > 0; n--) clients.push(new Client(n, dice.pick(personas), dice.pick(segments), { world, dice, air, drift: 0.005, events }))
   const setting: Setting = { world, dice, air, db, links, racks, regions, clients, segments, faulty, autonomy: config.autonomySeconds * 1000, leaseSeconds, counts, operate: () => { operate({ world, dice, db, installation, referee, clients }) } }
   for (const rack of racks) rack.start()
   for (const client of clients) live(setting, client)
   if (scarce) strand(setting)
+  if (crowded) gather(setting)
   for (let fault = scarce ? dice.whole(0, 3) : dice.whole(2, 8); fault > 0; fault--) plan(setting)
   const waiting = (): string[] => [...table.rows.values()].flatMap(({ address, retiring, waitsFor }) => waitsFor.length > 0 ? [`${address} in round ${retiring ?? ''}, which waits for ${waitsFor.join(' ')}`] : [])
   let stuck: string[] = []

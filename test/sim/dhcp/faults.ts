@@ -23,7 +23,7 @@ export interface Setting {
 }
 
 const kinds = [
-  'rack crash', 'rack crash', 'rack crash', 'host restart', 'rack pause', 'rack pause', 'rack pause',
+  'rack crash', 'rack crash', 'rack crash', 'host restart', 'rack pause', 'rack pause', 'rack pause', 'pause while storing', 'pause while storing', 'pause while storing',
   'cut off', 'cut off', 'cut off', 'cut off', 'cut off', 'cut link', 'all cut off', 'all cut off', 'deaf', 'deaf',
   'region crash', 'region pause', 'region without database', 'database down', 'database down', 'database slow',
   'slow links', 'lossy links', 'lossy air', 'lossy air', 'wall clock', 'wall clock', 'database clock',
@@ -52,6 +52,7 @@ export function plan (s: Setting): void {
     case 'rack crash': at(from, `${rack.name}: killed`, () => { rack.kill(); world.at(until, () => { rack.start() }) }); break
     case 'host restart': at(from, `${rack.name}: its host restarts`, () => { rack.kill(); rack.host.restart(); world.at(until, () => { rack.start() }) }); break
     case 'rack pause': trouble(`${rack.name}: paused`, () => { rack.pause() }, () => { rack.resume() }); break
+    case 'pause while storing': at(from, `${rack.name}: will be paused while its next wishes are stored`, () => { rack.pausing = { ms: 1_000 + strength * 59_000, until: faulty - 1 } }); break
     case 'cut off': trouble(`${rack.name}: cut off from the regions`, () => { for (const link of s.links.of(rack.name)) s.links.cut(link) }, () => { for (const link of s.links.of(rack.name)) s.links.mend(link) }); break
     case 'all cut off': trouble('every rack is cut off from the regions', () => { for (const link of s.links.all) s.links.cut(link) }, () => { for (const link of s.links.all) s.links.mend(link) }); break
     case 'cut link': {
@@ -109,6 +110,22 @@ export function strand (s: Setting): void {
   world.at(until - 1_000, () => { rack.subscription.held++ })
   world.at(s.faulty - 2, () => { rack.subscription.held-- })
   cut(again, s.faulty - 1)
+}
+
+/** The power of all clients fails, twice or more; they come back together, while the database is slow. */
+export function gather (s: Setting): void {
+  const { world, dice, db, clients } = s
+  for (let times = dice.whole(2, 4); times > 0; times--) {
+    const at = dice.between(15_000, s.faulty - 30_000)
+    const back = at + dice.between(200, dice.chance(0.5) ? 5_000 : 2 * s.leaseSeconds * 1000)
+    world.at(at, () => { for (const client of clients) client.vanish() })
+    world.at(Math.min(back, s.faulty - 20_000), () => {
+      world.tell('everybody comes back at once, and the database is slow')
+      db.slow = dice.between(200, 3_000)
+      for (const client of clients) client.appear()
+      world.after(10_000, () => { db.slow = 0; db.since = world.now })
+    })
+  }
 }
 
 /** What a client does in its life. */

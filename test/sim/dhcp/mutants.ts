@@ -10,7 +10,7 @@ export interface Mutant {
 
 const plugin = (file: string) => (name: string, from: string, to: string): Mutant => ({ name, file: `plugins/dhcp/${file}.ts`, from, to })
 const model = (file: string) => (name: string, from: string, to: string): Mutant => ({ name, file: `test/sim/dhcp/${file}.ts`, from, to })
-const [alone, autonomy, handlers, reserve, server, wishes, address] = ['alone', 'autonomy', 'handlers', 'reserve', 'server', 'wishes', 'address'].map(plugin) as [P, P, P, P, P, P, P]
+const [alone, autonomy, handlers, reserve, server, wishes, address] = ['alone/alone', 'alone/autonomy', 'region/handlers', 'alone/reserve', 'v4/server', 'rack/wishes', 'v4/address'].map(plugin) as [P, P, P, P, P, P, P]
 type P = ReturnType<typeof plugin>
 const [referee, table, settling] = ['referee', 'table', 'settling'].map(model) as [P, P, P]
 
@@ -28,9 +28,12 @@ export const mutants: readonly Mutant[] = [
   autonomy('a rack that was given up acts on what it knew', ' || shown !== heard.standing', ''),
   reserve('a lease of the reserve is over at once', 'one.ends = ends', 'one.ends = 0'),
   wishes('a failed call counts as stored', 'if (failure !== undefined && alone !== undefined) { this.decide(waiting.filter(one => one !== undefined)); return }', 'if (failure !== undefined) { for (const one of waiting) one?.settle({ stored: true, expires: null, number: null, reason: null, quiet: false }); return }'),
+  wishes('an answer counts from the last repetition of its request', 'now - Math.min(departed, one.since) > stale', 'now - one.since > stale'),
+  wishes('an answer counts for a minute', 'stale = 3_000', 'stale = 60_000'),
   address('an offer without a region comes from the online block', 'for (const address of alone.free(subnet.id)) if (open', 'for (const address of view.free(subnet.id)) if (open'),
   // on a region
   handlers('nobody hears of an address that retires', 'for (const address of retiring) await tx.changed(\'dhcp.binding\', address)', ''),
+  handlers('what the shorter way did not store counts as stored', 'told(atOnce[index] ?? rest[at++])', 'told(atOnce[index] ?? { stored: true, expires: new Date(0), number: \'0\' })'),
   // the referee's rules
   referee('an address goes to somebody else while its lease lasts', 'if (!own && row?.rack !== rack && !isFree(row, tx.now)) continue', 'if (!own && row?.rack !== rack && row?.reserveOf != null) continue'),
   referee('an address given back with a lease is free', 'if (row.client === null) this.table.remove(tx, address)', 'if (row.reserveOf === rack) this.table.remove(tx, address)'),

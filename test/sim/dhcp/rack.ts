@@ -41,6 +41,9 @@ export class Rack implements Ear, Taker {
   since = 0
   starts = 0
   take: Taker['take']
+  /** Set: it is paused for so many ms as soon as its next wishes are on their way, until that moment at most, and finds their answer when it goes on. */
+  pausing: { readonly ms: number, readonly until: number } | undefined
+  private heard: (() => void)[] = [] // in its socket while it is paused
   private readonly o: { readonly world: World, readonly dice: Dice, readonly air: Air, readonly links: Links, readonly make: MakeRack, readonly drift: number }
 
   constructor (name: string, disk: Disk, addresses: ReadonlyMap<string, string>, o: Rack['o']) {
@@ -65,7 +68,7 @@ export class Rack implements Ear, Taker {
     const { process, clock } = this.host.spawn()
     this.process = process
     this.disk.open(process, () => { this.kill(); world.after(this.o.dice.between(500, 4_000), () => { this.start() }) })
-    const parts = make({ name: this.name, note: line => { world.note(line) }, clock, process, host: this.host, disk: this.disk, call: (method, params, options) => links.call(this.name, process, method, params, options), report: (kind, body) => { this.outbox.report(kind, body, clock.now()) } })
+    const parts = make({ name: this.name, note: line => { world.note(line) }, clock, process, host: this.host, disk: this.disk, call: (method, params, options) => { if (method === 'bind') this.stopAfter(process); return links.call(this.name, process, method, params, options) }, report: (kind, body) => { this.outbox.report(kind, body, clock.now()) } })
     this.parts = parts
     this.take = (put, remove, whole) => { parts.apply(put, remove, whole) }
     parts.apply([...this.subscription.kept.values()], [], true)
@@ -89,20 +92,46 @@ export class Rack implements Ear, Taker {
     this.process = undefined
     this.parts = undefined
     this.take = undefined
+    this.heard = []
   }
 
   pause (): void { this.process?.pause() }
+
+  /** Packets and what came over links wait in sockets of their own: it may read either first. */
   resume (): void {
-    if (this.process?.paused !== true) return
-    this.process.resume()
+    const { process, o: { world, dice } } = this
+    if (process?.paused !== true) return
+    const first = dice.chance(0.5)
+    const heard = this.heard
+    this.heard = []
+    const read = (ms: number): void => { for (const happen of heard) world.after(ms, () => { process.enter(happen) }) }
+    if (first) read(0)
+    process.resume()
+    if (!first) read(dice.between(0, 0.05)) // among what else is due, or after all of it
     this.disturbed()
+  }
+
+  private stopAfter (process: Process): void {
+    const { world } = this.o
+    const { pausing } = this
+    if (pausing === undefined) return
+    this.pausing = undefined
+    world.after(0, () => {
+      if (!process.alive || process.paused || world.now >= pausing.until) return
+      world.tell(`${this.name}: paused while its wishes are on their way`)
+      process.pause()
+      world.at(Math.min(world.now + pausing.ms, pausing.until), () => { if (this.process === process) { world.tell(`${this.name}: goes on`); this.resume() } })
+    })
   }
 
   hear (segment: string, data: Buffer, send: Send): void {
     const { process } = this
-    process?.enter(() => {
+    if (process === undefined) return
+    const take = (): void => {
       if (!process.alive) return
       this.parts?.receive(segment, data, (reply, port, address) => { if (process.alive) send(reply, port, address) })
-    })
+    }
+    if (process.paused) this.heard.push(take)
+    else process.enter(take)
   }
 }
