@@ -134,6 +134,16 @@ describe('the life of an address', () => {
     memory.apply([], whole ? [] : [{ kind: 'binding', id: a }], whole, now)
     expect(memory.gave(parseIp(a))).toBe(false)
   })
+  it('is still its client\'s to end where it was acknowledged, when the whole comes again with it', () => {
+    memory.bound({ subnet: 's1', client: me, clientId: null, address: parseIp(a), expires: now + 60_000, number: '8' })
+    memory.bound({ subnet: 's1', client: other, clientId: null, address: parseIp(b), expires: now + 60_000, number: null }) // given alone: it has no number yet
+    memory.bound({ subnet: 's1', client: me, clientId: null, address: parseIp(c), expires: now + 60_000, number: '9' })
+    const numbered = (id: string, client: string, number: string): WantedEntry => ({ kind: 'binding', id, value: { subnet: 's1', client, clientId: null, expires: new Date(now + 60_000).toISOString(), number } })
+    memory.apply([numbered(a, me, '8'), numbered(c, me, '10')], [], true, now)
+    expect([a, b, c].map(address => memory.gave(parseIp(address)))).toEqual([true, false, false]) // the same, gone, and acknowledged elsewhere since
+    memory.apply([numbered(a, me, '8')], [], true, now) // and once more
+    expect(memory.gave(parseIp(a))).toBe(true)
+  })
   it('released, it is still known whose it was', () => {
     bound(a)
     memory.released(parseIp(a), now)
@@ -160,6 +170,58 @@ describe('the life of an address', () => {
     expect(free()).toEqual([a, b, c])
     expect(memory.freeCount('s1')).toBe(3)
     expect(memory.freeCount('unknown')).toBe(0)
+  })
+})
+
+describe('a block that was read before the last grant', () => {
+  const granted = (at: number, ...addresses: string[]) => { memory.grant('s1', addresses.map(parseIp), at) }
+  const heard = (at: number, ...addresses: string[]) => { memory.apply([block(...addresses)], [], false, at) }
+  beforeEach(() => { put(block(a)); granted(now, b) })
+  it('does not take away what that gave', () => {
+    heard(now + 1_999, a)
+    expect(free()).toEqual([a, b])
+    heard(now + 1_999, a, b) // its own news
+    expect(free()).toEqual([a, b])
+  })
+  it('does after two seconds: then it is no older block, but one that was taken back', () => {
+    heard(now + 2_000, a)
+    expect(free()).toEqual([a])
+  })
+  it('does at once when it comes with the whole', () => {
+    memory.apply([block(a)], [], true, now)
+    expect(free()).toEqual([a])
+    heard(now, a)
+    expect(free()).toEqual([a])
+  })
+  it('does not bring back what was taken of the grant meanwhile', () => {
+    memory.bound({ subnet: 's1', client: me, clientId: null, address: parseIp(b), expires: now + 60_000, number: '1' })
+    heard(now, a)
+    expect([free(), memory.freeCount('s1')]).toEqual([[a], 1])
+    memory.released(parseIp(b), now)
+    heard(now, a)
+    expect(free()).toEqual([a])
+  })
+  it('does not take away what either of two grants gave, until two seconds after the second', () => {
+    granted(now + 1_500, c)
+    heard(now + 3_499, a)
+    expect(free()).toEqual([a, b, c])
+    heard(now + 3_500, a)
+    expect(free()).toEqual([a])
+  })
+  it('takes away what a grant gave whose two seconds were over at the next one', () => {
+    granted(now + 2_000, c)
+    heard(now + 2_001, a)
+    expect(free()).toEqual([a, c])
+  })
+  it('keeps nothing of a block that is gone', () => {
+    remove({ kind: 'block', id: 's1' })
+    heard(now, a)
+    expect(free()).toEqual([a])
+  })
+  it('is one subnet\'s: another\'s is as it is told', () => {
+    memory.grant('s2', [parseIp('10.0.1.10')], now)
+    memory.apply([{ kind: 'block', id: 's2', value: { addresses: [] } }], [{ kind: 'block', id: 's1' }], false, now)
+    expect([memory.free('s1'), memory.free('s2').map(ipText)]).toEqual([[], ['10.0.1.10']])
   })
 })
 
