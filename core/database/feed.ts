@@ -16,7 +16,7 @@ export interface Feed {
   /** Where the log ends now. Opaque; may be kept and given to `since`, also by another region. */
   position(): Promise<string>
   /**
-   * What was committed after `position`. `truncated`: not all of it is there any more, or it is more than `limit` rows (default 10,000); then read everything again and go on from the new position.
+   * What was committed after `position`. `truncated`: not all of it is there any more, or it is more than `limit` rows of the log (default 10,000; a row is what one transaction changed of one topic, up to 500 things); then read everything again and go on from the new position.
    * @throws BedplateError INVALID_REQUEST when `position` is none
    */
   since(position: string, limit?: number): Promise<Since>

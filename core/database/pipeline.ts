@@ -4,8 +4,9 @@ import type { Connection, PoolClient, QueryConfig, QueryResult } from 'pg'
 
 /** A statement whose rows nobody wants; its values in PostgreSQL's own text form. */
 export interface Before { readonly text: string, readonly values?: readonly string[] }
-/** The part of pg's Query that its types leave out. */
-interface Inner { submit(connection: Connection): Error | null | undefined, handleCommandComplete(message: unknown, connection: Connection): void }
+/** The part of pg's connection and Query that its types leave out. */
+type Books = Connection & { readonly submittedNamedStatements: Record<string, string> }
+interface Inner { name: string | undefined, submit(connection: Connection): Error | null | undefined, handleCommandComplete(message: unknown, connection: Connection): void, handleError(error: Error, connection: Books): void }
 type Last = QueryConfig & { readonly query_timeout?: number }
 
 /**
@@ -16,7 +17,7 @@ export const pipeline = (client: PoolClient, before: readonly Before[], last: La
   const config = { ...last, queryMode: 'extended', callback: (error: Error | undefined | null, result: QueryResult) => { if (error) reject(error); else resolve(result) } }
   const query = Object.assign(new Query(config), last.query_timeout === undefined ? {} : { query_timeout: last.query_timeout })
   const inner = query as Omit<Query, 'submit'> & Inner
-  const [submit, complete] = [inner.submit.bind(inner), inner.handleCommandComplete.bind(inner)]
+  const [submit, complete, fail, name] = [inner.submit.bind(inner), inner.handleCommandComplete.bind(inner), inner.handleError.bind(inner), last.name]
   let ahead = before.length // answers that are not those of `last`
   inner.submit = connection => {
     connection.stream.cork()
@@ -28,12 +29,17 @@ export const pipeline = (client: PoolClient, before: readonly Before[], last: La
       }
       return submit(connection)
     } finally {
+      if (ahead > 0) inner.name = undefined // or pg took the first answer to a parse for that of `last`, and believed a name to be at the server that never came to be
       connection.stream.uncork()
     }
   }
   inner.handleCommandComplete = (message, connection) => {
-    if (ahead > 0) ahead--
-    else complete(message, connection)
+    if (ahead === 0) return complete(message, connection)
+    if (--ahead === 0) inner.name = name
+  }
+  inner.handleError = (error, connection) => {
+    if (name !== undefined) delete connection.submittedNamedStatements[name]
+    fail(error, connection)
   }
   client.query(query)
 })

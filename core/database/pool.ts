@@ -6,9 +6,10 @@ import { BedplateError, reasonOf } from '../errors.ts'
 import type { Health } from '../health.ts'
 import { dead, degraded, running } from '../health.ts'
 import type { Logger } from '../log.ts'
+import { claimed } from './claim.ts'
 import { openSession } from './connection.ts'
 import type { Host, Session } from './connection.ts'
-import type { Database, Once } from './database.ts'
+import type { Database, Once, Tx } from './database.ts'
 import { createFeed } from './feed.ts'
 import type { Feed } from './feed.ts'
 import { createListener } from './listen.ts'
@@ -16,10 +17,12 @@ import type { Unlisten } from './listen.ts'
 import { migrate } from './migrate.ts'
 import type { MigrationSet, Migrated } from './migrate.ts'
 import type { Migrator } from './regions.ts'
-import { statement } from './prepared.ts'
+import { refused, withLog } from './once.ts'
+import { createStatements, unnamed } from './prepared.ts'
+import type { Statement } from './prepared.ts'
 import { Primary } from './primary.ts'
 import { cutShort, unreplicated } from './replicated.ts'
-import { isDoubtful, isEnded, isLost, isRepeatable, isUnanswered, isUnsent } from './sqlstate.ts'
+import { isDoubtful, isEnded, isLost, isRepeatable, isStale, isUnanswered, isUnsent } from './sqlstate.ts'
 import { commitWithin, transact } from './transaction.ts'
 import { createTurns } from './turns.ts'
 
@@ -54,7 +57,6 @@ export interface DatabaseHandle extends Database {
 
 const attempts = 6 // the first and five more
 const tellEvery = 10 // ms from one NOTIFY to the next while commits follow each other
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
 /** Of a pool's connections these (3 of 10) are for statements that only read: when the synchronous standby is away, commits wait for it, and what can be read is still to be read. */
 const reserved = (size: number): number => Math.floor(size * 0.3)
 
@@ -83,7 +85,7 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
       return await work(client, () => { broken = true })
     } catch (error) {
       const cause = error instanceof BedplateError ? error.cause : error
-      if (isLost(cause)) broken = true
+      if (isLost(cause) || isStale(cause)) broken = true
       if (isUnanswered(cause)) primary.abandon(client)
       if (isDoubtful(cause) && !(isUnanswered(cause) && every > 0)) primary.suspect(host, cause) // a server that is asked every second has answered that meanwhile
       throw error
@@ -106,12 +108,19 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     })().finally(() => { telling = undefined })
   }
 
-  /** Repeats what was certainly not kept. `safe` says which errors are certain. */
-  async function retrying<T> (safe: (error: unknown) => boolean | Promise<boolean>, work: () => Promise<T>): Promise<T> {
+  const named = createStatements()
+  /** Repeats what was certainly not kept. `safe` says which errors are certain. Once a name was stale it goes without: other connections may hold stale ones too, and each is found by whoever uses it next. */
+  async function retrying<T> (safe: (error: unknown) => boolean | Promise<boolean>, work: (statement: Statement) => Promise<T>): Promise<T> {
+    let statement = named
     for (let attempt = 1; ; attempt++) {
       try {
-        return await work()
+        return await work(statement)
       } catch (error) {
+        if (statement === named && isStale(error)) {
+          statement = unnamed
+          log.debug({ reason: reasonOf(error) }, 'a prepared statement was stale; its connection is replaced')
+          continue
+        }
         if (attempt === attempts || !await safe(error)) throw told(error)
         log.debug({ attempt, reason: reasonOf(error) }, 'repeating a database transaction')
         await clock.sleep(2 ** attempt * 5 * (0.5 + Math.random())) // jitter, so that two that collided do not meet again
@@ -124,8 +133,8 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
     const reads = /^\s*(select|table|values|show)\b/i.test(text) || (/^\s*with\b/i.test(text) && !/\b(insert|update|delete|merge)\b/i.test(text))
     const safe = async (error: unknown): Promise<boolean> => isRepeatable(error) || isUnsent(error) ||
       (reads && isLost(error) && !(isEnded(error) && await primary.stands())) // a statement that somebody ended stays ended; a server that stops ends all
-    const asked: QueryConfig & { readonly query_timeout?: number } = { ...statement(text, values), ...(reads ? {} : { query_timeout: commitWithin }) }
-    const run = () => using(async client => {
+    const run = (statement: Statement) => using(async client => {
+      const asked: QueryConfig & { readonly query_timeout?: number } = { ...statement(text, values), ...(reads ? {} : { query_timeout: commitWithin }) }
       const { rows } = await client.query(asked).catch((error: unknown) => {
         if (reads || !isLost(error) || isUnsent(error)) throw error
         throw new BedplateError('TRANSACTION_UNKNOWN', { reason: `the connection to the database broke before it was answered (${reasonOf(error)})` }, error)
@@ -133,21 +142,24 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
       if (unreplicated(client)) throw new BedplateError('TRANSACTION_UNKNOWN', { reason: cutShort })
       return rows as Row[]
     })
-    return await retrying(safe, () => reads ? run() : writers.take(run))
+    return await retrying(safe, statement => reads ? run(statement) : writers.take(() => run(statement)))
+  }
+
+  async function tx<T> (work: (tx: Tx) => Promise<T>): Promise<T> {
+    const { value, changed } = await retrying(error => isRepeatable(error) || isLost(error), statement => writers.take(() => using((client, damaged) => transact(client, work, damaged, statement))))
+    if (changed) tell()
+    return value
   }
 
   const handle: DatabaseHandle = {
     query,
-    async once<Row> ({ work, topic, changed, rows, values }: Once) {
-      const kept = await query<Row>(`with ${work}, noted as (insert into core.change (topic, id) select ${literal(topic)}, string_agg(id, e'\\n') from (${changed}) as changed (id) having count(*) > 0) ${rows}`, values)
+    async once<Row> (one: Once) {
+      const text = withLog(one)
+      const kept = await (claimed() ? tx(tx => tx.query<Row>(text, one.values)) : query<Row>(text, one.values)).catch((error: unknown) => { throw refused(error) }) // a claim is marked by a statement of its own
       tell()
       return kept
     },
-    async tx (work) {
-      const { value, changed } = await retrying(error => isRepeatable(error) || isLost(error), () => writers.take(() => using((client, damaged) => transact(client, work, damaged))))
-      if (changed) tell()
-      return value
-    },
+    tx,
     feed: createFeed({ query, listen: listener.listen, clock, log }),
     listen: listener.listen,
     session: () => session(),

@@ -1,6 +1,6 @@
 /** What PostgreSQL's error codes mean for whoever asked: try again, look for another server, or give up. */
 
-interface Failure { readonly code?: unknown, readonly message?: unknown }
+interface Failure { readonly code?: unknown, readonly message?: unknown, readonly routine?: unknown }
 const codeOf = (thrown: unknown): string => typeof thrown === 'object' && thrown !== null && typeof (thrown as Failure).code === 'string' ? (thrown as { code: string }).code : ''
 
 /** Nothing of the transaction was kept, and the same work may well succeed at once. */
@@ -34,6 +34,12 @@ const broken = /^(Connection terminated|Client has encountered a connection erro
 const own = new Set(['57P01', '57P05', '25P03', 'ECONNRESET', 'EPIPE'])
 
 export const isRepeatable = (thrown: unknown): boolean => codeOf(thrown) in repeatable
+
+/**
+ * True when the name of a prepared statement is not at the server what this side takes it for; nothing was kept. 26000: it is not there (`discard all`, a connection pooler). 42P05: it is
+ * there already (a pooler again). 0A000 of this routine: a table was altered, and it would give other columns now; the message is translated, the routine is not.
+ */
+export const isStale = (thrown: unknown): boolean => ['26000', '42P05'].includes(codeOf(thrown)) || (codeOf(thrown) === '0A000' && (thrown as Failure).routine === 'RevalidateCachedQuery')
 
 /** True when the connection or the server is to blame, not the statement. */
 export function isLost (thrown: unknown): boolean {

@@ -5,9 +5,9 @@ import type { Query, Tx } from './database.ts'
 import { claimed, mark } from './claim.ts'
 import { arrayOf, pipeline } from './pipeline.ts'
 import type { Before } from './pipeline.ts'
-import { statement } from './prepared.ts'
+import type { Statement } from './prepared.ts'
 import { cutShort, unreplicated } from './replicated.ts'
-import { isRefusal } from './sqlstate.ts'
+import { isRefusal, isStale } from './sqlstate.ts'
 
 export interface Done<T> { readonly value: T, readonly changed: boolean }
 
@@ -16,20 +16,28 @@ export const commitWithin = 15_000
 const commit: QueryConfig & { readonly query_timeout: number } = { text: 'commit', query_timeout: commitWithin }
 
 /**
- * Runs `work` in a transaction on `client`. Rejects with what `work` or PostgreSQL threw; nothing was kept then.
+ * Runs `work` in a transaction on `client`. Rejects with what `work` or PostgreSQL threw; nothing was kept then. When a prepared statement turned out to be stale, it rejects with
+ * that, whatever `work` made of it (a savepoint may have caught it): no statement was wrong, and the transaction is to be repeated.
  * `damaged` is called when the client is not to be used again.
  * @throws BedplateError TRANSACTION_UNKNOWN when the connection broke while committing, or the wait for the synchronous standby was cut short; TRANSACTION_ABORTED when `work` swallowed the error of a statement
  */
-export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise<T>, damaged: () => void): Promise<Done<T>> {
+export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise<T>, damaged: () => void, statement: Statement): Promise<Done<T>> {
   const changes = new Map<string, readonly [topic: string, id: string]>()
   let open = true
   let begun = false // it begins with its first statement, in the same journey
+  let stale: Error | undefined
   const own: Query = {
     async query<Row> (text: string, values?: readonly unknown[]) {
+      if (stale) throw stale
       const asked = statement(text, values)
-      if (begun) return (await client.query(asked)).rows as Row[]
+      const first = !begun
       begun = true
-      return (await pipeline(client, [{ text: 'begin' }], asked)).rows as Row[]
+      try {
+        return (await (first ? pipeline(client, [{ text: 'begin' }], asked) : client.query(asked))).rows as Row[]
+      } catch (error) {
+        if (asked.name !== undefined && error instanceof Error && isStale(error)) stale = error
+        throw error
+      }
     }
   }
   const tx: Tx = {
@@ -49,6 +57,7 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
   try {
     value = await work(tx)
     open = false
+    if (stale) throw stale
     if (!begun && changes.size === 0) return { value, changed: false }
     noted = claimed()
     if (noted) {
@@ -58,7 +67,7 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
   } catch (error) {
     open = false
     await undo()
-    throw error
+    throw stale ?? error
   }
   const last: Before[] = [...begun ? [] : [{ text: 'begin' }], ...changes.size > 0 && !noted ? [{ text: insertion, values: valuesOf(changes) }] : []]
   begun = true
@@ -77,7 +86,7 @@ export async function transact<T> (client: PoolClient, work: (tx: Tx) => Promise
 
 /** One statement, with the commit: the earlier a transaction id is in the log, the longer the feed's readers have to keep it in mind. */
 const insertion = 'insert into core.change (topic, id) select * from unnest($1::text[], $2::text[])'
-const perRow = 500
+export const perRow = 500
 
 /** A row for each topic, the ids in it one a line (a batch of leases is one row, not sixty); cut where it would grow too long. */
 function valuesOf (changes: ReadonlyMap<string, readonly [topic: string, id: string]>): string[] {
