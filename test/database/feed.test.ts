@@ -55,7 +55,26 @@ describe('a subscriber', () => {
     await change('1', '2')
     await until(() => heard.length === 2)
     expect(heard.map(({ topic, id }) => `${topic} ${id}`)).toEqual(['test.row 1', 'test.row 2'])
-    expect(heard.every(({ seq }) => /^\d+$/.test(seq))).toBe(true)
+    expect(new Set(heard.map(({ seq }) => seq)).size).toBe(2)
+  })
+
+  test('hears each of the things that one transaction changed, of all topics, and can tell them apart', async () => {
+    const many = Array.from({ length: 1201 }, (_, n) => `many-${n}`)
+    await other.tx(async tx => {
+      for (const id of many) { await tx.changed('test.row', id); await tx.changed('test.other', id) }
+      await tx.changed('test.lonely', 'one')
+    })
+    await until(() => heard.length >= 2403)
+    for (const topic of ['test.row', 'test.other']) expect(ids(heard.filter(change => change.topic === topic))).toEqual(many)
+    expect(ids(heard.filter(({ topic }) => topic === 'test.lonely'))).toEqual(['one'])
+    expect(new Set(heard.map(({ seq }) => seq)).size).toBe(2403)
+  })
+
+  test('hears a thing again under the same number when it is read again', async () => {
+    const start = await feed.position()
+    await change('1', '2')
+    await until(() => heard.length === 2)
+    expect((await other.feed.since(start)).changes).toEqual(heard)
   })
 
   test('hears each change exactly once though a transaction that began first commits last', async () => {
@@ -208,8 +227,8 @@ describe('since', () => {
 
   test('says truncated for more than the limit', async () => {
     const start = await feed.position()
-    await change('1', '2', '3')
-    expect((await feed.since(start, 3)).changes.length).toBe(3)
+    for (const id of ['1', '2', '3']) await change(id, `${id}b`) // three rows of the log
+    expect(ids((await feed.since(start, 3)).changes)).toEqual(['1', '1b', '2', '2b', '3', '3b'])
     const { changes, truncated, position } = await feed.since(start, 2)
     expect([changes, truncated]).toEqual([[], true])
     expect((await feed.since(position)).truncated).toBe(false)

@@ -33,13 +33,30 @@ describe('a transaction', () => {
     expect(await db.query("select id from core.change where id = 'lost'")).toEqual([])
   })
 
-  test('writes each changed row to the log once, with the transaction that changed it', async () => {
+  test('writes what it changed of a topic to the log as one row, each thing once, with its own number', async () => {
     const xid = await db.tx(async tx => {
-      for (const id of ['a', 'b', 'a']) await tx.changed('test.once', id)
+      for (const id of ['a', 'b', 'a', '']) await tx.changed('test.once', id)
+      await tx.changed('test.twice', 'a')
       const [row] = await tx.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
       return row?.xid
     })
-    expect(await db.query("select xid::text, id from core.change where topic = 'test.once' order by seq")).toEqual([{ xid, id: 'a' }, { xid, id: 'b' }])
+    expect(await db.query("select xid::text, topic, id from core.change where topic in ('test.once', 'test.twice') order by seq")).toEqual([{ xid, topic: 'test.once', id: 'a\nb\n' }, { xid, topic: 'test.twice', id: 'a' }])
+  })
+
+  test('that changed very much writes rows of 500', async () => {
+    await db.tx(async tx => { for (let n = 0; n < 1201; n++) await tx.changed('test.many', `"${n}\\`) })
+    const rows = await db.query<{ id: string }>("select id from core.change where topic = 'test.many' order by seq")
+    expect(rows.map(({ id }) => id.split('\n').length)).toEqual([500, 500, 201])
+    expect(rows.flatMap(({ id }) => id.split('\n'))).toEqual(Array.from({ length: 1201 }, (_, n) => `"${n}\\`))
+  })
+
+  test('that names what changed by an id of two lines is refused in words, and keeps nothing', async () => {
+    await expect(db.tx(async tx => {
+      await tx.query('insert into account values (5, 5)')
+      await tx.changed('test.lines', 'one\ntwo')
+    })).rejects.toSatisfy(error => hasCode(error, 'TRANSACTION_ABORTED') && (error as Error).message.includes('"one\\ntwo"'))
+    expect(await balance(5)).toBeUndefined()
+    expect(await db.query("select from core.change where topic = 'test.lines'")).toEqual([])
   })
 
   test('whose code swallowed a failed statement is refused, not silently dropped', async () => {
