@@ -154,7 +154,7 @@ describe('block numbers roll over', () => {
     let expected = 1
     for (let now = 1; step.end === undefined; now++) {
       if (step.send === undefined || step.send === 'oack') return expect.fail('nothing to send')
-      expect(step.send.from).toBe(expected)
+      if (step.send.from !== expected) expect(step.send.from).toBe(expected) // not said 200,000 times: that takes seconds
       expected = step.send.to + 1
       step = one.acknowledge(step.send.to & 0xffff, now)
     }

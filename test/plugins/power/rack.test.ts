@@ -1,5 +1,7 @@
 /** The rack half: one at a time per machine, tries again what may go better, and never what cannot. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { systemClock } from '../../../core/clock.ts'
+import type { Clock } from '../../../core/clock.ts'
 import { BedplateError } from '../../../core/errors.ts'
 import { createQueue } from '../../../plugins/power/queue.ts'
 import { persistently } from '../../../plugins/power/rack.ts'
@@ -11,17 +13,19 @@ import { account, addressOf, startBmc, type Bmc } from './bmc.ts'
 let bmc: Bmc
 beforeEach(async () => { bmc = await startBmc() })
 afterEach(async () => { await bmc.close() })
+/** Its pauses are a fiftieth of what they are: BMCs of the tests need none. */
+const hasty: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 50, signal) }
 const target = (machine = 'm1') => ({ machine, driver: 'redfish', parameters: { address: addressOf(bmc) } })
 
 test('a BMC that is busy for a moment is asked again', async () => {
   bmc.faults.busy = 2
-  expect(await rackHere().execute({ ...target(), action: 'on', boot: 'network' })).toEqual({ state: 'on', note: null })
+  expect(await rackHere(hasty).execute({ ...target(), action: 'on', boot: 'network' })).toEqual({ state: 'on', note: null })
   expect(bmc.booted).toEqual(['Pxe'])
 })
 
 test('one that stays busy is given up, with its own words', async () => {
   bmc.faults.busy = 99
-  await expect(rackHere().query(target())).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('HTTP 503: Try later.') })
+  await expect(rackHere(hasty).query(target())).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('HTTP 503: Try later.') })
   expect(bmc.faults.busy).toBe(96)
 })
 
@@ -38,7 +42,7 @@ test('an unknown driver, parameters that do not fit and an impossible action are
 })
 
 test('actions on one machine follow each other in the order asked; another machine does not wait', async () => {
-  const rack = rackHere()
+  const rack = rackHere(hasty)
   bmc.faults.takes = 1
   await Promise.all([rack.execute({ ...target(), action: 'on', boot: null }), rack.execute({ ...target(), action: 'off', boot: null }), rack.execute({ ...target(), action: 'on', boot: null })])
   expect(bmc.log.filter(line => line.includes('Reset ')).map(line => line.split(' ').at(-1))).toEqual(['On', 'ForceOff', 'On'])
