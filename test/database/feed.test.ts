@@ -16,6 +16,7 @@ import { until } from '../kit/wait.ts'
 
 let db: TestDatabase
 let other: DatabaseHandle // another region
+let single: DatabaseHandle // one connection, there already: of a pool's growth nobody could tell whether something leaks
 const signal = new AbortController().signal
 const heard: Change[] = []
 let gaps = 0
@@ -23,8 +24,9 @@ let feed: Feed
 beforeAll(async () => {
   db = await testDatabase({ size: 20 })
   other = await openDatabase(db.options)
+  single = await openDatabase({ ...db.options, size: 1 })
 })
-afterAll(async () => { await other.close(); await db.drop() })
+afterAll(async () => { await single.close(); await other.close(); await db.drop() })
 beforeEach(async () => {
   heard.length = 0
   gaps = 0
@@ -255,6 +257,23 @@ describe('since', () => {
   })
 })
 
+describe('since, prepared', () => {
+  test('reads by index with a plan for any values, too', async () => {
+    await other.query("insert into core.change (topic, id) select 'test.bulk', n::text from generate_series(1, 20000) n")
+    await other.query('analyze core.change')
+    const position = await single.feed.position()
+    for (let round = 0; round < 6; round++) await single.feed.since(position)
+    const [prepared] = await single.query<{ name: string }>("select name from pg_prepared_statements where statement like '%core.change_horizon%'")
+    const { timeline, snapshot } = parsePosition(position)
+    await single.query('set plan_cache_mode = force_generic_plan')
+    const plan = await single.query<{ 'QUERY PLAN': string }>(`explain execute ${prepared?.name} ('${timeline}', '${snapshot.xmax}', '${snapshot.xmax}', '{${snapshot.xmax}}', 10001)`)
+    await single.query('reset plan_cache_mode')
+    const text = plan.map(row => row['QUERY PLAN']).join('\n')
+    expect(text.match(/on change_xid|using change_xid/g)?.length, text).toBe(2)
+    expect(text).not.toContain('Seq Scan on change ')
+  })
+})
+
 describe('pruning', () => {
   test('keeps what is younger than its age', async () => {
     const start = await feed.position()
@@ -275,9 +294,6 @@ describe('the feed service', () => {
   })
 })
 
-let single: DatabaseHandle // one connection, there already: of a pool's growth nobody could tell whether something leaks
-beforeAll(async () => { single = await openDatabase({ ...db.options, size: 1 }) })
-afterAll(() => single.close())
 serviceConformance('the change feed', {
   make: async () => { await single.query('select 1'); return { service: createFeed({ query: single.query, listen: db.listen, clock: systemClock, log: createLogger('silent') }).service } },
   failing: () => ({ service: createFeed({ query: () => Promise.reject(new BedplateError('DATABASE_UNREACHABLE', { hosts: 'h', reason: 'r' })), listen: db.listen, clock: systemClock, log: createLogger('silent') }).service })
