@@ -1,6 +1,6 @@
 /**
- * Four projects: quick (the inner loop, real PostgreSQL included), processes (daemons as children, embedded servers that die, whole plugins held to their contract, waits that
- * take seconds), system (namespaces and real clients; root), lab (virtual machines).
+ * Four projects: quick (the inner loop, real PostgreSQL included), processes (daemons as children, embedded servers that die, whole plugins held to their contract, floods, waits
+ * that take seconds), system (namespaces and real clients; root), lab (virtual machines).
  */
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
