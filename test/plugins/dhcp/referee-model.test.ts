@@ -1,10 +1,13 @@
 /** The SQL of the referee and the model of it that the simulation runs: random operations give the same answers and the same rows. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { withLog } from '../../../core/database/once.ts'
 import { BedplateError, hasCode } from '../../../core/errors.ts'
-import type { Tx } from '../../../core/plugin.ts'
+import { createLogger } from '../../../core/log.ts'
+import type { Database, Tx } from '../../../core/plugin.ts'
 import { manifest } from '../../../plugins/dhcp/manifest.ts'
 import type { GrantOptions, Referee } from '../../../plugins/dhcp/referee.ts'
+import { createHandlers } from '../../../plugins/dhcp/region/handlers.ts'
 import { referee } from '../../../plugins/dhcp/store.ts'
 import { claim } from '../../../plugins/dhcp/store/claims.ts'
 import type { Claim } from '../../../plugins/dhcp/store/claims.ts'
@@ -34,6 +37,8 @@ const options = fc.record({
 const ended = fc.record({ address, client, nth: fc.option(nth, { nil: null }) })
 const op = fc.oneof(
   { weight: 6, arbitrary: fc.record({ op: fc.constant('bind' as const), rack, wishes: fc.array(wish, { minLength: 1, maxLength: 3 }) }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constant('bindAtOnce' as const), rack, wishes: fc.array(wish, { minLength: 1, maxLength: 4 }) }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('answer' as const), rack, wishes: fc.array(wish, { minLength: 1, maxLength: 4 }) }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('grant' as const), rack, options }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('reserve' as const), rack, count: fc.integer({ min: 0, max: 3 }), options }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('settle' as const), rack, epoch: fc.constantFrom('e1', 'e1', 'e1', 'e1', 'e2', 'e3'), skip: fc.nat(3), entries: fc.array(fc.tuple(wish, fc.constantFrom('reserve' as const, 'knowledge' as const)), { maxLength: 3 }) }) },
@@ -52,11 +57,22 @@ type Op = typeof op extends fc.Arbitrary<infer T> ? T : never
 
 interface Claiming extends Referee { claim(tx: Tx, claims: readonly Claim[]): Promise<readonly string[]> }
 
+/** The transaction as the database of one of its steps: what commits by itself elsewhere is a statement of it here. */
+const within = (tx: Tx): Database => ({ query: tx.query, tx: work => work(tx), once: statement => tx.query(withLog(statement), statement.values) })
+const log = createLogger('silent')
+const never = new AbortController().signal
+
 /** One side of the comparison. `mine`: this side's number of those both have seen. */
 async function carryOut (referee: Claiming, tx: Tx, op: Op, mine: (nth: number) => string, seq: number): Promise<unknown> {
   const numbered = <T extends { readonly nth: number | null }>({ nth, ...word }: T) => ({ ...word, number: nth === null ? null : mine(nth) })
   switch (op.op) {
     case 'bind': return referee.bind(tx, op.rack, op.wishes)
+    case 'bindAtOnce': return referee.bindAtOnce(within(tx), op.rack, op.wishes)
+    case 'answer': { // what a region makes of both ways together
+      const handlers = createHandlers({ db: within(tx), referee, log, config: { blockSize: 4, autonomySeconds: 60, quarantineSeconds: 60 }, pools: async () => [] })
+      const { answers } = await handlers.bind({ wishes: op.wishes }, { controller: op.rack, signal: never })
+      return answers.map(({ expires, ...answer }) => ({ ...answer, expires: expires === null ? null : new Date(expires) }))
+    }
     case 'grant': { const { addresses, retiring } = await referee.grant(tx, op.rack, 's0', op.options satisfies GrantOptions); return { addresses, retiring: [...retiring].sort() } }
     case 'reserve': return { retiring: [...(await referee.reserve(tx, op.rack, 's0', op.count, op.options)).retiring].sort() }
     case 'settle': {
@@ -93,6 +109,9 @@ async function pass (tx: Tx, table: Table, seconds: number): Promise<void> {
   for (const [key, row] of table.racks) table.racks.set(key, { ...row, heardAt: row.heardAt - by, promisedUntil: row.promisedUntil - by })
 }
 
+const lastChange = async (tx: Tx): Promise<string> => (await tx.query<{ last: string }>('select coalesce(max(seq), 0)::text as last from core.change'))[0]?.last ?? '0'
+const changesSince = async (tx: Tx, seq: string): Promise<string[]> =>
+  (await tx.query<{ topic: string, id: string }>('select topic, id from core.change where seq > $1::bigint', [seq])).flatMap(({ topic, id }) => id.split('\n').map(one => `${topic} ${one}`)).sort()
 const rowsOf = (tx: Tx) => tx.query<Record<string, unknown>>(`
   select host(address) as address, subnet_id as subnet, mac as client, client_id as "clientId", hostname, bound_at as "boundAt", expires, rack, quarantined_until as "quarantinedUntil",
     case when mac is not null then number end as number, reserve_of as "reserveOf", reserve_grant as "reserveGrant", retiring, waits_for as "waitsFor" from dhcp.address order by dhcp.address.address`)
@@ -149,12 +168,20 @@ test('random operations give the same answers and the same rows', async () => {
         if (op.op === 'time') { await pass(tx, table, op.seconds); continue }
         const seq = op.op === 'settle' ? (cursors.get(`${op.rack} ${op.epoch}`) ?? 0) + 1 : 0
         await tx.query('savepoint step')
+        const logged = await lastChange(tx)
         const real = await carryOut(sql, tx, op, nth => known.nth('sql', nth), seq).catch((error: unknown) => { if (hasCode(error, 'CONFLICT')) return 'CONFLICT'; throw error })
         if (real === 'CONFLICT') await tx.query('rollback to savepoint step')
         const step = new ModelTx(now)
         const modelled = await carryOut(model, step, op, nth => known.nth('model', nth), seq).catch((error: unknown) => { if (hasCode(error, 'CONFLICT')) return 'CONFLICT'; throw error })
         if (modelled === 'CONFLICT') for (const undo of step.undo.reverse()) undo()
         compare(real, modelled, known, where)
+        // Its row of the log is a part of the statement; of a transaction it is written at its commit, which never comes here.
+        if (op.op === 'bindAtOnce') expect(await changesSince(tx, logged), where).toEqual([...new Set(step.changes.map(({ topic, id }) => `${topic} ${id}`))].sort())
+        if (op.op === 'answer') for (const [index, { address, client }] of op.wishes.entries()) { // each wish has its own answer
+          const { stored, number } = (modelled as { readonly stored: boolean, readonly number: string | null }[])[index] ?? {}
+          const row = table.rows.get(address)
+          if (stored === true) expect([client, number], where).toEqual([row?.client, row?.number])
+        }
         compare(await rowsOf(tx), modelRows(table), known, `${where}: rows`)
         compare(await racksOf(tx), modelRacks(table), known, `${where}: racks`)
         if (op.op === 'settle' && real !== 'CONFLICT') cursors.set(`${op.rack} ${op.epoch}`, table.racks.get(op.rack)?.seq ?? 0)
