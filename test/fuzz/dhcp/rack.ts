@@ -143,6 +143,7 @@ export function createFuzzRack (): FuzzRack {
   const segments = [...responder.memory.segments.values()]
   const [first] = segments as [Segment]
   const settle = async () => {
+    await new Promise(resolve => { setImmediate(resolve) }) // what was asked in this turn leaves at its end
     for (const [wake, due] of [...sleepers]) if (due <= time) wake()
     await new Promise(resolve => { setImmediate(resolve) })
   }
