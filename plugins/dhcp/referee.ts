@@ -39,7 +39,7 @@ export interface Referee {
   reservesOf(q: Query, rack: string): Promise<readonly Reserved[]>
   /**
    * Takes in what a rack gave alone, in order, each entry once (cursor per rack and epoch of its journal). From the reserve: stored while the row is this rack's reserve, and stays in it
-   * until returned. From knowledge: stored while the row is of this client in this subnet and in no reserve; the later end counts, and its retirement ends.
+   * until returned. From knowledge: stored while the row is of this client in this subnet and in no other rack's reserve; the later end counts, and its retirement ends.
    * A new epoch: what the old one gave is unknown, so its reserve goes to nobody for the longest lease a rack gives alone. An epoch from before the present one: CONFLICT.
    */
   settle(tx: Tx, rack: string, epoch: string, entries: readonly JournalEntry[]): Promise<Settled>

@@ -4,6 +4,8 @@ import type { Clock } from '../../core/clock.ts'
 export interface ManualClock extends Clock {
   /** Moves both clocks on by `ms`, waking sleepers in the order they are due; each gets to run before the next wakes. */
   advance(ms: number): Promise<void>
+  /** Moves both clocks on by `ms` while the process stands still: what was due meanwhile wakes once, and late. */
+  pause(ms: number): Promise<void>
   /** Steps the wall clock alone, as an administrator or NTP does. */
   step(ms: number): void
   /** How many sleep now: lets a test wait until the code under test has gone to sleep. */
@@ -29,6 +31,12 @@ export function manualClock (start = Date.UTC(2030, 0, 1)): ManualClock {
       sleepers.add(sleeper)
       signal?.addEventListener('abort', wake, { once: true })
     }),
+    async pause (ms) {
+      await settle()
+      monotonic += ms
+      for (const sleeper of [...sleepers].filter(({ due }) => due <= monotonic).sort((a, b) => a.due - b.due)) sleeper.wake()
+      await settle()
+    },
     step (ms) { offset += ms },
     get sleepers () { return sleepers.size },
     async advance (ms) {

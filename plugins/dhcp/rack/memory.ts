@@ -4,6 +4,7 @@ import { Claims } from './claims.ts'
 import { parseIp } from '../v4/ipv4.ts'
 import type { WantedEntry, WantedKey } from '../manifest.ts'
 import { MemoryView } from './memory-view.ts'
+import { Recent } from './recent.ts'
 import { clientIdOf } from '../options/client.ts'
 import type { Packet } from '../v4/packet.ts'
 import type { Segment } from '../v4/segment.ts'
@@ -30,6 +31,7 @@ export class Memory {
   readonly bindings = new Claims<Binding>()
   private byClientId = false // whether any address is fixed for a client id
   private readonly acknowledged = new Map<number, string | null>() // address → the act of binding, where this rack was the last that told the client
+  readonly recent = new Recent() // the responder beats the time
   private readonly blocks = new Map<string, Set<number>>() // as granted
   private readonly granted = new Map<string, { readonly addresses: readonly number[], readonly until: number }>() // lately, by the region's answer
   private readonly freeOf = new Map<string, number[]>() // what of a block can be offered now
@@ -103,6 +105,8 @@ export class Memory {
    * a binding that another rack made since is an old one: it lay in the socket of a rack that was paused.
    */
   gave (address: number): boolean { return this.acknowledged.has(address) }
+  /** Whether it acknowledged it so lately that a RELEASE may be one of an earlier lease: doubled, or late on its way. */
+  justGave (address: number): boolean { return this.recent.has(address) }
 
   private keepAcknowledged (known: ReadonlySet<number>): void { for (const address of this.acknowledged.keys()) if (!known.has(address)) this.acknowledged.delete(address) }
 
@@ -178,6 +182,7 @@ export class Memory {
     this.leaveBlock(binding.address, binding.subnet)
     this.addBinding(binding)
     this.acknowledged.set(binding.address, binding.number)
+    this.recent.add(binding.address)
   }
 
   /** The region refused the address to this client: it is not offered from here, and what made this rack think it was theirs is forgotten. */

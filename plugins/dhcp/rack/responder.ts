@@ -20,6 +20,7 @@ import type { Send, ServerOptions } from '../v4/server.ts'
 import { createTraffic } from './traffic.ts'
 import type { Traffic } from './traffic.ts'
 import { isOf6 } from '../v6/memory6.ts'
+import { beatEvery } from './recent.ts'
 import { Standby } from './standby.ts'
 import { Wishes } from './wishes.ts'
 
@@ -60,6 +61,8 @@ export interface Responder {
   problems(): string[]
 }
 
+const withoutJournal = 30_000 // ms from one try to the next of a rack that can neither reach a region nor write its journal
+
 const timeOf = (at: number): string => new Date(at).toISOString().slice(0, 19).replace('T', ' ')
 
 export function createResponder ({ config, log, clock, boot, metrics, region, report, journal, six }: ResponderOptions): Responder {
@@ -79,9 +82,10 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     gauges.cut.set(cut ? 1 : 0)
     conversation.wake()
   })
+  let failed = -Infinity // monotonic, when a region did not answer last
   const alone = new Alone({ memory, six, boot, log, gave: () => { conversation.wake() } })
-  // A rack whose journal never was open goes on asking the regions: it has no conversation that would find out that they answer again.
-  const cutOff = (): boolean => reach.cut && alone.epoch !== ''
+  // A rack whose journal never was open has no conversation that would find out that the regions answer again. It tries with a client's wish now and then, and leaves the clients to other racks in between.
+  const cutOff = (): boolean => reach.cut && (alone.epoch !== '' || clock.monotonic() - failed < withoutJournal)
   const usable = (): boolean => alone.broken === undefined // what cannot be journalled is not offered either: the client would take that offer, and never another rack's
   const conversation = new Conversation({ alone, memory, reach, clock, boot, log, reserveSize: config.reserveSize, journal, sync: params => region.sync(params) })
   const view: AloneView = {
@@ -107,7 +111,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
       },
       own: wish => !wish.address.includes(':') && alone.reserve.holds(parseIp(wish.address)),
       cut: cutOff,
-      heard: failure => { reach.heard(failure) },
+      heard: failure => { reach.heard(failure); if (failure !== undefined) failed = clock.monotonic() },
       sleep: (ms, signal) => clock.sleep(ms, signal),
       boot: boot.now
     }
@@ -116,6 +120,15 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
   const limits = new Limits(limitsOf(config))
   const standby = new Standby()
   const server = new Server({ chain, limits, standby, memory, wishes, blocks, traffic, clock, log, report, alone: view, quarantineSeconds: config.quarantineSeconds })
+
+  const stopping = new AbortController()
+  let beating: Promise<void> | undefined
+  const beat = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      await clock.sleep(beatEvery, signal)
+      memory.recent.beat()
+    }
+  }
 
   const status = (): ReturnType<Responder['status']> => {
     const now = boot.now()
@@ -134,8 +147,11 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     start () {
       if (!alone.ready(journal)) log.error({ reason: alone.broken }, 'the journal of leases cannot be opened: nothing is given while no region answers')
       conversation.start()
+      beating ??= beat(stopping.signal)
     },
     async stop () {
+      stopping.abort()
+      await beating
       await conversation.stop()
       alone.close()
     },

@@ -29,7 +29,7 @@ export async function settle (tx: Tx, rack: string, epoch: string, entries: read
       since = case when a.mac = e.mac and a.expires >= now() then a.since else now() end,
       expires = case when a.mac = e.mac then greatest(a.expires, now() + e.seconds * interval '1 second') else now() + e.seconds * interval '1 second' end
     from e join locked using (address)
-    where a.address = e.address and ((e.source = 'reserve' and a.reserve_of = $1) or (e.source = 'knowledge' and a.subnet_id = e.subnet_id and a.reserve_of is null
+    where a.address = e.address and ((e.source = 'reserve' and a.reserve_of = $1) or (e.source = 'knowledge' and a.subnet_id = e.subnet_id and (a.reserve_of is null or a.reserve_of = $1) -- given back, and the region has not heard yet
       and (a.mac = e.mac or (a.quarantined_until is not null and $1 = any(a.waits_for))))) -- declined, and taken again by the same client from a rack that had not heard of it
     returning host(a.address) as address`,
   [rack, column('address'), column('subnet'), column('client'), column('clientId'), column('hostname'), column('seconds'), column('from')])

@@ -142,7 +142,7 @@ export class Server {
 
   private end (client: string, { kind, subnet, address }: Extract<Decision, { kind: 'decline' | 'release' }>, now: number): void {
     const { memory, report, log, traffic, quarantineSeconds } = this.options
-    if (!memory.gave(address)) { traffic.dropped('late'); return }
+    if (!memory.gave(address) || (kind === 'release' && memory.justGave(address))) { traffic.dropped('late'); return } // the lease then ends by itself
     const body = { address: ipText(address), subnet: subnet.id, client, number: memory.numberOf(address) }
     // A lease this rack gave alone has no number yet, and a word without one could end a later lease: such a lease ends by itself.
     if (body.number !== null) report(kind === 'decline' ? 'declined' : 'released', body)

@@ -75,6 +75,8 @@ describe('a real client', () => {
     const client = await segment.client(mac(1))
     const first = client.udhcpc('-R')
     await boundSoon(client)
+    const bound = Date.now()
+    await until(() => Date.now() - bound > 7000, { what: 'the lease to be so old that the rack takes its RELEASE' })
     first.kill('SIGTERM')
     await until(() => region.reports.length > 0)
     expect(region.reports).toEqual([{ kind: 'released', address: '192.0.2.100', client: mac(1) }])

@@ -72,6 +72,8 @@ describe('two racks and a real database', () => {
     const client = await segment.client('02:00:00:00:02:01')
     const first = client.udhcpc('-R')
     const dynamic = await addressOf(client)
+    const bound = Date.now()
+    await until(() => Date.now() - bound > 7000, { what: 'the lease to be so old that the rack takes its RELEASE' })
     first.kill('SIGTERM')
     await until(async () => (await bindings()).length === 0, { what: 'the release is stored' })
     const { address } = await region.db.tx(tx => region.network.allocate(tx, { subnetId: subnet, kind: 'sticky', mac: '02:00:00:00:02:01', hostname: 'sure-fox' }))

@@ -26,7 +26,7 @@ function store (table: Table, tx: ModelTx, rack: string, { address, subnet, clie
   const row = table.rows.get(address)
   if (row === undefined) return false
   const declined = row.quarantinedUntil !== null && row.waitsFor.includes(rack) // and taken again by the same client from a rack that had not heard of it
-  if (from === 'reserve' ? row.reserveOf !== rack : (row.client !== client && !declined) || row.subnet !== subnet || row.reserveOf !== null) return false
+  if (from === 'reserve' ? row.reserveOf !== rack : (row.client !== client && !declined) || row.subnet !== subnet || (row.reserveOf !== null && row.reserveOf !== rack)) return false
   const ends = tx.now + seconds * 1000
   table.put(tx, { ...row, client, clientId, hostname, boundAt: tx.now, number: table.next(), retiring: null, waitsFor: [], quarantinedUntil: null, expires: row.client === client ? Math.max(row.expires ?? 0, ends) : ends })
   return true
