@@ -2,6 +2,7 @@
 import { Type, type Static } from 'typebox'
 import { BedplateError, reasonOf } from '../errors.ts'
 import { check } from './check.ts'
+import { copyOf } from './copy.ts'
 
 export const protocol = 1
 /** Bytes. An image chunk of 1 MiB as base64 fits many times; nothing the core sends comes near it. */
@@ -63,11 +64,24 @@ export function encodeFrame (frame: Frame): string {
   return text
 }
 
-/** The frame in a text. Throws FRAME_INVALID, never anything else; when a call could be made out, `id` in the details names it, so that it can be answered. */
-export function decodeFrame (text: string): Frame {
-  if (text.length > frameLimit) throw invalid(`it is larger than ${frameLimit} bytes`)
-  let value: unknown
-  try { value = JSON.parse(text) } catch (cause) { throw invalid('it is not JSON', {}, cause) }
+/** A copy of a frame for a peer in this process. Throws FRAME_INVALID for what `encodeFrame` would refuse. */
+export function copyFrame (frame: Frame): unknown {
+  const size = { total: 0 }
+  const id = 'id' in frame ? { id: frame.id } : {}
+  let copy: unknown
+  try { copy = copyOf(frame, size) } catch (cause) { throw invalid(cause instanceof BedplateError ? String(cause.details.reason) : reasonOf(cause), id, cause) }
+  // An escaped character takes six.
+  if (size.total > frameLimit / 6 && Buffer.byteLength(JSON.stringify(copy)) > frameLimit) throw invalid(`it is larger than ${frameLimit} bytes`, id)
+  return copy
+}
+
+/** The frame in a text, or in what `copyFrame` gave. Throws FRAME_INVALID, never anything else; when a call could be made out, `id` in the details names it, so that it can be answered. */
+export function decodeFrame (message: unknown): Frame {
+  let value = message
+  if (typeof message === 'string') {
+    if (message.length > frameLimit) throw invalid(`it is larger than ${frameLimit} bytes`)
+    try { value = JSON.parse(message) } catch (cause) { throw invalid('it is not JSON', {}, cause) }
+  }
   if (typeof value !== 'object' || value === null || !('t' in value) || typeof value.t !== 'string' || !Object.hasOwn(frames, value.t)) throw invalid('it is of no known kind')
   const kind = value.t as keyof typeof frames
   const fault = check(frames[kind], value)

@@ -2,7 +2,7 @@
 import type { Clock } from '../clock.ts'
 import { BedplateError, reasonOf } from '../errors.ts'
 import { versionFault } from '../version.ts'
-import { decodeFrame, encodeFrame, protocol, type Frame, type Frames, type Hello } from './frames.ts'
+import { copyFrame, decodeFrame, encodeFrame, protocol, type Frame, type Frames, type Hello } from './frames.ts'
 import { fromWire, toWire } from './methods.ts'
 import type { Wire } from './wire.ts'
 
@@ -95,7 +95,8 @@ export function createLink (options: LinkOptions): Link {
 
   function write (frame: Frame): void {
     if (ended !== undefined) return
-    wire.send(encodeFrame(frame))
+    if (wire.hand === undefined) wire.send(encodeFrame(frame))
+    else wire.hand(copyFrame(frame))
     if (wire.waiting() > unreadLimit) close('the peer does not read what it is sent')
   }
 
@@ -152,12 +153,12 @@ export function createLink (options: LinkOptions): Link {
     options.faulty?.(link)
   }
 
-  function receive (text: string): void {
+  function receive (message: unknown): void {
     if (ended !== undefined) return
     last = clock.monotonic()
     let frame: Frame
     try {
-      frame = decodeFrame(text)
+      frame = decodeFrame(message)
     } catch (error) {
       const { id, reason } = error instanceof BedplateError ? error.details : { id: undefined, reason: reasonOf(error) }
       if (typeof id === 'number' && peer !== undefined) write({ t: 'answer', id, error: toWire(error, 'call', options.self.controller) })

@@ -1,7 +1,7 @@
-/** Two wires joined in one process. Frames are text here too, and arrive later, never inside send(). */
+/** Two wires joined in one process. Frames are copies, as JSON would carry them, and arrive later, never inside send(). */
 import type { Wire } from './wire.ts'
 
-interface End { received?: (text: string) => void, closed?: (reason: string) => void, queue: string[], count: number, over?: string }
+interface End { received?: (message: unknown) => void, closed?: (reason: string) => void, queue: unknown[], count: number, over?: string }
 
 /** A pair of joined wires; what one sends the other receives, in order. */
 export function wirePair (name: string): [Wire, Wire] {
@@ -10,17 +10,19 @@ export function wirePair (name: string): [Wire, Wire] {
     const drain = (to: End) => {
       setImmediate(() => {
         if (to.received === undefined || to.closed === undefined) return
-        for (const text of to.queue.splice(0)) { to.count++; to.received(text) }
+        for (const message of to.queue.splice(0)) { to.count++; to.received(message) }
         if (to.over !== undefined) { const closed = to.closed; delete to.closed; closed(to.over) }
       })
     }
+    const take = (message: unknown): void => {
+      if (own.over !== undefined || other.over !== undefined) return
+      other.queue.push(message)
+      drain(other)
+    }
     return {
       name,
-      send (text) {
-        if (own.over !== undefined || other.over !== undefined) return
-        other.queue.push(text)
-        drain(other)
-      },
+      send: take,
+      hand: take,
       close (reason) {
         own.over ??= reason
         other.over ??= reason
@@ -33,7 +35,7 @@ export function wirePair (name: string): [Wire, Wire] {
         drain(own)
       },
       heard: () => own.count,
-      waiting: () => other.queue.reduce((sum, text) => sum + text.length, 0)
+      waiting: () => other.queue.reduce<number>((sum, message) => sum + (typeof message === 'string' ? message.length : 1), 0)
     }
   }
   return [end(ends[0], ends[1]), end(ends[1], ends[0])]

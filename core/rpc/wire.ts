@@ -6,9 +6,11 @@ export interface Wire {
   /** The controller the peer's certificate names, where it has been looked at. */
   readonly controller?: string | undefined
   send(text: string): void // never throws; a closed wire drops it
+  /** Where both ends are in one process: takes a copy of a frame instead of its text. */
+  hand?(copy: unknown): void
   close(reason: string): void
   /** Called once, before anything else happens on the wire. `closed` comes exactly once. */
-  listen(received: (text: string) => void, closed: (reason: string) => void): void
+  listen(received: (message: unknown) => void, closed: (reason: string) => void): void
   /** A number that grows whenever the peer was heard, half-received frames included. */
   heard(): number
   /** Bytes accepted by send() that have not left yet. */

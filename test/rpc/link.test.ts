@@ -13,7 +13,7 @@ const hello = (controller: string, extra: Partial<Hello> = {}): Hello => ({ t: '
 interface Raw { readonly wire: Wire, readonly heard: Frame[], reason: string | undefined, send(frame: unknown): void }
 function raw (wire: Wire): Raw {
   const self: Raw = { wire, heard: [], reason: undefined, send: frame => { wire.send(typeof frame === 'string' ? frame : JSON.stringify(frame)) } }
-  wire.listen(text => { self.heard.push(JSON.parse(text) as Frame) }, reason => { self.reason = reason })
+  wire.listen(message => { self.heard.push(message as Frame) }, reason => { self.reason = reason })
   return self
 }
 function against (options: Partial<LinkOptions> = {}): { link: Link, peer: Raw, dropped: string[], received: Frame[] } {

@@ -38,7 +38,7 @@ test('facts out of order are a malformed frame: nothing of it is stored, and the
     const { controller, connect } = region.end.loopback()
     const wire = connect()
     const got: string[] = []
-    wire.listen(text => { got.push(text) }, () => {})
+    wire.listen(message => { got.push(JSON.stringify(message)) }, () => {})
     const say = (frame: Frame): void => { wire.send(encodeFrame(frame)) }
     const item = (seq: number) => ({ seq, plugin: 'probe', kind: 'seen', at: new Date(0).toISOString(), body: { n: seq } })
     const before = await facts(db)
