@@ -16,7 +16,7 @@ export interface Feed {
   /** Where the log ends now. Opaque; may be kept and given to `since`, also by another region. */
   position(): Promise<string>
   /**
-   * What was committed after `position`. `truncated`: not all of it is there any more, or it is more than `limit` rows of the log (default 10,000; a row is what one transaction changed of one topic, up to 500 things); then read everything again and go on from the new position.
+   * What was committed after `position`. `truncated`: not all of it is there any more, or it is more than `limit` things (default 10,000); then read everything again and go on from the new position.
    * @throws BedplateError INVALID_REQUEST when `position` is none
    */
   since(position: string, limit?: number): Promise<Since>
@@ -71,7 +71,8 @@ export function createFeed ({ query, listen, clock, log, every = 2000 }: FeedOpt
     const [row] = await query<Row>(sinceQuery, [timeline, horizonOf(snapshot), snapshot.xmax, snapshot.running, limit + 1])
     if (!row) throw new BedplateError('INTERNAL', { reason: 'the change log gave no answer', requestId: '-' })
     if (row.truncated || row.changes.length > limit) return { changes: [], position: row.position, truncated: true }
-    return { changes: row.changes.flatMap(changesOf), position: row.position, truncated: false }
+    const changes = row.changes.flatMap(changesOf)
+    return changes.length > limit ? { changes: [], position: row.position, truncated: true } : { changes, position: row.position, truncated: false }
   }
 
   const each = (call: (subscriber: { listener: (changes: readonly Change[]) => void, gap: (() => void) | undefined }) => void): void => {

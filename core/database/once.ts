@@ -10,7 +10,7 @@ export const withLog = ({ work, topic, changed, rows }: Omit<Once, 'values'>): s
   with ${work},
   noted as (
     insert into core.change (topic, id)
-    select ${literal(topic)}, case when bool_and(strpos(id, e'\\n') = 0) then string_agg(id, e'\\n') end
+    select ${literal(topic)}, case when bool_and(id is not null and strpos(id, e'\\n') = 0) then string_agg(id, e'\\n') end
     from (select id, (row_number() over () - 1) / ${perRow} as part from (${changed}) as changed (id)) as changed group by part)
   ${rows}`
 

@@ -121,7 +121,7 @@ export async function openDatabase ({ hosts, database, user, password, log, cloc
           log.debug({ reason: reasonOf(error) }, 'a prepared statement was stale; its connection is replaced')
           continue
         }
-        if (attempt === attempts || !await safe(error)) throw told(error)
+        if (attempt >= attempts || !await safe(error)) throw told(error)
         log.debug({ attempt, reason: reasonOf(error) }, 'repeating a database transaction')
         await clock.sleep(2 ** attempt * 5 * (0.5 + Math.random())) // jitter, so that two that collided do not meet again
       }

@@ -229,9 +229,10 @@ describe('since', () => {
 
   test('says truncated for more than the limit', async () => {
     const start = await feed.position()
-    for (const id of ['1', '2', '3']) await change(id, `${id}b`) // three rows of the log
-    expect(ids((await feed.since(start, 3)).changes)).toEqual(['1', '1b', '2', '2b', '3', '3b'])
-    const { changes, truncated, position } = await feed.since(start, 2)
+    for (const id of ['1', '2', '3']) await change(id, `${id}b`) // three rows of the log, six things
+    expect(ids((await feed.since(start, 6)).changes)).toEqual(['1', '1b', '2', '2b', '3', '3b'])
+    expect((await feed.since(start, 2)).truncated).toBe(true)
+    const { changes, truncated, position } = await feed.since(start, 5)
     expect([changes, truncated]).toEqual([[], true])
     expect((await feed.since(position)).truncated).toBe(false)
   })

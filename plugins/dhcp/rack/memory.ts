@@ -47,7 +47,6 @@ export class Memory {
   /** The standing the wanted state shows. */
   standing: string | undefined
 
-
   /** Takes in wanted state. Entries that cannot be read throw before anything has changed. */
   apply (put: readonly WantedEntry[], remove: readonly WantedKey[], whole: boolean, now: number): void {
     const segments: Segment[] = []
@@ -180,6 +179,9 @@ export class Memory {
     this.answered(binding.client)
     this.dropOffer(binding.address)
     this.leaveBlock(binding.address, binding.subnet)
+    const known = this.bindings.at(binding.address)
+    // Another rack extended it since, and that was told before the answer to this one came: the last word is its.
+    if (binding.number !== null && known?.client === binding.client && Number(known.number ?? 0) > Number(binding.number)) return
     this.addBinding(binding)
     this.acknowledged.set(binding.address, binding.number)
     this.recent.add(binding.address)

@@ -61,7 +61,7 @@ export interface Responder {
   problems(): string[]
 }
 
-const withoutJournal = 30_000 // ms from one try to the next of a rack that can neither reach a region nor write its journal
+const leaveToPeers = 30_000 // ms from one try to the next of a rack that reaches no region and never had a journal, where other racks serve as well
 
 const timeOf = (at: number): string => new Date(at).toISOString().slice(0, 19).replace('T', ' ')
 
@@ -84,8 +84,9 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
   })
   let failed = -Infinity // monotonic, when a region did not answer last
   const alone = new Alone({ memory, six, boot, log, gave: () => { conversation.wake() } })
-  // A rack whose journal never was open has no conversation that would find out that the regions answer again. It tries with a client's wish now and then, and leaves the clients to other racks in between.
-  const cutOff = (): boolean => reach.cut && (alone.epoch !== '' || clock.monotonic() - failed < withoutJournal)
+  // A rack whose journal never was open has no conversation that would find out that the regions answer again. It tries with a client's wish now and then, and leaves the clients to other racks in between, if there are any.
+  const cutOff = (): boolean => reach.cut && (alone.epoch !== '' || clock.monotonic() - failed < (hasPeers() ? leaveToPeers : 1000))
+  const hasPeers = (): boolean => [...memory.segments.values()].some(({ peers }) => peers.length > 0)
   const usable = (): boolean => alone.broken === undefined // what cannot be journalled is not offered either: the client would take that offer, and never another rack's
   const conversation = new Conversation({ alone, memory, reach, clock, boot, log, reserveSize: config.reserveSize, journal, sync: params => region.sync(params) })
   const view: AloneView = {
@@ -121,8 +122,7 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
   const standby = new Standby()
   const server = new Server({ chain, limits, standby, memory, wishes, blocks, traffic, clock, log, report, alone: view, quarantineSeconds: config.quarantineSeconds })
 
-  const stopping = new AbortController()
-  let beating: Promise<void> | undefined
+  let beating: { readonly stop: AbortController, readonly done: Promise<void> } | undefined
   const beat = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
       await clock.sleep(beatEvery, signal)
@@ -147,11 +147,14 @@ export function createResponder ({ config, log, clock, boot, metrics, region, re
     start () {
       if (!alone.ready(journal)) log.error({ reason: alone.broken }, 'the journal of leases cannot be opened: nothing is given while no region answers')
       conversation.start()
-      beating ??= beat(stopping.signal)
+      if (beating !== undefined) return
+      const stop = new AbortController()
+      beating = { stop, done: beat(stop.signal) }
     },
     async stop () {
-      stopping.abort()
-      await beating
+      beating?.stop.abort()
+      await beating?.done
+      beating = undefined
       await conversation.stop()
       alone.close()
     },

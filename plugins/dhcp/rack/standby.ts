@@ -5,7 +5,7 @@ const probe = 64 // of so many clients one is left to the racks above, to find o
 
 interface Silence { missed: number, asked: number }
 
-/** By VLAN. A wrong guess costs nothing but a second offer, of which the client takes one. */
+/** By VLAN. A wrong guess costs a second offer, of which the client takes one; nothing is bound at once by such a guess (`rapid` in `v4/chain.ts`). */
 export class Standby {
   private readonly vlans = new Map<string, Silence>()
 

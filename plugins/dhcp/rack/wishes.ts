@@ -1,4 +1,4 @@
-/** Bindings on their way to the region: the next batch leaves when the previous call returns (group commit, no timer). What no region answers in time, the rack decides alone where it may. */
+/** Bindings on their way to the region: a batch leaves when a call returns, or beside one when there is enough for it (group commit, no timer). What no region answers in time, the rack decides alone where it may. */
 import type { Decided } from '../alone/alone.ts'
 import type { Answer, Wish } from '../manifest.ts'
 
@@ -96,23 +96,26 @@ export class Wishes {
     this.leaving = true
     await undefined // what comes in the same turn, out of one reading of the socket, goes together
     this.leaving = false
-    for (let first = true; this.worthwhile(this.carrying - 1); first = false) {
-      if (alone?.cut() === true) await alone.sleep(0) // what comes at the same time is synced at once
-      const batch = new Map<string, Waiting>()
-      const own: Waiting[] = []
-      const taken = this.waiting
-      this.waiting = new Map()
-      for (const [key, waiting] of taken) {
-        if (batch.size + own.length === largest) this.waiting.set(key, waiting)
-        else if (alone !== undefined && (alone.cut() || alone.own(waiting.wish))) own.push(waiting)
-        else batch.set(key, waiting)
+    try {
+      for (let first = true; this.worthwhile(this.carrying - 1); first = false) {
+        if (alone?.cut() === true) await alone.sleep(0) // what comes at the same time is synced at once
+        const batch = new Map<string, Waiting>()
+        const own: Waiting[] = []
+        const taken = this.waiting
+        this.waiting = new Map()
+        for (const [key, waiting] of taken) {
+          if (batch.size + own.length === largest) this.waiting.set(key, waiting)
+          else if (alone !== undefined && (alone.cut() || alone.own(waiting.wish))) own.push(waiting)
+          else batch.set(key, waiting)
+        }
+        if (!first) this.stamp = alone?.boot() ?? 0
+        if (batch.size > 0) this.flying.add(batch)
+        if (own.length > 0) this.decide(own)
+        if (batch.size > 0) await this.fly(batch)
       }
-      if (!first) this.stamp = alone?.boot() ?? 0
-      if (batch.size > 0) this.flying.add(batch)
-      if (own.length > 0) this.decide(own)
-      if (batch.size > 0) await this.fly(batch)
+    } finally {
+      this.carrying--
     }
-    this.carrying--
   }
 
   /** Resolves when the next batch may leave: the region has answered, or had its time. */

@@ -109,13 +109,14 @@ export class Chain implements DhcpService {
     const { subnet, address } = this.hooks
     step.subnets = subnetsFor(step.segment, step.packet)
     if (subnet.taps.length > 0) step.subnets = subnet.call(step.subnets, step)
-    step.decision = this.rapid(step, decide(view, step.packet, now, step.subnets, step.client))
+    step.decision = this.rapid(step, decide(view, step.packet, now, step.subnets, step.client), view)
     if (address.taps.length > 0) step.decision = address.call(step.decision, step)
     return step.decision
   }
 
   /** RFC 4039 section 3.1: what would be offered is bound at once, when the client says that it takes it; it asks again if that fails. */
-  private rapid ({ packet }: Step, decision: Decision): Decision {
+  private rapid ({ packet }: Step, decision: Decision, { leads }: View): Decision {
+    if (leads === true) return decision // only a guess that the racks above are silent: two of them would bind two addresses
     if (decision.kind !== 'offer' || this.options.rapidCommit === false || !packet.options.has(option.rapidCommit)) return decision
     return { ...decision, kind: 'bind', refused: 'drop' }
   }

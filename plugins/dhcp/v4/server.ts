@@ -9,7 +9,7 @@ import { ipText } from './ipv4.ts'
 import { portOf } from '../rack/limits.ts'
 import { answerLeaseQuery } from './leasequery.ts'
 import type { Limits } from '../rack/limits.ts'
-import type { Wish } from '../manifest.ts'
+import type { Answer, Wish } from '../manifest.ts'
 import type { Memory } from '../rack/memory.ts'
 import { clientIdOf, hostnameOf, maxSizeOf } from '../options/client.ts'
 import type { MessageType } from '../options/codes.ts'
@@ -99,8 +99,9 @@ export class Server {
   /** Whether the racks above this one have been silent so long that it goes first. */
   private leads ({ vlan, rank }: Segment, client: string): boolean {
     const { memory, standby } = this.options
-    if (memory.askedBy(client) > rank) { standby.missed(vlan); return false } // it is answered anyway
-    return standby.ahead(vlan)
+    const asked = memory.askedBy(client)
+    if (asked === rank + 1) standby.missed(vlan) // each client once
+    return asked <= rank && standby.ahead(vlan) // who has asked more often is answered anyway
   }
 
   /** A relay asks who has an address (RFC 4388). */
@@ -119,25 +120,36 @@ export class Server {
 
   /** Acknowledges once the region has stored the binding; without its answer the client hears nothing and asks again. */
   private bind (step: Step, { subnet, address, hostname, refused }: Bind, send: Send): void {
-    const { chain, memory, wishes, traffic, clock, blocks } = this.options
+    const { chain, wishes, traffic, log } = this.options
     const { packet, client } = step
     const wished = chain.seconds(step, subnet)
     const clientId = clientIdOf(packet.options)
     const relay = relayInfoOf(packet.giaddr, packet.options)
     const wish: Wish = { address: ipText(address), subnet: subnet.id, client, clientId, hostname: hostname ?? hostnameOf(packet.options), seconds: wished, ...relay === undefined ? undefined : { relay } }
     wishes.ask(wish, (answer, seconds = wished) => {
-      if (answer === undefined) { traffic.dropped('unanswered'); return }
-      if (!answer.stored) {
-        memory.refused(address, subnet.id, client, clock.now())
-        if (answer.quiet) traffic.dropped('reserved')
-        else if (refused === 'nak') this.send('NAK', packet, chain.nak(step, answer.reason ?? 'this address is taken'), send)
-        else traffic.dropped('refused')
-        return
+      try {
+        this.answered(step, { subnet, address, hostname, refused }, { answer, seconds, clientId }, send)
+      } catch (error) { // it costs this reply alone, none of those that wait beside it
+        traffic.dropped('internal')
+        log.error({ reason: reasonOf(error) }, 'a stored binding could not be acknowledged')
       }
-      memory.bound({ subnet: subnet.id, client, clientId, address, expires: clock.now() + seconds * 1000, number: answer.number })
-      blocks.refill(subnet.id)
-      this.send('ACK', packet, chain.lease('ACK', step, { subnet, address, hostname, seconds }), send)
     })
+  }
+
+  private answered (step: Step, { subnet, address, hostname, refused }: Omit<Bind, 'kind'>, { answer, seconds, clientId }: { readonly answer: Answer | undefined, readonly seconds: number, readonly clientId: string | null }, send: Send): void {
+    const { chain, memory, traffic, clock, blocks } = this.options
+    const { packet, client } = step
+    if (answer === undefined) { traffic.dropped('unanswered'); return }
+    if (!answer.stored) {
+      memory.refused(address, subnet.id, client, clock.now())
+      if (answer.quiet) traffic.dropped('reserved')
+      else if (refused === 'nak') this.send('NAK', packet, chain.nak(step, answer.reason ?? 'this address is taken'), send)
+      else traffic.dropped('refused')
+      return
+    }
+    memory.bound({ subnet: subnet.id, client, clientId, address, expires: clock.now() + seconds * 1000, number: answer.number })
+    blocks.refill(subnet.id)
+    this.send('ACK', packet, chain.lease('ACK', step, { subnet, address, hostname, seconds }), send)
   }
 
   private end (client: string, { kind, subnet, address }: Extract<Decision, { kind: 'decline' | 'release' }>, now: number): void {

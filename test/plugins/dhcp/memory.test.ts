@@ -144,6 +144,16 @@ describe('the life of an address', () => {
     memory.apply([numbered(a, me, '8')], [], true, now) // and once more
     expect(memory.gave(parseIp(a))).toBe(true)
   })
+  it('an answer that comes after news of a later extension by another rack changes nothing, nor is the last word this rack\'s', () => {
+    const stored = (number: string | null, expires: number) => { memory.bound({ subnet: 's1', client: me, clientId: null, address: parseIp(a), expires, number }) }
+    memory.apply([{ kind: 'binding', id: a, value: { subnet: 's1', client: me, clientId: null, expires: new Date(now + 9_000).toISOString(), number: '11' } }], [], false, now)
+    stored('10', now + 5_000)
+    expect([memory.numberOf(parseIp(a)), memory.gave(parseIp(a))]).toEqual(['11', false])
+    stored('12', now + 5_000)
+    expect([memory.numberOf(parseIp(a)), memory.gave(parseIp(a))]).toEqual(['12', true])
+    stored(null, now + 6_000) // given alone, by what it knows: the newest there is, though without a number
+    expect([memory.numberOf(parseIp(a)), memory.gave(parseIp(a))]).toEqual([null, true])
+  })
   it('released, it is still known whose it was', () => {
     bound(a)
     memory.released(parseIp(a), now)

@@ -1,5 +1,6 @@
 /** What was acknowledged lately, by beats; and what that means for a RELEASE. */
 import { expect, it } from 'vitest'
+import { parseIp } from '../../../plugins/dhcp/v4/ipv4.ts'
 import { Recent } from '../../../plugins/dhcp/rack/recent.ts'
 import { openRack } from './rack.kit.ts'
 import { macOf, openRegion } from './region.kit.ts'
@@ -39,6 +40,29 @@ it('a RELEASE right after the ACK is passed over, since it may be one of the lea
     expect(await release()).toBe(0)
     await rack.passes(() => rack.clock.monotonic() > 70_000, 1000)
     expect(await release()).toBe(1)
+  } finally {
+    await rack.close()
+    await region.close()
+  }
+})
+
+it('a service that was stopped and started again counts beats as before', async () => {
+  const region = await openRegion()
+  const subnet = await region.subnet('10.0.0.0/24', ['10.0.0.100', '10.0.0.109'])
+  await region.attach('rack-a', { eth1: ['10.0.0.2/24'] })
+  await region.call('PUT', '/dhcp/vlans/1', { enabled: true, racks: ['rack-a'] })
+  const rack = await openRack(region, 'rack-a')
+  try {
+    await rack.responder.stop()
+    rack.responder.start()
+    rack.responder.refill()
+    await rack.passes(() => rack.responder.memory.freeCount(subnet) > 0)
+    const lease = await rack.join(macOf(1))
+    const { recent } = rack.responder.memory
+    const address = parseIp(lease?.address ?? '')
+    expect(recent.has(address)).toBe(true)
+    await rack.passes(() => rack.clock.monotonic() > 10_000, 1000)
+    expect(recent.has(address)).toBe(false)
   } finally {
     await rack.close()
     await region.close()
