@@ -5,6 +5,7 @@ import { parseIp } from '../v4/ipv4.ts'
 import type { WantedEntry, WantedKey } from '../manifest.ts'
 import { MemoryView } from './memory-view.ts'
 import { Recent } from './recent.ts'
+import { Retirements } from './retirements.ts'
 import { clientIdOf } from '../options/client.ts'
 import type { Packet } from '../v4/packet.ts'
 import type { Segment } from '../v4/segment.ts'
@@ -17,7 +18,6 @@ const offerFor = 60_000 // ms an offer is remembered
 const takenWithin = 10_000 // ms in which an offer is taken, if ever
 const refusedFor = 60_000 // ms an address the region refused to a client is not tried again for it
 const askedFor = 30_000 // ms without a DISCOVER after which counting starts again
-const lateFor = 60_000 // ms a retirement is remembered after its end: answers that are under way may name what it ended
 const echoFor = 2_000 // ms after a grant in which a block that was read before it may come
 const askers = 10_000 // clients whose DISCOVERs are counted at least; twice as many at most
 
@@ -42,8 +42,7 @@ export class Memory {
   private readonly refusals = new Map<string, number>() // address and MAC → until, in the order they end
   private asked = new Map<string, Asked>()
   private askedBefore = new Map<string, Asked>()
-  private readonly rounds = new Map<string, string>() // address → round of the retirement this rack is asked to take part in
-  private readonly ended = new Map<number, { readonly round: number, readonly until: number }>() // retirements of late, in the order they are forgotten
+  private readonly retirements = new Retirements()
   /** The standing the wanted state shows. */
   standing: string | undefined
 
@@ -61,11 +60,11 @@ export class Memory {
     }
     const gone = remove.filter(({ kind }) => kind === 'host' || kind === 'binding').map(({ kind, id }) => ({ kind, address: parseIp(id) }))
     if (whole) this.standing = undefined
-    if (whole) for (const map of [this.rounds, this.segments, this.hosts, this.bindings, this.blocks, this.freeOf]) map.clear()
+    if (whole) for (const map of [this.retirements, this.segments, this.hosts, this.bindings, this.blocks, this.freeOf]) map.clear()
     for (const { kind, id } of remove) {
       if (kind === 'segment') this.segments.delete(id)
       if (kind === 'standing') this.standing = undefined
-      if (kind === 'retiring') this.rounds.delete(id)
+      if (kind === 'retiring') this.retirements.end(id)
       if (kind === 'block') { this.blocks.delete(id); this.freeOf.delete(id); this.granted.delete(id) }
     }
     if (whole) this.keepAcknowledged(new Set(bindings.map(({ address }) => address)))
@@ -123,7 +122,7 @@ export class Memory {
   askedBy (client: string): number { return (this.asked.get(client) ?? this.askedBefore.get(client))?.count ?? 0 }
 
   /** What this rack was asked to forget, and has. */
-  forgotten (): { readonly address: string, readonly round: string }[] { return [...this.rounds].map(([address, round]) => ({ address, round })) }
+  forgotten (): { readonly address: string, readonly round: string }[] { return this.retirements.all() }
 
   /** How many addresses of a subnet this rack could offer now. */
   freeCount (subnet: string): number { return this.freeOf.get(subnet)?.length ?? 0 }
@@ -223,27 +222,13 @@ export class Memory {
   }
 
   private retire (id: string, round: string, now: number): void {
-    this.rounds.set(id, round)
-    for (const [old, { until }] of this.ended) {
-      if (until > now) break
-      this.ended.delete(old)
-    }
-    if (id.includes(':')) return
-    const address = parseIp(id)
-    this.ended.delete(address)
-    this.ended.set(address, { round: Number(round), until: now + lateFor })
-    const binding = this.bindings.at(address)
-    if (binding !== undefined && this.isVoid(binding)) this.bindings.delete(address)
-  }
-
-  /** A binding from before the retirement of its address counts no more, whatever brought it here so late. */
-  private isVoid ({ address, number }: Binding): boolean {
-    const ended = this.ended.get(address)
-    return ended !== undefined && Number(number ?? 0) < ended.round
+    const address = this.retirements.begin(id, round, now)
+    const binding = address === undefined ? undefined : this.bindings.at(address)
+    if (binding !== undefined && this.retirements.isVoid(binding.address, binding.number)) this.bindings.delete(binding.address)
   }
 
   private addBinding (binding: Binding): void {
-    if (this.ended.size > 0 && this.isVoid(binding)) this.bindings.delete(binding.address)
+    if (this.retirements.isVoid(binding.address, binding.number)) this.bindings.delete(binding.address)
     else this.bindings.put(binding)
   }
 
