@@ -64,15 +64,15 @@ export function encodeFrame (frame: Frame): string {
   return text
 }
 
-/** A copy of a frame for a peer in this process. Throws FRAME_INVALID for what `encodeFrame` would refuse. */
-export function copyFrame (frame: Frame): unknown {
+/** A copy of a frame for a peer in this process, and about how many characters its text would have. Throws FRAME_INVALID for what `encodeFrame` would refuse. */
+export function copyFrame (frame: Frame): { readonly copy: unknown, readonly size: number } {
   const size = { total: 0 }
   const id = 'id' in frame ? { id: frame.id } : {}
   let copy: unknown
   try { copy = copyOf(frame, size) } catch (cause) { throw invalid(cause instanceof BedplateError ? String(cause.details.reason) : reasonOf(cause), id, cause) }
   // An escaped character takes six.
   if (size.total > frameLimit / 6 && Buffer.byteLength(JSON.stringify(copy)) > frameLimit) throw invalid(`it is larger than ${frameLimit} bytes`, id)
-  return copy
+  return { copy, size: size.total }
 }
 
 /** The frame in a text, or in what `copyFrame` gave. Throws FRAME_INVALID, never anything else; when a call could be made out, `id` in the details names it, so that it can be answered. */

@@ -96,7 +96,10 @@ export function createLink (options: LinkOptions): Link {
   function write (frame: Frame): void {
     if (ended !== undefined) return
     if (wire.hand === undefined) wire.send(encodeFrame(frame))
-    else wire.hand(copyFrame(frame))
+    else {
+      const { copy, size } = copyFrame(frame)
+      wire.hand(copy, size)
+    }
     if (wire.waiting() > unreadLimit) close('the peer does not read what it is sent')
   }
 

@@ -6,8 +6,8 @@ export interface Wire {
   /** The controller the peer's certificate names, where it has been looked at. */
   readonly controller?: string | undefined
   send(text: string): void // never throws; a closed wire drops it
-  /** Where both ends are in one process: takes a copy of a frame instead of its text. */
-  hand?(copy: unknown): void
+  /** Where both ends are in one process: takes a copy of a frame instead of its text, and the size that would have. */
+  hand?(copy: unknown, size: number): void
   close(reason: string): void
   /** Called once, before anything else happens on the wire. `closed` comes exactly once. */
   listen(received: (message: unknown) => void, closed: (reason: string) => void): void
