@@ -46,9 +46,13 @@ export class Server {
 
   /** Takes one datagram in. Never throws: whatever is wrong with it costs one counted drop. */
   receive (segment: Segment, data: Buffer, send: Send): void {
+    this.guarded(segment, () => { this.handle(segment, decode(data), send) })
+  }
+
+  private guarded (segment: Segment, handle: () => void): void {
     const { traffic, log } = this.options
     try {
-      this.handle(segment, decode(data), send)
+      handle()
     } catch (error) {
       const malformed = error instanceof BedplateError && error.code === 'PACKET_INVALID'
       traffic.dropped(malformed ? String(error.details.kind) : 'internal')
@@ -57,7 +61,7 @@ export class Server {
   }
 
   private handle (segment: Segment, packet: Packet, send: Send): void {
-    const { chain, memory, traffic, clock, blocks, standby } = this.options
+    const { chain, memory, traffic, clock } = this.options
     const step = chain.open(segment, packet)
     if (typeof step === 'string') { traffic.dropped(step); return }
     const { type } = step
@@ -66,7 +70,16 @@ export class Server {
     const now = clock.now()
     const server = readIp(packet.options.get(option.serverId))
     if (type === 'DISCOVER' || (type === 'REQUEST' && server === undefined && packet.ciaddr === 0)) memory.ask(client, now)
-    const view = memory.view(segment, now, this.options.alone, segment.rank > 0 && type === 'DISCOVER' && this.leads(segment, client))
+    this.decide(step, segment.rank > 0 && type === 'DISCOVER' && this.leads(segment, client), send)
+  }
+
+  /** Decides and acts. Where nothing is left to offer but more is on its way, once more when it is there: a client that heard nothing asks again after 4 s only. */
+  private decide (step: Step, leads: boolean, send: Send): void {
+    const { chain, memory, traffic, clock, blocks, standby } = this.options
+    const { segment, packet, client, type } = step
+    const now = clock.now()
+    const server = readIp(packet.options.get(option.serverId))
+    const view = memory.view(segment, now, this.options.alone, leads)
     if (type === 'LEASEQUERY') { this.query(view, packet, now, send); return }
     const decision = chain.decide(step, view, now)
     if ((decision.kind === 'offer' || decision.kind === 'bind') && this.starved(view, packet, client)) { traffic.dropped('starved'); return }
@@ -76,8 +89,12 @@ export class Server {
           memory.tookAnother(client)
           if (server !== undefined && segment.peers.includes(server)) standby.heard(segment.vlan)
         }
-        decision.subnets?.forEach(({ id }) => { blocks.refill(id) })
-        if (decision.subnets !== undefined) memory.hasten(now)
+        if (decision.subnets !== undefined) {
+          const subnets = decision.subnets.map(({ id }) => id)
+          for (const subnet of subnets) blocks.refill(subnet)
+          memory.hasten(now)
+          if (blocks.await(subnets, client, () => { this.guarded(segment, () => { this.decide(step, leads, send) }) })) break
+        }
         traffic.dropped(decision.reason)
         break
       case 'offer':
