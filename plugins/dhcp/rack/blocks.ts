@@ -30,7 +30,7 @@ export class Blocks {
   }
 
   /** Runs `again` when the first call under way for one of these subnets has ended, whatever it brought; a newer one of the same client takes its place. `false`: there is nothing to wait for. */
-  await (subnets: readonly string[], client: string, again: () => void): boolean {
+  wait (subnets: readonly string[], client: string, again: () => void): boolean {
     const waiting = subnets.map(subnet => this.asking.get(subnet)).find(one => one !== undefined)
     if (waiting === undefined || (waiting.size >= most && !waiting.has(client))) return false
     waiting.set(client, { again, since: this.options.clock.monotonic() })

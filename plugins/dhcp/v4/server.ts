@@ -93,7 +93,7 @@ export class Server {
           const subnets = decision.subnets.map(({ id }) => id)
           for (const subnet of subnets) blocks.refill(subnet)
           memory.hasten(now)
-          if (blocks.await(subnets, client, () => { this.guarded(segment, () => { this.decide(step, leads, send) }) })) break
+          if (blocks.wait(subnets, client, () => { this.guarded(segment, () => { this.decide(step, leads, send) }) })) break
         }
         traffic.dropped(decision.reason)
         break

@@ -54,7 +54,7 @@ describe('who waits for a block', () => {
       return call.promise
     } })
     const done: string[] = []
-    return { clock, calls, blocks, done, wait: (client: string, word = client, subnets = ['1']) => blocks.await(subnets, client, () => { done.push(word) }) }
+    return { clock, calls, blocks, done, wait: (client: string, word = client, subnets = ['1']) => blocks.wait(subnets, client, () => { done.push(word) }) }
   }
   it('does not wait where nothing is asked for', () => {
     const { wait } = open()
