@@ -41,7 +41,7 @@ export async function take (db: Query, { name, holder }: Claim, ttl: number, on:
            insert into core.leader (name, holder, term, elected_at, expires_at)
            select $1, $2, (($4::bigint - 1) << 32) + 1, clock_timestamp(), clock_timestamp() + $3 * interval '1 millisecond'
            where ${timeline} = $4 and not exists (select from core.leader where name = $1)
-           on conflict (name) do nothing returning term)
+           on conflict do nothing returning term) -- of either key: the server may look at (name, term) first
     select term from taken union all select term from first`, [name, holder, ttl, on])
   return row && BigInt(row.term)
 }
