@@ -1,0 +1,25 @@
+/** What is offered: targets with their logical units, and who may use them. Data and types only. */
+import type { Credentials } from './chap.ts'
+import type { Disk } from './disk/disk.ts'
+
+export interface Unit {
+  /** Opens the disk for an initiator: the same one for all, or one of its own. Called when a session begins; closed when the last session that has it ends. */
+  readonly open: (initiator: string) => Disk
+  readonly readOnly: boolean
+  /** Bytes of a block: 512 or 4096. */
+  readonly blockLength: number
+  /** Of the medium: equal wherever the same content is served, so that an initiator that changes the server goes on with the same disk. */
+  readonly serial: string
+  /** Whether what is unmapped is told as such. */
+  readonly thin: boolean
+}
+export interface Target {
+  /** An iSCSI name, lower case. */
+  readonly name: string
+  readonly alias?: string
+  readonly units: ReadonlyMap<number, Unit>
+  /** Names of initiators that may log in; absent: any. */
+  readonly initiators?: readonly string[]
+  /** Who must prove to be whom; absent: nobody. `self`: with what this side proves itself when it is asked to. */
+  readonly chap?: { readonly initiators: readonly Credentials[], readonly self?: Credentials }
+}
