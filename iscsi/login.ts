@@ -108,7 +108,7 @@ export class Login {
   }
 
   private answer ({ transit, current, next }: LoginRequest, pairs: Pairs): LoginReply {
-    const answers: [string, string][] = []
+    const answers: (readonly [string, string])[] = []
     const first = this.names === undefined
     const { initiator, target, admission } = this.names ??= this.admitted(pairs)
     if (first && target !== undefined) {
@@ -152,7 +152,7 @@ export class Login {
   }
 
   /** Answers AuthMethod: what is required, else nothing. 6.3.2 */
-  private choose (pairs: Pairs, { chap }: Admission): [string, string][] {
+  private choose (pairs: Pairs, { chap }: Admission): Pairs {
     if (this.chap !== undefined || this.settled.has('AuthMethod')) throw new Refusal(loginStatus.initiatorError, 'AuthMethod is named twice')
     this.settled.add('AuthMethod')
     const offered = (new Map(pairs).get('AuthMethod') ?? '').split(',')
