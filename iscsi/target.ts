@@ -3,8 +3,10 @@ import type { Credentials } from './chap.ts'
 import type { Disk } from './disk/disk.ts'
 
 export interface Unit {
-  /** Opens the disk for an initiator: the same one for all, or one of its own. Called when a session begins; closed when the last session that has it ends. */
+  /** Opens the disk when the first session that has it begins; it is closed when the last one ends. */
   readonly open: (initiator: string) => Disk
+  /** One disk for all initiators, or one for each. */
+  readonly shared: boolean
   readonly readOnly: boolean
   /** Bytes of a block: 512 or 4096. */
   readonly blockLength: number

@@ -88,7 +88,6 @@ function identification ({ serial, target, portalGroup }: Identity): Buffer {
 /** SBC-3 section 6.6.3. */
 function blockLimits ({ thin, blockLength }: Identity): Buffer {
   const bytes = Buffer.alloc(60)
-  bytes[0] = 0x01 // WSNZ: a WRITE SAME of no blocks is refused
   bytes[1] = Math.min(255, limits.compareAndWrite / blockLength)
   bytes.writeUInt32BE(limits.transfer / blockLength, 4)
   bytes.writeUInt32BE(limits.optimalTransfer / blockLength, 8)

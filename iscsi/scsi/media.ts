@@ -132,9 +132,10 @@ export const synchronize: Command = (cdb, { blocks, disk }) => {
 /** WRITE SAME (10) and (16): one block again and again, or none of it (UNMAP) where it is zeros. 5.40 */
 export const writeSame: Command = (cdb, medium) => {
   const { blockLength, thin, disk, blocks } = medium
-  const { block, count, flags } = extentOf(cdb)
-  within({ block, count, flags }, blocks)
-  if (count === 0) throw new Failure(sense.invalidField((cdb[0] ?? 0) === 0x41 ? 7 : 10)) // WSNZ
+  const { block, count: asked, flags } = extentOf(cdb)
+  within({ block, count: asked, flags }, blocks)
+  const count = asked === 0 ? blocks - block : asked // 0 stands for all that follow
+  if (count === 0) return done
   if (count * blockLength > limits.writeSame) throw new Failure(sense.invalidField((cdb[0] ?? 0) === 0x41 ? 7 : 10))
   if ((flags & (flag.unmap | flag.anchor)) !== 0 && !thin) throw new Failure(sense.invalidField(1))
   if ((flags & flag.anchor) !== 0 || (flags & 0x06) !== 0) throw new Failure(sense.invalidField(1)) // ANCHOR, and LBDATA and PBDATA of long ago
