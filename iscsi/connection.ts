@@ -267,6 +267,7 @@ export class Connection {
       case 'read': this.give(itt, expected, result.length, (at, into, from, length) => { unit?.disk.read(result.offset + from, into, at, length) }); break
       case 'accept': {
         if (!writes && expected > 0) throw new Failure(sense.invalidInParameters())
+        if (result.exact === true && expected !== result.length) throw new Failure(sense.invalidField())
         this.accept(header, itt, expected, result, data, unit)
       }
     }

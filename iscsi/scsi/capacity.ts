@@ -2,7 +2,6 @@
 import { give } from './command.ts'
 import type { Give } from './command.ts'
 import type { Disk } from '../disk/disk.ts'
-import { limits } from './limits.ts'
 import { Failure, sense } from './sense.ts'
 
 export interface Geometry { readonly blocks: number, readonly blockLength: number, readonly thin: boolean }
@@ -21,7 +20,6 @@ export function capacity16 (cdb: Buffer, { blocks, blockLength, thin }: Geometry
   const bytes = Buffer.alloc(32)
   bytes.writeBigUInt64BE(BigInt(blocks - 1), 0)
   bytes.writeUInt32BE(blockLength, 8)
-  bytes[13] = Math.max(0, Math.log2(limits.granularity / blockLength)) // a physical block has as many logical ones, as a power of two
   bytes[14] = thin ? 0xc0 : 0 // LBPME, LBPRZ
   return give(bytes, cdb.readUInt32BE(10))
 }

@@ -13,7 +13,7 @@ export interface Give { readonly kind: 'give', readonly data: Buffer }
 /** Bytes of the medium for the initiator; within it. */
 export interface Read { readonly kind: 'read', readonly offset: number, readonly length: number }
 /** Bytes from the initiator: how many the command speaks of, and what to do with those that came, at most as many. `take` throws Failure. */
-export interface Accept { readonly kind: 'accept', readonly length: number, readonly take: (data: Buffer) => Done | Give }
+export interface Accept { readonly kind: 'accept', readonly length: number, /** More or less than that is refused. */ readonly exact?: true, readonly take: (data: Buffer) => Done | Give }
 export type Result = Done | Give | Read | Accept
 
 export const done: Done = { kind: 'done' }

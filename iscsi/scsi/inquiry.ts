@@ -88,13 +88,14 @@ function identification ({ serial, target, portalGroup }: Identity): Buffer {
 /** SBC-3 section 6.6.3. */
 function blockLimits ({ thin, blockLength }: Identity): Buffer {
   const bytes = Buffer.alloc(60)
+  bytes[0] = 0x01 // WSNZ: a WRITE SAME of no blocks is refused
   bytes[1] = Math.min(255, limits.compareAndWrite / blockLength)
   bytes.writeUInt32BE(limits.transfer / blockLength, 4)
   bytes.writeUInt32BE(limits.optimalTransfer / blockLength, 8)
   if (thin) {
     bytes.writeUInt32BE(limits.unmap / blockLength, 16)
     bytes.writeUInt32BE(limits.unmapDescriptors, 20)
-    bytes.writeUInt32BE(limits.granularity / blockLength, 24)
+    bytes.writeUInt32BE(Math.max(1, limits.granularity / blockLength), 24)
   }
   bytes.writeBigUInt64BE(BigInt(limits.writeSame / blockLength), 32)
   return bytes

@@ -4,7 +4,7 @@ import { extentOf, within } from './block.ts'
 import type { Extent } from './block.ts'
 import type { Geometry } from './capacity.ts'
 import { done } from './command.ts'
-import type { Accept, Done, Result } from './command.ts'
+import type { Done, Result } from './command.ts'
 import { limits } from './limits.ts'
 import { Failure, sense, status } from './sense.ts'
 
@@ -105,14 +105,14 @@ export const compareAndWrite: Command = (cdb, medium) => {
   const length = count * medium.blockLength
   if (length > limits.compareAndWrite) throw new Failure(sense.invalidField(13))
   const offset = block * medium.blockLength
-  return accept(2 * length, data => {
-    if (data.length < 2 * length) throw new Failure(sense.wrongAmount)
+  return { kind: 'accept', length: 2 * length, exact: true, take: data => {
+    if (length === 0) return done
     const differs = difference(contentOf(medium, offset, length), data.subarray(0, length))
     if (differs !== undefined) throw new Failure(sense.miscompare(differs))
     medium.disk.write(offset, data.subarray(length))
     if (((cdb[1] ?? 0) & flag.fua) !== 0) medium.disk.flush()
     return done
-  })
+  } }
 }
 
 /** PRE-FETCH: CONDITION MET says that it is in the cache, or soon will be. 5.8 */
@@ -132,10 +132,10 @@ export const synchronize: Command = (cdb, { blocks, disk }) => {
 /** WRITE SAME (10) and (16): one block again and again, or none of it (UNMAP) where it is zeros. 5.40 */
 export const writeSame: Command = (cdb, medium) => {
   const { blockLength, thin, disk, blocks } = medium
-  const { block, count: asked, flags } = extentOf(cdb)
-  within({ block, count: asked, flags }, blocks)
-  const count = asked === 0 ? blocks - block : asked // 0 stands for all that follow
-  if (count === 0) return done
+  const { block, count, flags } = extentOf(cdb)
+  within({ block, count, flags }, blocks)
+  // WSNZ: 0 would stand for all that follow, and one lost bit for the end of everything.
+  if (count === 0) throw new Failure(sense.invalidField((cdb[0] ?? 0) === 0x41 ? 7 : 10))
   if (count * blockLength > limits.writeSame) throw new Failure(sense.invalidField((cdb[0] ?? 0) === 0x41 ? 7 : 10))
   if ((flags & (flag.unmap | flag.anchor)) !== 0 && !thin) throw new Failure(sense.invalidField(1))
   if ((flags & flag.anchor) !== 0 || (flags & 0x06) !== 0) throw new Failure(sense.invalidField(1)) // ANCHOR, and LBDATA and PBDATA of long ago
@@ -147,15 +147,7 @@ export const writeSame: Command = (cdb, medium) => {
     return done
   }
   if ((cdb[0] ?? 0) === 0x93 && (flags & 0x01) !== 0) return fill(Buffer.alloc(blockLength)) // NDOB: no data, zeros are meant
-  const same: Accept = {
-    kind: 'accept',
-    length: blockLength,
-    take (data) {
-      if (data.length !== blockLength) throw new Failure(sense.wrongAmount)
-      return fill(data)
-    }
-  }
-  return same
+  return { kind: 'accept', length: blockLength, exact: true, take: fill }
 }
 
 /** UNMAP with its list of extents. 5.28 */
