@@ -52,7 +52,7 @@ function standard (present: boolean): Buffer {
   bytes[2] = 0x06 // SPC-4
   bytes[3] = 0x12 // HISUP, response format 2
   bytes[4] = bytes.length - 5
-  bytes[5] = 0x10 // TPGS: implicit
+  bytes[5] = 0x18 // TPGS: implicit; 3PC: copies
   bytes[7] = 0x02 // CMDQUE
   padded(vendor, 8).copy(bytes, 8)
   padded(product, 16).copy(bytes, 16)

@@ -2,6 +2,7 @@
 import type { Disk } from '../disk/disk.ts'
 import { DiskError } from '../disk/disk.ts'
 import { blockStatus, capacity10, capacity16 } from './capacity.ts'
+import { Copies } from './copy.ts'
 import { done, give } from './command.ts'
 import type { Nexus, Result } from './command.ts'
 import { inquiry } from './inquiry.ts'
@@ -34,6 +35,7 @@ export class LogicalUnit {
   readonly thin: boolean
   readonly identity: Identity
   readonly persistent: Persistent
+  readonly copies: Copies
   softwareProtected = false
   stopped = false
   private reservedBy: string | undefined // RESERVE (6) of SPC-2
@@ -46,6 +48,7 @@ export class LogicalUnit {
     this.blockLength = identity.blockLength
     this.blocks = Math.floor(disk.size / identity.blockLength)
     this.thin = identity.thin
+    this.copies = new Copies(identity.serial)
     this.persistent = new Persistent({ attend: (nexus, what) => { this.attend(nexus, what) }, abort, portalGroup: identity.portalGroup })
   }
 
@@ -178,6 +181,8 @@ const entries: readonly Entry[] = [
   { opcode: 0x5a, usage: '5a18ffff000000ffff07', access: 'read', run: (unit, cdb) => modeSense(cdb, unit) },
   ...[0, 1, 2, 3].map((action): Entry => ({ opcode: 0x5e, action, usage: '5e1f0000000000ffff07', access: 'always', run: (unit, cdb) => unit.persistent.in(cdb) })),
   ...[0, 1, 2, 3, 4, 5, 6].map((action): Entry => ({ opcode: 0x5f, action, usage: '5f1fff0000ffffffff07', access: 'always', run: (unit, cdb, nexus) => ({ kind: 'accept', length: cdb.readUInt32BE(5), take: list => unit.persistent.out(cdb, list, nexus.id) }) })),
+  { opcode: 0x83, action: 0, usage: '831f0000000000000000ffffffff0007', access: 'write', changes: true, run: (unit, cdb, nexus) => unit.copies.copy(cdb, unit, nexus.id) },
+  ...[0, 3].map((action): Entry => ({ opcode: 0x84, action, usage: '841fff00000000000000ffffffff0007', access: 'read', run: (unit, cdb, nexus) => unit.copies.results(cdb, nexus.id) })),
   { opcode: 0x88, usage: sixteen('88'), access: 'read', run: (unit, cdb) => read(cdb, unit) },
   { opcode: 0x89, usage: '89fbffffffffffffffff000000ff0007', access: 'write', changes: true, run: (unit, cdb) => compareAndWrite(cdb, unit) },
   { opcode: 0x8a, usage: sixteen('8a'), access: 'write', changes: true, run: (unit, cdb) => write(cdb, unit) },
