@@ -4,12 +4,12 @@ import { off } from '../../core/health.ts'
 import { defineRack } from '../../core/plugin.ts'
 import type { Service } from '../../core/plugin.ts'
 import { Files } from '../images/manifest.ts'
-import { bootRoutes } from './http.ts'
-import { createLoaders } from './loaders.ts'
+import { bootRoutes } from './http/routes.ts'
+import { createLoaders } from './firmware/loaders.ts'
 import { manifest } from './manifest.ts'
-import { macOf } from './neighbour.ts'
-import { createTftpServer } from './tftp-socket.ts'
-import { createWanted } from './wanted.ts'
+import { macOf } from './rack/neighbour.ts'
+import { createTftpServer } from './tftp/server.ts'
+import { createWanted } from './rack/wanted.ts'
 
 const rescanLoaders = 10_000
 

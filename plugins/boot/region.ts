@@ -7,7 +7,7 @@ import { Machines } from '../machines/manifest.ts'
 import type { Machine, MachineService } from '../machines/manifest.ts'
 import { Provision } from '../provision/manifest.ts'
 import { manifest } from './manifest.ts'
-import { filesOf, intent, sentence } from './intent.ts'
+import { filesOf, intent, sentence } from './region/intent.ts'
 
 type BootEntry = Entry<typeof manifest.wanted>
 interface BootKey { readonly kind: 'machine' | 'unknown', readonly id: string }

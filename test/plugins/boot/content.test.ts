@@ -4,8 +4,8 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { fileContent, memoryContent } from '../../../plugins/boot/content.ts'
-import { createLoaders, plainName } from '../../../plugins/boot/loaders.ts'
+import { fileContent, memoryContent } from '../../../plugins/boot/tftp/content.ts'
+import { createLoaders, plainName } from '../../../plugins/boot/firmware/loaders.ts'
 import { folder } from './rig.ts'
 
 const bytes = randomBytes(700_001)

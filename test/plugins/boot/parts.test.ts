@@ -1,12 +1,12 @@
 /** boot's small pure parts: MAC forms, ranges, the neighbour table, intents, the rack's picture of what is wanted. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { filesOf, intent, sentence } from '../../../plugins/boot/intent.ts'
-import { parseMac } from '../../../plugins/boot/mac.ts'
-import { macIn, macOf } from '../../../plugins/boot/neighbour.ts'
-import { parseRange } from '../../../plugins/boot/range.ts'
-import type { BootFiles, MachineEntry } from '../../../plugins/boot/script.ts'
-import { createWanted } from '../../../plugins/boot/wanted.ts'
+import { filesOf, intent, sentence } from '../../../plugins/boot/region/intent.ts'
+import { parseMac } from '../../../plugins/boot/rack/mac.ts'
+import { macIn, macOf } from '../../../plugins/boot/rack/neighbour.ts'
+import { parseRange } from '../../../plugins/boot/http/range.ts'
+import type { BootFiles, MachineEntry } from '../../../plugins/boot/script/ipxe.ts'
+import { createWanted } from '../../../plugins/boot/rack/wanted.ts'
 import { fakeImage, fakeMachine } from './fakes.ts'
 
 describe('MAC addresses', () => {

@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { architectureOf, bootScript, kernelOptions, printable } from '../../../plugins/boot/script.ts'
-import type { BootFiles, MachineEntry } from '../../../plugins/boot/script.ts'
+import { architectureOf, bootScript, kernelOptions, printable } from '../../../plugins/boot/script/ipxe.ts'
+import type { BootFiles, MachineEntry } from '../../../plugins/boot/script/ipxe.ts'
 
 const where = { base: 'http://10.0.0.1:5248', mac: '52:54:00:00:00:07', console: 'console=tty0 console=ttyS0,115200' }
 const files: BootFiles = { kernel: { sha256: '1'.repeat(64), size: 10 }, initrd: { sha256: '2'.repeat(64), size: 20 }, root: { sha256: '3'.repeat(64), size: 30 }, options: 'quiet net.ifnames=0' }

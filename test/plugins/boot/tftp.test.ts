@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BedplateError } from '../../../core/errors.ts'
-import { decode, defaultLimits, encode, encodeData, negotiate, toNetascii } from '../../../plugins/boot/tftp.ts'
-import type { Packet } from '../../../plugins/boot/tftp.ts'
+import { decode, defaultLimits, encode, encodeData, negotiate, toNetascii } from '../../../plugins/boot/tftp/packet.ts'
+import type { Packet } from '../../../plugins/boot/tftp/packet.ts'
 
 const options = (pairs: Record<string, string> = {}) => new Map(Object.entries(pairs))
 const hex = (text: string) => Buffer.from(text.replace(/\s/g, ''), 'hex')

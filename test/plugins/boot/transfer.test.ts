@@ -1,8 +1,8 @@
 /** The transfer machine: what is sent when, under loss, repetition, reordering and silence. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createTransfer } from '../../../plugins/boot/transfer.ts'
-import type { Step, TransferOptions } from '../../../plugins/boot/transfer.ts'
+import { createTransfer } from '../../../plugins/boot/tftp/transfer.ts'
+import type { Step, TransferOptions } from '../../../plugins/boot/tftp/transfer.ts'
 
 const transfer = (options: Partial<TransferOptions> = {}) => createTransfer({ size: 512 * 10 + 5, blockSize: 512, windowSize: 1, oack: false, ...options })
 const blocks = (from: number, to = from): Step => ({ send: { from, to } })

@@ -1,6 +1,6 @@
 /** What iPXE is told to do, from what is wanted of the machine. Pure. */
 import type { Static } from 'typebox'
-import type { manifest } from './manifest.ts'
+import type { manifest } from '../manifest.ts'
 
 export type MachineEntry = Static<typeof manifest.wanted.machine>
 export type BootFiles = Static<typeof manifest.wanted.unknown>

@@ -1,7 +1,7 @@
 /** The rack's picture of what machines shall boot, as the region last told it. In memory; swapped at once. */
-import type { Key, WantedChange } from '../../core/plugin.ts'
-import type { manifest } from './manifest.ts'
-import type { BootFiles, MachineEntry } from './script.ts'
+import type { Key, WantedChange } from '../../../core/plugin.ts'
+import type { manifest } from '../manifest.ts'
+import type { BootFiles, MachineEntry } from '../script/ipxe.ts'
 
 type Kinds = typeof manifest.wanted
 export interface Wanted {

@@ -1,11 +1,11 @@
 /** The boot loaders in a folder, by name: a flat list, so that no name a client sends is ever made into a path. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { reasonOf } from '../../core/errors.ts'
-import { degraded, running } from '../../core/health.ts'
-import type { Health } from '../../core/health.ts'
-import { fileContent } from './content.ts'
-import type { Content } from './content.ts'
+import { reasonOf } from '../../../core/errors.ts'
+import { degraded, running } from '../../../core/health.ts'
+import type { Health } from '../../../core/health.ts'
+import { fileContent } from '../tftp/content.ts'
+import type { Content } from '../tftp/content.ts'
 
 export interface Loaders {
   /** Path of the loader with that very name, or undefined. */

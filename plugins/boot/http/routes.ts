@@ -2,14 +2,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { BedplateError } from '../../core/errors.ts'
-import type { Clock } from '../../core/plugin.ts'
-import type { FileStore } from '../images/manifest.ts'
+import { BedplateError } from '../../../core/errors.ts'
+import type { Clock } from '../../../core/plugin.ts'
+import type { FileStore } from '../../images/manifest.ts'
 import { sendFile } from './files.ts'
-import type { Loaders } from './loaders.ts'
-import { parseMac } from './mac.ts'
-import { architectureOf, bootScript } from './script.ts'
-import type { Wanted } from './wanted.ts'
+import type { Loaders } from '../firmware/loaders.ts'
+import { parseMac } from '../rack/mac.ts'
+import { architectureOf, bootScript } from '../script/ipxe.ts'
+import type { Wanted } from '../rack/wanted.ts'
 
 /** A request by HTTP that was answered. `mac`: where the request itself names it. */
 export interface Answered { readonly address: string, readonly mac: string | null, readonly what: string, readonly bytes: number, readonly milliseconds: number, readonly failure: string | null }

@@ -1,5 +1,5 @@
 /** TFTP packets to bytes and back (RFC 1350, option extension RFC 2347), and what options a read is granted. Pure. */
-import { BedplateError } from '../../core/errors.ts'
+import { BedplateError } from '../../../core/errors.ts'
 
 export type Options = ReadonlyMap<string, string>
 export interface Request { readonly op: 'read' | 'write', readonly name: string, readonly mode: string, readonly options: Options }

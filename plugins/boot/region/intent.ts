@@ -1,9 +1,9 @@
 /** What a rack is told about a machine's next boot, and what the machine's history says about a boot request. Pure. */
 import type { Static } from 'typebox'
-import type { Image } from '../images/manifest.ts'
-import type { Machine, Purpose } from '../machines/manifest.ts'
-import type { manifest } from './manifest.ts'
-import type { BootFiles, MachineEntry } from './script.ts'
+import type { Image } from '../../images/manifest.ts'
+import type { Machine, Purpose } from '../../machines/manifest.ts'
+import type { manifest } from '../manifest.ts'
+import type { BootFiles, MachineEntry } from '../script/ipxe.ts'
 
 export const filesOf = ({ kernel, initrd, root, kernelOptions }: Image): BootFiles => ({ kernel: { ...kernel }, initrd: { ...initrd }, root: { ...root }, options: kernelOptions })
 
