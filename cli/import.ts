@@ -14,7 +14,7 @@ import type { Session } from './session.ts'
 
 interface File { readonly sha256: string, readonly size: number }
 export interface Image {
-  readonly id: string, readonly name: string, readonly title: string, readonly architecture: string, readonly user: string, readonly kernelOptions: string
+  readonly id: string, readonly name: string, readonly title: string, readonly architecture: string, readonly user: string, readonly kernelOptions: string, readonly way: string
   readonly kernel: File, readonly initrd: File, readonly root: File, readonly createdAt: string, readonly racks: readonly string[]
 }
 
@@ -44,8 +44,8 @@ async function importFolder ({ client, output }: Session, folder: string): Promi
     if (await client.exists(`/images/files/${sha256}`)) output.note(`${description[part]} is there already`)
     else await client.upload(`/images/files/${sha256}`, follow('upload'))
   }
-  const { name, os, release, architecture, title, user, kernelOptions } = description
-  return await client.send<Image & { readonly id: string }>('POST', '/images', { name, os, release, architecture, title, user, kernelOptions, ...hashes })
+  const { name, os, release, architecture, title, user, kernelOptions, way } = description
+  return await client.send<Image & { readonly id: string }>('POST', '/images', { name, os, release, architecture, title, user, kernelOptions, way, ...hashes })
 }
 
 async function describe (folder: string): Promise<Description> {

@@ -1,9 +1,14 @@
 /** boot: what a machine's firmware fetches: loaders by TFTP, scripts and files by HTTP. Data and types only. */
 import { Type } from 'typebox'
 import { defineManifest } from '../../core/plugin.ts'
+import { ways } from '../images/manifest.ts'
 
 const File = Type.Object({ sha256: Type.String(), size: Type.Integer() })
-const Files = Type.Object({ kernel: File, initrd: File, root: File, options: Type.String({ description: 'further kernel options of the image' }) })
+const Files = Type.Object({
+  kernel: File, initrd: File, root: File,
+  options: Type.String({ description: 'further kernel options: of the image, then those kept for every machine, for its tags, for itself' }),
+  way: Type.Optional(Type.Enum([...ways], { description: 'how the root is reached; http when it is absent' }))
+})
 const Text = Type.String()
 
 export const manifest = defineManifest({
@@ -24,7 +29,7 @@ export const manifest = defineManifest({
     unknown: Files
   },
   facts: {
-    /** A request by a machine. `what`: the path or script. `bytes` sent, `milliseconds` from first packet to last. */
-    served: Type.Object({ machine: Type.Union([Text, Type.Null()]), mac: Type.Union([Text, Type.Null()]), address: Text, by: Type.Union([Type.Literal('tftp'), Type.Literal('http')]), what: Text, bytes: Type.Integer(), milliseconds: Type.Integer(), failure: Type.Union([Text, Type.Null()]) })
+    /** A request by a machine. `what`: the path or script. `bytes` sent, `milliseconds` from first packet to last; `retries`: packets sent again, or logins after the first. */
+    served: Type.Object({ machine: Type.Union([Text, Type.Null()]), mac: Type.Union([Text, Type.Null()]), address: Text, by: Type.Union([Type.Literal('tftp'), Type.Literal('http'), Type.Literal('iscsi')]), what: Text, bytes: Type.Integer(), milliseconds: Type.Integer(), failure: Type.Union([Text, Type.Null()]), retries: Type.Optional(Type.Integer({ minimum: 0 })) })
   }
 })

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { BedplateError } from '../../core/errors.ts'
 import type { Database, Query, Tx } from '../../core/plugin.ts'
 import { checkPart, headBytes, parts, patterns } from './description.ts'
-import { Sha256 } from './manifest.ts'
+import { Sha256, ways } from './manifest.ts'
 import { deleteImage, findFile, findImage, insertImage, listImages, readChunk } from './store.ts'
 import type { NewImage, StoredImage } from './store.ts'
 import { storeFile } from './upload.ts'
@@ -18,7 +18,8 @@ const fields = {
   architecture: Type.String({ pattern: patterns.architecture }),
   title: Type.String({ pattern: patterns.title }),
   user: Type.String({ pattern: patterns.user, description: 'the account that cloud-init makes in the deployed system' }),
-  kernelOptions: Type.String({ pattern: patterns.kernelOptions, default: '' })
+  kernelOptions: Type.String({ pattern: patterns.kernelOptions, default: '' }),
+  way: Type.Enum([...ways], { default: 'http', description: 'how the root is reached while the image runs from memory, unless the machine says otherwise' })
 }
 const Image = Type.Object({ id: Type.String(), ...fields, kernel: File, initrd: File, root: File, createdAt: Type.String({ format: 'date-time' }), racks: Type.Array(Type.String(), { description: 'racks that hold all of its files, verified' }) })
 const ByHash = Type.Object({ sha256: Sha256 })

@@ -1,5 +1,6 @@
 /** What an image consists of, as image.json says it, and whether its files are what they claim to be. Pure: the CLI and the API share it. */
 import { BedplateError } from '../../core/errors.ts'
+import { ways, type Way } from './manifest.ts'
 
 export const architectures = ['amd64', 'arm64', 'armhf', 'i386', 'ppc64el', 'riscv64', 's390x'] as const
 export const parts = ['kernel', 'initrd', 'root'] as const
@@ -8,7 +9,7 @@ export type PartName = typeof parts[number]
 /** `kernel`, `initrd` and `root`: names of files beside image.json. */
 export interface Description {
   readonly name: string, readonly os: string, readonly release: string, readonly architecture: string, readonly title: string, readonly user: string
-  readonly kernelOptions: string, readonly kernel: string, readonly initrd: string, readonly root: string
+  readonly kernelOptions: string, readonly way: Way, readonly kernel: string, readonly initrd: string, readonly root: string
 }
 
 /** Patterns of the texts; the API takes the same. */
@@ -31,6 +32,7 @@ const meanings: Record<keyof typeof patterns, string> = {
   user: 'a Unix account name',
   kernelOptions: 'one line of printable ASCII, at most 1000 characters'
 }
+const isWay = (text: string): text is Way => ways.some(way => way === text)
 const invalid = (reason: string) => new BedplateError('IMAGE_INVALID', { reason })
 
 /** Reads the text of an image.json. Throws IMAGE_INVALID naming everything that is wrong with it. `present`: the files beside it, when known. */
@@ -44,6 +46,7 @@ export function readDescription (text: string, present?: readonly string[]): Des
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('image.json must hold an object')
   const given = new Map<string, unknown>(Object.entries(value))
   if (!given.has('kernelOptions')) given.set('kernelOptions', '')
+  if (!given.has('way')) given.set('way', 'http')
   const problems: string[] = []
   const take = (key: string, fits: (text: string) => boolean, meaning: string): string => {
     const found = given.get(key)
@@ -59,8 +62,9 @@ export function readDescription (text: string, present?: readonly string[]): Des
     if (name !== '' && present !== undefined && !present.includes(name)) problems.push(`the file "${name}" (${key}) is missing; there is ${present.join(', ') || 'nothing'}`)
     return name
   }
+  const way = take('way', text => isWay(text), `one of ${ways.join(', ')}`)
   const description: Description = {
-    name: word('name'), os: word('os'), release: word('release'), architecture: word('architecture'), title: word('title'), user: word('user'), kernelOptions: word('kernelOptions'),
+    name: word('name'), os: word('os'), release: word('release'), architecture: word('architecture'), title: word('title'), user: word('user'), kernelOptions: word('kernelOptions'), way: isWay(way) ? way : 'http',
     kernel: file('kernel'), initrd: file('initrd'), root: file('root')
   }
   for (const key of given.keys()) problems.push(`"${key}" is not known`)

@@ -19,11 +19,15 @@ export const manifest = defineManifest({
   facts: { held: Type.Object({ sha256: Sha256, seconds: Type.Number() }) } // a rack has a file, whole and verified
 })
 
+/** How a system that runs from memory gets its root: by HTTP into memory, read over iSCSI as needed, or beside the initrd (ADR 0012). */
+export const ways = ['http', 'iscsi', 'initrd'] as const
+export type Way = typeof ways[number]
+
 export interface ImageFile { readonly sha256: string, readonly size: number }
-/** `user`: the account that cloud-init makes in the deployed system. `root` is a squashfs. */
+/** `user`: the account that cloud-init makes in the deployed system. `root` is a squashfs. `way`: how it is reached while it runs from memory, unless its machine says otherwise. */
 export interface Image {
   readonly id: string, readonly name: string, readonly os: string, readonly release: string, readonly architecture: string, readonly title: string, readonly user: string
-  readonly kernel: ImageFile, readonly initrd: ImageFile, readonly root: ImageFile, readonly kernelOptions: string, readonly createdAt: Date
+  readonly kernel: ImageFile, readonly initrd: ImageFile, readonly root: ImageFile, readonly kernelOptions: string, readonly way: Way, readonly createdAt: Date
 }
 /** Given to region halves. Change-log topic: `images.image`. */
 export interface ImageService {

@@ -5,7 +5,7 @@ import type { Machine, Purpose } from '../../machines/manifest.ts'
 import type { manifest } from '../manifest.ts'
 import type { BootFiles, MachineEntry } from '../script/ipxe.ts'
 
-export const filesOf = ({ kernel, initrd, root, kernelOptions }: Image): BootFiles => ({ kernel: { ...kernel }, initrd: { ...initrd }, root: { ...root }, options: kernelOptions })
+export const filesOf = ({ kernel, initrd, root, kernelOptions, way }: Image): BootFiles => ({ kernel: { ...kernel }, initrd: { ...initrd }, root: { ...root }, options: kernelOptions, way })
 
 /** The entry of each of the machine's MACs. `image`: what it shall run for this purpose, if there is one. `token`: of its session. */
 export function intent (machine: Machine, purpose: Exclude<Purpose, 'enlist'>, image: Image | undefined, token: string | null): MachineEntry {

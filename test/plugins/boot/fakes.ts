@@ -6,7 +6,7 @@ import type { Tx } from '../../../core/plugin.ts'
 import { BedplateError } from '../../../core/errors.ts'
 
 export const fakeImage = (changes: Partial<Image> = {}): Image => ({
-  id: '4', name: 'debian-12', os: 'debian', release: '12', architecture: 'amd64', title: 'Debian 12', user: 'debian', kernelOptions: 'quiet', createdAt: new Date(0),
+  id: '4', name: 'debian-12', os: 'debian', release: '12', architecture: 'amd64', title: 'Debian 12', user: 'debian', kernelOptions: 'quiet', way: 'http', createdAt: new Date(0),
   kernel: { sha256: '1'.repeat(64), size: 10 }, initrd: { sha256: '2'.repeat(64), size: 20 }, root: { sha256: '3'.repeat(64), size: 30 }, ...changes
 })
 

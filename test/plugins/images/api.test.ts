@@ -145,10 +145,20 @@ describe('pieces for racks', () => {
 describe('images', () => {
   test('an image is made of uploaded files and shown with their sizes', async () => {
     const made = await importImage()
-    expect(made).toMatchObject({ name: 'debian-12', user: 'debian', kernelOptions: 'quiet', kernel: { sha256: sha256(kernel), size: kernel.length }, root: { size: root.length }, racks: [] })
+    expect(made).toMatchObject({ name: 'debian-12', user: 'debian', kernelOptions: 'quiet', way: 'http', kernel: { sha256: sha256(kernel), size: kernel.length }, root: { size: root.length }, racks: [] })
     expect(await (await fetch(`${api.url}/${made.id}`)).json()).toEqual(made)
     expect(await (await fetch(`${api.url}/debian-12`)).json()).toEqual(made)
     expect(await (await fetch(`${api.url}/`)).json()).toEqual({ items: [made], next: null })
+  })
+
+  test('an image keeps the way it was imported with', async () => {
+    for (const bytes of [kernel, initrd, root]) await put(bytes)
+    for (const way of ['iscsi', 'initrd']) {
+      const response = await post({ ...body, way })
+      expect(response.status).toBe(201)
+      const made = await response.json() as { id: string }
+      expect(await (await fetch(`${api.url}/${made.id}`)).json()).toMatchObject({ way })
+    }
   })
 
   test('an image whose file was never uploaded is refused with its part and hash', async () => {
@@ -165,7 +175,7 @@ describe('images', () => {
     expect(await count('image')).toBe(0)
   })
 
-  test.each([{ name: 'no spaces' }, { architecture: 'vax' }, { user: 'Root!' }, { kernelOptions: 'a\nb' }, { colour: 'red' }])('%j in the body is refused', async changes => {
+  test.each([{ name: 'no spaces' }, { architecture: 'vax' }, { user: 'Root!' }, { kernelOptions: 'a\nb' }, { way: 'nfs' }, { colour: 'red' }])('%j in the body is refused', async changes => {
     for (const bytes of [kernel, initrd, root]) await put(bytes)
     expect((await post({ ...body, ...changes })).status).toBe(400)
   })

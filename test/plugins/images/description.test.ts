@@ -5,7 +5,7 @@ import { BedplateError } from '../../../core/errors.ts'
 import { checkPart, parts, readDescription } from '../../../plugins/images/description.ts'
 import { fakeInitrd, fakeKernel, fakeRoot } from './rig.ts'
 
-const good = { name: 'debian-12', os: 'debian', release: '12', architecture: 'amd64', title: 'Debian 12', user: 'debian', kernelOptions: 'quiet', kernel: 'vmlinuz', initrd: 'initrd.img', root: 'root.squashfs' }
+const good = { name: 'debian-12', os: 'debian', release: '12', architecture: 'amd64', title: 'Debian 12', user: 'debian', kernelOptions: 'quiet', way: 'iscsi', kernel: 'vmlinuz', initrd: 'initrd.img', root: 'root.squashfs' }
 const reason = (work: () => unknown): string => {
   try { work() } catch (error) {
     expect(error).toBeInstanceOf(BedplateError)
@@ -21,6 +21,12 @@ describe('image.json', () => {
     const { kernelOptions, ...rest } = good
     expect(readDescription(JSON.stringify(rest)).kernelOptions).toBe('')
   })
+  test('the way may be left out: the root then comes by HTTP, as it did before there was a choice', () => {
+    const { way, ...rest } = good
+    expect(readDescription(JSON.stringify(rest)).way).toBe('http')
+  })
+  test.each(['nfs', '', 7])('the way %j is refused, and the possible ones are named', way =>
+    expect(reason(() => readDescription(JSON.stringify({ ...good, way })))).toContain('"way" must be one of http, iscsi, initrd'))
   test('everything wrong is named at once', () => {
     const said = reason(() => readDescription(JSON.stringify({ ...good, name: 'a b', architecture: 'pdp11', kernel: undefined, colour: 'red' })))
     expect(said).toContain('"name" must be')

@@ -90,7 +90,7 @@ export async function createRig () {
     async image (changes: Partial<{ name: string, architecture: string }> = {}): Promise<string> {
       const [kernel, initrd, root] = await Promise.all([fakeKernel(), fakeInitrd(), fakeRoot()].map(async bytes => (await storeFile(db, sha256(bytes), async function * () { yield bytes }())).sha256))
       return await db.tx(async (tx: Tx) => {
-        const id = await insertImage(tx, { name: 'debian-12', os: 'debian', release: '12', architecture: 'amd64', title: 'Debian 12', user: 'debian', kernelOptions: 'quiet', kernel: kernel!, initrd: initrd!, root: root!, ...changes })
+        const id = await insertImage(tx, { name: 'debian-12', os: 'debian', release: '12', architecture: 'amd64', title: 'Debian 12', user: 'debian', kernelOptions: 'quiet', way: 'http', kernel: kernel!, initrd: initrd!, root: root!, ...changes })
         await tx.changed('images.image', id)
         return id
       })
