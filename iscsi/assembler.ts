@@ -11,7 +11,7 @@ export class StreamError extends Error { override readonly name = 'StreamError' 
 export type Take = (header: Buffer, data: Buffer, intact: boolean) => void
 export interface AssemblerOptions {
   readonly take: Take
-  /** The longest data segment this side has said it takes, in bytes. */
+  /** The longest data segment this side takes before it has said another, in bytes. */
   readonly longest: number
 }
 
@@ -24,13 +24,18 @@ export class Assembler {
   /** Switched on after the login that agreed on them. 13.1 */
   headerDigest = false
   dataDigest = false
+  /** The longest data segment this side takes, in bytes. 13.12 */
+  longest: number
   private readonly options: AssemblerOptions
   private held: Buffer = none // the beginning of a PDU whose end is still to come, in a buffer large enough for all of it
   private filled = 0
   private stopped = false
   private rest: Buffer = none // what came while it was stopped
 
-  constructor (options: AssemblerOptions) { this.options = options }
+  constructor (options: AssemblerOptions) {
+    this.options = options
+    this.longest = options.longest
+  }
 
   /** Takes the next bytes in, and gives every PDU that they complete. Throws StreamError. */
   push (chunk: Buffer): void {
@@ -86,7 +91,7 @@ export class Assembler {
   /** Of the PDU whose header is there, with everything that belongs to it. */
   private lengthOf (bytes: Buffer, at: number): number {
     const data = bytes.readUIntBE(at + 5, 3)
-    if (data > this.options.longest) throw new StreamError(`a data segment of ${data} bytes; ${this.options.longest} is the most`)
+    if (data > this.longest) throw new StreamError(`a data segment of ${data} bytes; ${this.longest} is the most`)
     return headerLength + 4 * (bytes[at + 4] ?? 0) + (this.headerDigest ? digestLength : 0) + padded(data) + (this.dataDigest && data > 0 ? digestLength : 0)
   }
 

@@ -10,6 +10,7 @@ import { longestSegment, Outgoing } from './outgoing.ts'
 import * as pdu from './pdu.ts'
 import { lunList, portalGroup } from './portal.ts'
 import type { Portal, Session } from './portal.ts'
+import type { Traffic } from './traffic.ts'
 import { give } from './scsi/command.ts'
 import type { Accept, Give, Result } from './scsi/command.ts'
 import { inquiry } from './scsi/inquiry.ts'
@@ -22,21 +23,45 @@ import { Transfer } from './transfer.ts'
 export interface ConnectionOptions {
   readonly socket: Socket
   readonly portal: Portal
-  /** As initiators are told to reach the targets: `address:port`. */
-  readonly address: string
-  readonly log: (level: 'debug' | 'info' | 'warn', words: Readonly<Record<string, unknown>>, message: string) => void
+  /** Of all connections together. */
+  readonly traffic: Traffic
+  /** As initiators are told to reach the targets: each `address:port`, this connection's own first. */
+  readonly addresses: () => readonly string[]
+  readonly log: Log
+  readonly loggedIn?: () => void
+  /** Hears of sessions with a target. Must not throw. */
+  readonly told?: ((event: SessionEvent) => void) | undefined
 }
+export type Log = (level: 'debug' | 'info' | 'warn', words: Readonly<Record<string, unknown>>, message: string) => void
+/** A session with a target began, or it ended. `read` and `written` are bytes of media, as the initiator sees it; `why` is null when it has logged out. */
+export type SessionEvent = { readonly initiator: string, readonly target: string, /** The initiator's. */ readonly address: string } & ({ readonly kind: 'begun' } | { readonly kind: 'ended', readonly read: number, readonly written: number, readonly milliseconds: number, readonly why: string | null })
 
 /** Commands an initiator may have under way. */
 const window = 128
-/** Bytes that wait for the initiator to read them, after which no further commands are read from it. */
-const backlog = 4 << 20
 /** Bytes of writes that wait for their data; a command beyond that is told to come again. */
 const mostWaiting = 64 << 20
+/** Bytes of commands that came ahead of their turn; over one TCP connection none ever does, but for a fault of the initiator. */
+const mostHeld = 1 << 20
 /** ms: a login that takes longer is given up. */
 const loginPatience = 15_000
+/** The longest data segment before the login has said otherwise. 13.12 */
+const loginSegment = 8192
 const signed = (value: number): number => value | 0 // sequence numbers are compared as RFC 1982 has it
 const sequence = (value: number): number => value >>> 0
+
+/** A command's data on its way to the initiator. `from`: how much has been sent. */
+interface Reading {
+  readonly itt: number
+  readonly expected: number
+  readonly available: number
+  readonly length: number
+  readonly unit: LogicalUnit | undefined
+  /** May throw; then none of its PDU is sent. */
+  readonly fill: (at: number, into: Buffer, from: number, length: number) => void
+  from: number
+  dataSN: number
+  burstLeft: number
+}
 
 export class Connection {
   private readonly options: ConnectionOptions
@@ -48,51 +73,70 @@ export class Connection {
   private statSN = 1
   private expCmdSN = 0
   private readonly held = new Map<number, { readonly header: Buffer, readonly data: Buffer, readonly intact: boolean }>() // ahead of their turn
+  private heldBytes = 0
   private readonly transfers = new Map<number, Transfer>() // by initiator task tag
   private readonly unitOf = new Map<number, LogicalUnit>()
   private waiting = 0 // bytes of all transfers
   private lastTag = 0
   private text: { readonly pieces: Buffer[], readonly left: Buffer, readonly ttt: number } | undefined
   private loginSteps = 0
+  private reading: Reading | undefined // a read that waits until the initiator has taken in what it was sent
+  private stalled = false // no further commands are taken
+  private readonly moved = { read: 0, written: 0, since: 0 }
   private over = false
   private closing = false
   private readonly timer: NodeJS.Timeout
   /** Monotonic ms: when something was last heard, and when it was asked whether anybody is there. */
   heard = performance.now()
   private pinged: number | undefined
+  private accepted = performance.now() // when the kernel last took bytes, or had none to take
 
   constructor (options: ConnectionOptions) {
     this.options = options
     const { socket, portal } = options
-    this.assembler = new Assembler({ longest: wished.receiveSegmentLength, take: (header, data, intact) => { this.take(header, data, intact) } })
-    this.outgoing = new Outgoing((bytes, done) => { if (this.over) done(); else socket.write(bytes, done) })
+    this.assembler = new Assembler({ longest: loginSegment, take: (header, data, intact) => { this.take(header, data, intact) } })
+    this.outgoing = new Outgoing((bytes, done) => {
+      if (this.over) { done(); return }
+      const { traffic } = options
+      if (socket.writableLength === 0) this.accepted = performance.now()
+      traffic.queued += bytes.length
+      socket.write(bytes, () => {
+        traffic.queued -= bytes.length
+        this.accepted = performance.now()
+        done()
+      })
+    })
     this.login = new Login({ admit: (initiator, target) => portal.admit(initiator, target), portalGroup, hasSession: tsih => portal.hasSession(tsih) })
-    this.timer = setTimeout(() => { this.end('the login took too long') }, loginPatience)
+    this.timer = setTimeout(() => { this.end('the login took too long') }, options.traffic.loginPatience ?? loginPatience)
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 30_000)
     socket.on('data', (chunk: Buffer) => { this.receive(chunk) })
     socket.on('drain', () => { this.flowing() })
     socket.on('error', error => { this.end(error.message) })
-    socket.on('close', () => { this.end('the initiator has closed the connection') })
+    socket.on('close', () => { this.end(this.closing ? null : 'the initiator has closed the connection') })
   }
 
-  get loggedIn (): boolean { return this.session !== undefined }
-
-  /** Closes the connection and ends its session. May be called again. */
-  end (why: string): void {
+  private get from (): string { return (this.options.socket.remoteAddress ?? '').replace(/^::ffff:/, '') }
+  /** Closes the connection and ends its session. `why` is null after a logout. May be called again. */
+  end (why: string | null): void {
     if (this.over) return
     this.over = true
     clearTimeout(this.timer)
-    this.options.log(this.session === undefined ? 'debug' : 'info', { initiator: this.session?.initiator, target: this.session?.target?.name, why }, 'a connection has ended')
-    this.transfers.clear()
+    const { session, options: { log, told, portal, socket }, moved } = this
+    log(session === undefined ? 'debug' : 'info', { initiator: session?.initiator, target: session?.target?.name, why: why ?? 'logout' }, 'a connection has ended')
+    for (const itt of [...this.transfers.keys()]) this.drop(itt)
     this.held.clear()
-    if (this.session !== undefined) this.options.portal.ended(this.session)
-    this.options.socket.destroy()
+    this.reading = undefined
+    if (session !== undefined) portal.ended(session)
+    if (session?.target !== undefined) told?.({ kind: 'ended', initiator: session.initiator, target: session.target.name, address: this.from, read: moved.read, written: moved.written, milliseconds: Math.round(performance.now() - moved.since), why })
+    socket.destroy()
   }
 
   /** Asks whether anybody is there when nothing was heard for `quiet` ms, and gives up when that is not answered in as many. To be called now and then. */
   watch (now: number, quiet: number): void {
-    if (this.over || this.session === undefined || now - this.heard < quiet) return
+    if (this.over || this.session === undefined) return
+    if (this.options.socket.writableLength > 0 && now - this.accepted >= quiet) { this.end('the initiator does not read what it is sent'); return }
+    if (now - this.heard < quiet) return
     if (this.pinged !== undefined && this.pinged >= this.heard) {
       if (now - this.pinged >= quiet) this.end('the initiator does not answer')
       return
@@ -105,26 +149,43 @@ export class Connection {
 
   private receive (chunk: Buffer): void {
     this.heard = performance.now()
+    this.guarded(() => { this.assembler.push(chunk) })
+  }
+
+  /** What the initiator was sent has gone: on with what waits for that. */
+  private flowing (): void {
+    if (!this.stalled || this.over) return
+    this.guarded(() => {
+      this.stalled = false
+      if (this.reading !== undefined) this.proceed(this.reading)
+      if (this.congested()) { this.stall(); return }
+      this.catchUp()
+      if (this.stalled) return
+      this.assembler.resume()
+      if (!this.stalled) this.options.socket.resume()
+    })
+  }
+
+  /** What comes over the network costs at most its own connection. */
+  private guarded (work: () => void): void {
     try {
-      this.assembler.push(chunk)
+      work()
       this.outgoing.flush()
     } catch (error) {
-      if (!(error instanceof StreamError)) throw error
-      this.end(error.message)
+      if (!(error instanceof StreamError)) this.options.log('warn', { err: error }, 'a connection failed inside the target')
+      this.end(error instanceof StreamError ? error.message : 'a fault of the target')
     }
     if (this.closing && !this.over) this.options.socket.end()
   }
 
-  private flowing (): void {
-    if (this.over || this.options.socket.writableLength > backlog / 2) return
-    this.options.socket.resume()
-    try {
-      this.assembler.resume()
-      this.outgoing.flush()
-    } catch (error) {
-      if (!(error instanceof StreamError)) throw error
-      this.end(error.message)
-    }
+  private congested (): boolean { return this.reading !== undefined || this.options.socket.writableLength + this.outgoing.waiting > this.options.traffic.backlog }
+  /** Takes nothing more in until what was sent has gone. An initiator that does not read what it asked for asks for no more. */
+  private stall (): void {
+    if (this.stalled) return
+    this.stalled = true
+    this.outgoing.flush()
+    this.assembler.pause()
+    this.options.socket.pause()
   }
 
   private numbers (): pdu.Numbers { return { statSN: this.statSN, expCmdSN: this.expCmdSN, maxCmdSN: sequence(this.expCmdSN + window - 1) } }
@@ -153,11 +214,23 @@ export class Connection {
     if (((header[0] ?? 0) & bit.immediate) !== 0) { this.carryOut(opcode, header, data, intact); return }
     const ahead = signed(cmdSN - this.expCmdSN)
     if (ahead < 0 || ahead >= window) return // outside the window: as if it had never come. 4.2.2.1
-    if (ahead > 0) { this.held.set(cmdSN, { header: Buffer.from(header), data: Buffer.from(data), intact }); return }
+    if (ahead > 0) { this.hold(cmdSN, header, data, intact); return }
     this.expCmdSN = sequence(cmdSN + 1)
     this.carryOut(opcode, header, data, intact)
-    for (let next = this.held.get(this.expCmdSN); next !== undefined; next = this.held.get(this.expCmdSN)) {
+    if (this.held.size > 0) this.catchUp()
+  }
+
+  private hold (cmdSN: number, header: Buffer, data: Buffer, intact: boolean): void {
+    if (this.held.has(cmdSN) || this.heldBytes + data.length > mostHeld) return
+    this.heldBytes += data.length
+    this.held.set(cmdSN, { header: Buffer.from(header), data: Buffer.from(data), intact })
+  }
+
+  /** Those whose turn has come. */
+  private catchUp (): void {
+    for (let next = this.held.get(this.expCmdSN); next !== undefined && !this.stalled && !this.over && !this.closing; next = this.held.get(this.expCmdSN)) {
       this.held.delete(this.expCmdSN)
+      this.heldBytes -= next.data.length
       this.expCmdSN = sequence(this.expCmdSN + 1)
       this.carryOut((next.header[0] ?? 0) & 0x3f, next.header, next.data, next.intact)
     }
@@ -173,11 +246,7 @@ export class Connection {
       case request.logout: this.logout(header); break
       default: this.reject(header, opcode === request.login ? rejectReason.protocol : rejectReason.unsupported)
     }
-    // An initiator that does not read what it asked for asks for no more.
-    if (this.options.socket.writableLength > backlog && !this.over) {
-      this.options.socket.pause()
-      this.assembler.pause()
-    }
+    if (!this.over && this.congested()) this.stall()
   }
 
   private step (header: Buffer, data: Buffer): void {
@@ -207,6 +276,7 @@ export class Connection {
       // Digests begin with the first PDU of the full feature phase.
       this.assembler.headerDigest = this.outgoing.headerDigest = this.parameters.headerDigest
       this.assembler.dataDigest = this.outgoing.dataDigest = this.parameters.dataDigest
+      this.assembler.longest = wished.receiveSegmentLength
     }
   }
 
@@ -217,10 +287,16 @@ export class Connection {
     this.session = portal.begin(initiator, isid.toString('hex'), target, own => ({
       ...own, initiator, target,
       end: why => { this.end(why) },
-      abort: unit => { for (const [itt, of] of this.unitOf) if (of === unit) this.drop(itt) }
+      abort: unit => {
+        for (const [itt, of] of this.unitOf) if (of === unit) this.drop(itt)
+        if (this.reading?.unit === unit) this.reading = undefined
+      }
     }))
     clearTimeout(this.timer)
-    log('info', { initiator, target: name ?? 'discovery', from: this.options.socket.remoteAddress }, 'an initiator has logged in')
+    this.options.loggedIn?.()
+    this.moved.since = performance.now()
+    log('info', { initiator, target: name ?? 'discovery', from: this.from }, 'an initiator has logged in')
+    if (name !== undefined) this.options.told?.({ kind: 'begun', initiator, target: name, address: this.from })
   }
 
   private nop (header: Buffer, data: Buffer): void {
@@ -263,8 +339,11 @@ export class Connection {
     const writes = ((header[1] ?? 0) & bit.write) !== 0
     switch (result.kind) {
       case 'done': this.respond(itt, result.status ?? status.good, pdu.residualOf(0, expected), undefined); break
-      case 'give': this.give(itt, expected, result.data.length, (at, into, from, length) => { result.data.copy(into, at, from, from + length) }); break
-      case 'read': this.give(itt, expected, result.length, (at, into, from, length) => { unit?.disk.read(result.offset + from, into, at, length) }); break
+      case 'give': this.give(itt, expected, result.data.length, unit, (at, into, from, length) => { result.data.copy(into, at, from, from + length) }); break
+      case 'read':
+        this.moved.read += Math.min(result.length, expected)
+        this.give(itt, expected, result.length, unit, (at, into, from, length) => { unit?.disk.read(result.offset + from, into, at, length) })
+        break
       case 'accept': {
         if (!writes && expected > 0) throw new Failure(sense.invalidInParameters())
         if (result.exact === true && expected !== result.length) throw new Failure(sense.invalidField())
@@ -273,15 +352,24 @@ export class Connection {
     }
   }
 
-  /** Data-In PDUs: as large as the initiator takes them, the last one with the status. `fill` may throw; then none of its PDU is sent. */
-  private give (itt: number, expected: number, available: number, fill: (at: number, into: Buffer, from: number, length: number) => void): void {
-    const residual = pdu.residualOf(available, expected)
+  /** Data-In PDUs: as large as the initiator takes them, the last one with the status. */
+  private give (itt: number, expected: number, available: number, unit: LogicalUnit | undefined, fill: Reading['fill']): void {
     const length = Math.min(available, expected)
-    if (length === 0) { this.respond(itt, status.good, residual, undefined); return }
-    const most = Math.min(this.parameters.sendSegmentLength, longestSegment)
-    const burst = this.parameters.maxBurstLength
-    for (let [from, dataSN, burstLeft] = [0, 0, burst]; from < length; dataSN++) {
-      const piece = Math.min(most, length - from, burstLeft)
+    if (length === 0) this.respond(itt, status.good, pdu.residualOf(available, expected), undefined)
+    else this.proceed({ itt, expected, available, length, unit, fill, from: 0, dataSN: 0, burstLeft: this.parameters.maxBurstLength })
+  }
+
+  /** Sends the next of it, as far as the initiator takes it in. */
+  private proceed (reading: Reading): void {
+    const { itt, expected, available, length, fill } = reading
+    const { sendSegmentLength, maxBurstLength } = this.parameters
+    const most = Math.min(sendSegmentLength, longestSegment)
+    const residual = pdu.residualOf(available, expected)
+    this.reading = undefined
+    for (; reading.from < length; reading.dataSN++) {
+      if (reading.from > 0 && this.congested()) { this.reading = reading; return }
+      const { from, dataSN } = reading
+      const piece = Math.min(most, length - from, reading.burstLeft)
       const place = this.place(piece)
       try {
         fill(place.data, place.bytes, from, piece)
@@ -290,11 +378,11 @@ export class Connection {
         return
       }
       const last = from + piece === length
-      burstLeft -= piece
-      pdu.dataIn(place, { final: last || burstLeft === 0, status: last, itt, dataSN, offset: from, residual }, last ? this.counted() : this.numbers())
+      reading.burstLeft -= piece
+      pdu.dataIn(place, { final: last || reading.burstLeft === 0, status: last, itt, dataSN, offset: from, residual }, last ? this.counted() : this.numbers())
       this.sent(piece)
-      if (burstLeft === 0) burstLeft = burst
-      from += piece
+      if (reading.burstLeft === 0) reading.burstLeft = maxBurstLength
+      reading.from += piece
     }
   }
 
@@ -304,11 +392,13 @@ export class Connection {
     if ((data.length > 0 && !immediateData) || (!final && initialR2T) || data.length > Math.min(expected, firstBurstLength)) throw new Failure(sense.unexpectedData)
     const wanted = Math.min(expected, accept.length)
     if (final && data.length >= wanted) { this.store(itt, expected, accept, data.subarray(0, wanted)); return }
-    if (this.waiting + wanted > mostWaiting) throw new Failure(status.taskSetFull)
+    const { traffic } = this.options
+    if (this.waiting + wanted > mostWaiting || traffic.waiting + wanted > traffic.mostWaiting) throw new Failure(status.taskSetFull)
     const transfer = new Transfer({ itt, lun: Buffer.from(header.subarray(8, 16)), expected, accept, firstBurstLength, maxBurstLength, maxOutstandingR2T, unsolicited: !final }, data)
     this.transfers.set(itt, transfer)
     if (unit !== undefined) this.unitOf.set(itt, unit)
     this.waiting += wanted
+    traffic.waiting += wanted
     this.ask(transfer)
   }
 
@@ -340,6 +430,7 @@ export class Connection {
   private store (itt: number, expected: number, accept: Accept, data: Buffer): void {
     try {
       const result = accept.take(data)
+      this.moved.written += data.length
       const residual = pdu.residualOf(accept.length, expected)
       this.respond(itt, result.kind === 'done' ? result.status ?? status.good : status.good, residual, undefined)
     } catch (error) {
@@ -349,7 +440,9 @@ export class Connection {
 
   /** The command has nothing under way any more. */
   private drop (itt: number): void {
-    this.waiting -= this.transfers.get(itt)?.data.length ?? 0
+    const length = this.transfers.get(itt)?.data.length ?? 0
+    this.waiting -= length
+    this.options.traffic.waiting -= length
     this.transfers.delete(itt)
     this.unitOf.delete(itt)
   }
@@ -387,14 +480,13 @@ export class Connection {
     if (what === taskFunction.targetColdReset && session?.target !== undefined) {
       // All sessions of the target end, this one after it has heard that they do.
       this.outgoing.flush()
-      const others = [...session.units.values()].flatMap(one => this.options.portal.sharing(one))
+      const others = [...session.units.values()].flatMap(one => this.affected(one, session))
       for (const one of new Set(others)) if (one !== session) one.end('the target was reset')
       this.closing = true
     }
   }
 
   private manage (what: number, referenced: number, unit: LogicalUnit | undefined, session: Session): number {
-    const { portal } = this.options
     switch (what) {
       case taskFunction.abortTask:
         if (unit === undefined) return taskOutcome.noUnit
@@ -406,15 +498,15 @@ export class Connection {
         return taskOutcome.complete
       case taskFunction.clearTaskSet:
         if (unit === undefined) return taskOutcome.noUnit
-        for (const one of portal.sharing(unit)) one.abort(unit)
+        for (const one of this.affected(unit, session)) one.abort(unit)
         return taskOutcome.complete
       case taskFunction.logicalUnitReset:
         if (unit === undefined) return taskOutcome.noUnit
-        this.reset(unit)
+        this.reset(unit, session)
         return taskOutcome.complete
       case taskFunction.targetWarmReset:
       case taskFunction.targetColdReset:
-        for (const one of session.units.values()) this.reset(one)
+        for (const one of session.units.values()) this.reset(one, session)
         return taskOutcome.complete
       case taskFunction.queryTask: return this.transfers.has(referenced) ? taskOutcome.succeeded : taskOutcome.complete
       case taskFunction.queryTaskSet: return [...this.unitOf.values()].some(one => one === unit) ? taskOutcome.succeeded : taskOutcome.complete
@@ -427,11 +519,14 @@ export class Connection {
     }
   }
 
-  private reset (unit: LogicalUnit): void {
-    const sharing = this.options.portal.sharing(unit)
-    for (const one of sharing) one.abort(unit)
-    unit.reset(sharing.map(({ nexus }) => nexus.id))
+  private reset (unit: LogicalUnit, session: Session): void {
+    const affected = this.affected(unit, session)
+    for (const one of affected) one.abort(unit)
+    unit.reset(affected.map(({ nexus }) => nexus.id))
   }
+
+  /** Whom a reset of the unit concerns. What can only be read has no state that one initiator could have to clear for another, and is shared by strangers: each resets its own. */
+  private affected (unit: LogicalUnit, session: Session): Session[] { return unit.readOnly ? [session] : this.options.portal.sharing(unit) }
 
   /** Text requests: names of targets, and what may be negotiated anew. 11.10 */
   private texts (header: Buffer, data: Buffer): void {
@@ -472,10 +567,10 @@ export class Connection {
 
   /** SendTargets: section 13.3 and appendix C. `All` in a discovery session, or one name; nothing asks for the own target. */
   private targets (asked: string): (readonly [string, string])[] {
-    const { portal, address } = this.options
+    const { portal, addresses } = this.options
     const own = this.session?.target?.name
     const names = portal.visible(this.session?.initiator ?? '').filter(name => asked === 'All' ? own === undefined || name === own : asked === '' ? name === own : name === asked.toLowerCase())
-    return names.flatMap(name => [['TargetName', name], ['TargetAddress', `${address},${portalGroup}`]] as const)
+    return names.flatMap(name => [['TargetName', name], ...addresses().map(address => ['TargetAddress', `${address},${portalGroup}`] as const)] as const)
   }
 
   private logout (header: Buffer): void {

@@ -17,7 +17,7 @@ export class Outgoing {
   headerDigest = false
   dataDigest = false
   private readonly write: (bytes: Buffer, done: () => void) => void
-  private buffer = take()
+  private buffer: Buffer | undefined // taken when there is something to send: most connections are quiet
   private used = 0
 
   /** `write` sends bytes and says when they may be used again. */
@@ -27,7 +27,8 @@ export class Outgoing {
   reserve (data: number): Place {
     const needed = headerLength + digests + (data + 3 & ~3)
     if (this.used + needed > bufferLength) this.flush()
-    const { buffer, used } = this
+    const buffer = this.buffer ??= take()
+    const { used } = this
     buffer.fill(0, used, used + headerLength)
     return { bytes: buffer, header: used, data: used + headerLength + (this.headerDigest ? 4 : 0) }
   }
@@ -45,11 +46,14 @@ export class Outgoing {
     this.used = end
   }
 
+  /** Bytes that have been committed, and not given to the socket yet. */
+  get waiting (): number { return this.used }
+
   /** Gives what has been committed to the socket. */
   flush (): void {
-    if (this.used === 0) return
     const { buffer, used } = this
-    this.buffer = take()
+    if (used === 0 || buffer === undefined) return
+    this.buffer = undefined
     this.used = 0
     this.write(buffer.subarray(0, used), () => { if (spare.length < mostSpare) spare.push(buffer) })
   }

@@ -37,10 +37,10 @@ export class Portal {
 
   constructor (options: PortalOptions = {}) { this.options = options }
 
-  /** What is offered from now on. Sessions of a target that is not among them any more are ended; of one that changed as well. */
+  /** What is offered from now on. Sessions of a target that is not among them any more are ended, and those of one that changed as well, unless it lets them linger. */
   offer (targets: readonly Target[]): void {
     const next = new Map(targets.map(target => [target.name, target]))
-    for (const session of [...this.sessions.values()]) if (session.target !== undefined && next.get(session.target.name) !== session.target) session.end('its target is not offered any more')
+    for (const session of [...this.sessions.values()]) if (session.target !== undefined && session.target.lingers !== true && next.get(session.target.name) !== session.target) session.end('its target is not offered any more')
     this.targets = next
   }
 
@@ -65,7 +65,7 @@ export class Portal {
   /** Opens a session: another one of the same initiator port at the same target is ended first (reinstatement, 6.3.5). `make` gets what is its own. */
   begin (initiator: string, isid: string, target: Target | undefined, make: (own: Pick<Session, 'tsih' | 'nexus' | 'units'>) => Session): Session {
     const nexus = { id: `${initiator},i,0x${isid}` }
-    for (const old of [...this.sessions.values()]) if (old.nexus.id === nexus.id && old.target === target) old.end('the initiator has logged in anew')
+    for (const old of [...this.sessions.values()]) if (old.nexus.id === nexus.id && old.target?.name === target?.name) old.end('the initiator has logged in anew')
     const units = new Map<number, LogicalUnit>()
     try {
       for (const lun of target?.units.keys() ?? []) units.set(lun, this.open(target as Target, lun, initiator))

@@ -20,6 +20,8 @@ export interface Target {
   readonly name: string
   readonly alias?: string
   readonly units: ReadonlyMap<number, Unit>
+  /** Sessions go on when it is not offered any more, with the disks they have; only new ones are refused. */
+  readonly lingers?: true
   /** Names of initiators that may log in; absent: any. */
   readonly initiators?: readonly string[]
   /** Who must prove to be whom; absent: nobody. `self`: with what this side proves itself when it is asked to. */

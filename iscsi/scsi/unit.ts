@@ -23,9 +23,11 @@ export interface UnitOptions {
   readonly abort: (nexus: string) => void
 }
 /** `always`: whoever holds a reservation. `read` and `write`: as the reservation has it. SPC-4 section 5.13.1 */
-interface Entry extends Described { readonly access: 'always' | 'read' | 'write', /** Writes blocks: refused where nothing can be written. */ readonly changes?: true, readonly run: (unit: LogicalUnit, cdb: Buffer, nexus: Nexus) => Result }
+interface Entry extends Described { readonly access: 'always' | 'read' | 'write', /** Writes blocks: refused where nothing can be written. */ readonly changes?: true, /** Keeps others out: not offered where nothing can be written, since strangers share it. */ readonly excludes?: true, readonly run: (unit: LogicalUnit, cdb: Buffer, nexus: Nexus) => Result }
 
 const mostAttentions = 8
+/** Bytes of a parameter list that are taken in at all. */
+const longestList = 64 << 10
 
 export class LogicalUnit {
   readonly disk: Disk
@@ -56,7 +58,7 @@ export class LogicalUnit {
   run (cdb: Buffer, nexus: Nexus): Result {
     const entry = entryOf(cdb)
     if (entry === undefined || entry.access !== 'always') this.raise(nexus)
-    if (entry === undefined) throw new Failure(sense.invalidOpcode)
+    if (entry === undefined || (entry.excludes === true && this.readOnly)) throw new Failure(sense.invalidOpcode)
     if (entry.access !== 'always' && this.conflicts(nexus.id, entry.access)) throw new Failure(status.reservationConflict)
     if (entry.changes === true && (this.readOnly || this.softwareProtected)) throw new Failure(this.readOnly ? sense.writeProtected : sense.softwareProtected)
     try {
@@ -161,8 +163,8 @@ const entries: readonly Entry[] = [
   { opcode: 0x0a, usage: '0a1fffffff07', access: 'write', changes: true, run: (unit, cdb) => write(cdb, unit) },
   { opcode: 0x12, usage: '1201ffffff07', access: 'always', run: (unit, cdb) => inquiry(cdb, unit.identity) },
   { opcode: 0x15, usage: '15110000ff07', access: 'write', run: select },
-  { opcode: 0x16, usage: '160000000007', access: 'always', run: (unit, _, nexus) => unit.reserve(nexus.id) },
-  { opcode: 0x17, usage: '170000000007', access: 'always', run: (unit, _, nexus) => unit.release(nexus.id) },
+  { opcode: 0x16, usage: '160000000007', access: 'always', excludes: true, run: (unit, _, nexus) => unit.reserve(nexus.id) },
+  { opcode: 0x17, usage: '170000000007', access: 'always', excludes: true, run: (unit, _, nexus) => unit.release(nexus.id) },
   { opcode: 0x1a, usage: '1a08ffffff07', access: 'read', run: (unit, cdb) => modeSense(cdb, unit) },
   { opcode: 0x1b, usage: '1b01000ff707', access: 'write', run: startStop },
   { opcode: 0x25, usage: '25000000000000000007', access: 'read', run: (unit, cdb) => capacity10(cdb, unit) },
@@ -176,11 +178,11 @@ const entries: readonly Entry[] = [
   { opcode: 0x41, usage: ten('41', 'e8'), access: 'write', changes: true, run: (unit, cdb) => writeSame(cdb, unit) },
   { opcode: 0x42, usage: '42000000000000ffff07', access: 'write', changes: true, run: (unit, cdb) => unmap(cdb, unit) },
   { opcode: 0x55, usage: '55110000000000ffff07', access: 'write', run: select },
-  { opcode: 0x56, usage: '56000000000000000007', access: 'always', run: (unit, _, nexus) => unit.reserve(nexus.id) },
-  { opcode: 0x57, usage: '57000000000000000007', access: 'always', run: (unit, _, nexus) => unit.release(nexus.id) },
+  { opcode: 0x56, usage: '56000000000000000007', access: 'always', excludes: true, run: (unit, _, nexus) => unit.reserve(nexus.id) },
+  { opcode: 0x57, usage: '57000000000000000007', access: 'always', excludes: true, run: (unit, _, nexus) => unit.release(nexus.id) },
   { opcode: 0x5a, usage: '5a18ffff000000ffff07', access: 'read', run: (unit, cdb) => modeSense(cdb, unit) },
   ...[0, 1, 2, 3].map((action): Entry => ({ opcode: 0x5e, action, usage: '5e1f0000000000ffff07', access: 'always', run: (unit, cdb) => unit.persistent.in(cdb) })),
-  ...[0, 1, 2, 3, 4, 5, 6].map((action): Entry => ({ opcode: 0x5f, action, usage: '5f1fff0000ffffffff07', access: 'always', run: (unit, cdb, nexus) => ({ kind: 'accept', length: cdb.readUInt32BE(5), take: list => unit.persistent.out(cdb, list, nexus.id) }) })),
+  ...[0, 1, 2, 3, 4, 5, 6].map((action): Entry => ({ opcode: 0x5f, action, usage: '5f1fff0000ffffffff07', access: 'always', excludes: true, run: (unit, cdb, nexus) => ({ kind: 'accept', length: Math.min(cdb.readUInt32BE(5), longestList), take: list => unit.persistent.out(cdb, list, nexus.id) }) })),
   { opcode: 0x83, action: 0, usage: '831f0000000000000000ffffffff0007', access: 'write', changes: true, run: (unit, cdb, nexus) => unit.copies.copy(cdb, unit, nexus.id) },
   ...[0, 3].map((action): Entry => ({ opcode: 0x84, action, usage: '841fff00000000000000ffffffff0007', access: 'read', run: (unit, cdb, nexus) => unit.copies.results(cdb, nexus.id) })),
   { opcode: 0x88, usage: sixteen('88'), access: 'read', run: (unit, cdb) => read(cdb, unit) },
@@ -196,7 +198,7 @@ const entries: readonly Entry[] = [
   { opcode: 0x9e, action: 0x12, usage: '9e1fffffffffffffffffffffffff0007', access: 'read', run: (unit, cdb) => blockStatus(cdb, unit, unit.disk) },
   { opcode: 0xa0, usage: 'a000ff000000ffffffff0007', access: 'always', run: () => { throw new Failure(sense.invalidOpcode) } }, // answered for the whole target, see target-device
   { opcode: 0xa3, action: 0x0a, usage: 'a3ff00000000ffffffff0007', access: 'always', run: portGroups },
-  { opcode: 0xa3, action: 0x0c, usage: 'a31f87ffffffffffffff0007', access: 'read', run: (_, cdb) => supportedOpcodes(cdb, entries) },
+  { opcode: 0xa3, action: 0x0c, usage: 'a31f87ffffffffffffff0007', access: 'read', run: (unit, cdb) => supportedOpcodes(cdb, unit.readOnly ? offered : entries) },
   { opcode: 0xa3, action: 0x0d, usage: 'a31f80000000ffffffff0007', access: 'read', run: (_, cdb) => supportedFunctions(cdb) },
   { opcode: 0xa8, usage: twelve('a8'), access: 'read', run: (unit, cdb) => read(cdb, unit) },
   { opcode: 0xaa, usage: twelve('aa'), access: 'write', changes: true, run: (unit, cdb) => write(cdb, unit) },
@@ -204,6 +206,8 @@ const entries: readonly Entry[] = [
   { opcode: 0xaf, usage: twelve('af', 'f6'), access: 'read', run: (unit, cdb) => verify(cdb, unit) },
   { opcode: 0xb7, usage: 'b71f00000000ffffffff0007', access: 'read', run: (_, cdb) => defects(cdb) }
 ]
+
+const offered = entries.filter(({ excludes }) => excludes !== true)
 
 /** By opcode, and by service action where there are several. */
 const table: readonly (readonly Entry[] | undefined)[] = Array.from({ length: 256 }, (_, opcode) => { const found = entries.filter(one => one.opcode === opcode); return found.length === 0 ? undefined : found })

@@ -16,6 +16,7 @@ const directory = mkdtempSync(join(scratch(), 'bedplate-iscsi-'))
 const path = join(directory, 'disk')
 const blocks = 4096
 let server: TargetServer
+let port: number
 const targets = (): Target[] => [{
   name: disk, alias: 'a disk', units: new Map([
     [1, { open: () => openFile(path, { readOnly: false }), shared: true, readOnly: false, blockLength: 512, serial: 'one', thin: true }],
@@ -26,13 +27,14 @@ const targets = (): Target[] => [{
 beforeAll(async () => {
   writeFileSync(path, '')
   truncateSync(path, blocks * 512)
-  server = await serve({ host: '127.0.0.1', port: 0 })
+  server = await serve({ portals: [{ host: '127.0.0.1', port: 0 }] })
+  port = server.addresses[0]?.port ?? 0
   server.offer(targets())
 })
 afterAll(async () => { await server.close(); rmSync(directory, { recursive: true }) })
 
 const on = async <T>(use: (initiator: Initiator) => Promise<T>, { keys = [], who = 'a', isid }: { keys?: [string, string][], who?: string, isid?: string } = {}): Promise<T> => {
-  const initiator = await openInitiator(server.address.port)
+  const initiator = await openInitiator(port)
   try {
     await initiator.login([['InitiatorName', name(who)], ['TargetName', disk], ...keys], isid)
     return await use(initiator)
@@ -152,7 +154,7 @@ describe('commands are carried out in their order', () => {
     expect(await initiator.command('000000000000')).toMatchObject({ status: 0 })
   }))
   it('numbers go round', async () => {
-    const initiator = await openInitiator(server.address.port)
+    const initiator = await openInitiator(port)
     initiator.cmdSN = 0xfffffffe
     await initiator.login([['InitiatorName', name('a')], ['TargetName', disk]])
     for (let round = 0; round < 5; round++) expect(await initiator.command('000000000000')).toMatchObject({ status: 0 })
@@ -162,7 +164,7 @@ describe('commands are carried out in their order', () => {
 
 describe('sessions', () => {
   it('the same initiator port that logs in anew ends its old session; another one does not', async () => {
-    const [old, other] = [await openInitiator(server.address.port), await openInitiator(server.address.port)]
+    const [old, other] = [await openInitiator(port), await openInitiator(port)]
     const keys: [string, string][] = [['InitiatorName', name('b')], ['TargetName', disk]]
     await old.login(keys)
     await other.login(keys, '400001370001')
@@ -172,17 +174,17 @@ describe('sessions', () => {
   })
   it('discovery names what the initiator may log in to, and where', async () => {
     for (const [who, expected] of [['a', [disk, name('mine')]], ['b', [disk]]] as const) {
-      const initiator = await openInitiator(server.address.port)
+      const initiator = await openInitiator(port)
       await initiator.login([['InitiatorName', name(who)], ['SessionType', 'Discovery']])
       initiator.send(header(0x04, 0x80, { 16: 1, 20: 0xffffffff, 24: 1 }), Buffer.from('SendTargets=All\0'))
       const said = (await initiator.next()).data.toString().split('\0').filter(one => one !== '')
       expect(said.filter(one => one.startsWith('TargetName=')).map(one => one.slice(11))).toEqual(expected)
-      expect(said[1]).toBe(`TargetAddress=127.0.0.1:${server.address.port},1`)
+      expect(said[1]).toBe(`TargetAddress=127.0.0.1:${port},1`)
       initiator.close()
     }
   })
   it('a target for others is forbidden', async () => {
-    const initiator = await openInitiator(server.address.port)
+    const initiator = await openInitiator(port)
     await expect(initiator.login([['InitiatorName', name('b')], ['TargetName', name('mine')]])).rejects.toThrow('202')
     await initiator.ended
   })
@@ -203,7 +205,7 @@ describe('sessions', () => {
       initiator.send(header(0x40, 0x80, { 16: 7, 20: 0xffffffff }), Buffer.from('hello'))
       expect(await initiator.next()).toMatchObject({ opcode: 0x20, data: Buffer.from('hello') })
     })
-    const early = await openInitiator(server.address.port)
+    const early = await openInitiator(port)
     early.send(header(0x40, 0x80, { 16: 7, 20: 0xffffffff }))
     await early.ended
   })

@@ -9,7 +9,8 @@ function filesUnder (folder: string): string[] {
 }
 const core = filesUnder('core')
 const plugins = filesUnder('plugins')
-const source = [...core, ...plugins, ...filesUnder('cli')]
+const iscsi = filesUnder('iscsi')
+const source = [...core, ...plugins, ...filesUnder('cli'), ...iscsi]
 const text = (file: string) => readFileSync(join(root, file), 'utf8')
 const importsOf = (file: string) => [...text(file).matchAll(/(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s+'([^']+)'|import\('([^']+)'\)|(?:^|\n)import\s+'([^']+)'/g)].map(match => match[1] ?? match[2] ?? match[3] ?? '')
 const local = (file: string) => importsOf(file).filter(name => name.startsWith('.')).map(name => relative(root, join(root, dirname(file), name)))
@@ -28,9 +29,17 @@ describe('imports run one way', () => {
     const wrong = core.flatMap(file => local(file).filter(name => (name.startsWith('plugins/') && file !== 'core/plugins.ts') || (name.startsWith('cli/') && file !== 'core/main.ts')).map(name => `${file} imports ${name}`))
     expect(wrong).toEqual([])
   })
-  it('a plugin imports the contract, errors, health, its own folder and other plugins\' manifests', () => {
+  it('a plugin imports the contract, errors, health, what Node lacks (programs, sockets, addresses of interfaces), its own folder and other plugins\' manifests', () => {
     const allowed = new Set(['core/plugin.ts', 'core/errors.ts', 'core/health.ts', 'core/program.ts', 'core/socket.ts'])
-    const wrong = plugins.flatMap(file => local(file).filter(name => !allowed.has(name) && pluginOf(name) !== pluginOf(file) && !/^plugins\/[^/]+\/manifest\.ts$/.test(name)).map(name => `${file} imports ${name}`))
+    const wrong = plugins.flatMap(file => local(file).filter(name => !allowed.has(name) && !name.startsWith('core/address/') && pluginOf(name) !== pluginOf(file) && !/^plugins\/[^/]+\/manifest\.ts$/.test(name) && !(file.startsWith('plugins/boot/iscsi/') && name.startsWith('iscsi/'))).map(name => `${file} imports ${name}`))
+    expect(wrong).toEqual([])
+  })
+  it('iscsi, which could be published by itself, imports nothing but Node and its own folder', () => {
+    const wrong = iscsi.flatMap(file => importsOf(file).filter(name => !name.startsWith('node:') && !local(file).some(path => path.startsWith('iscsi/') && name.startsWith('.') && join(dirname(file), name) === path)).map(name => `${file} imports ${name}`))
+    expect(wrong).toEqual([])
+  })
+  it('of the daemon only plugins/boot/iscsi knows the iSCSI target', () => {
+    const wrong = [...core, ...plugins].filter(file => !file.startsWith('plugins/boot/iscsi/')).flatMap(file => local(file).filter(name => name.startsWith('iscsi/')).map(name => `${file} imports ${name}`))
     expect(wrong).toEqual([])
   })
   it('a rack half never reaches a store', () => {
