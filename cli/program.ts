@@ -7,6 +7,7 @@ import { eventCommands } from './commands/events.ts'
 import { fabricCommands } from './commands/fabric.ts'
 import { haCommands } from './commands/ha.ts'
 import { imageCommands } from './commands/image.ts'
+import { iscsiCommands } from './commands/iscsi.ts'
 import { joinCommands } from './commands/join.ts'
 import { leaveCommands } from './commands/leave.ts'
 import { lifecycleCommands } from './commands/lifecycle.ts'
@@ -23,7 +24,7 @@ import { formats } from './output.ts'
 import { defaultUrl, openSession } from './session.ts'
 import type { Environment, GlobalOptions, Io, Noun, On, Work } from './session.ts'
 
-const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, dhcpCommands, joinCommands, leaveCommands, controllerCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
+const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, dhcpCommands, iscsiCommands, joinCommands, leaveCommands, controllerCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
 
 /** What an accepted command is to do: `work`, with its arguments and options. */
 export type Perform = (command: Command, work: Work<unknown>) => Promise<void>

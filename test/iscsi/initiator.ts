@@ -16,6 +16,8 @@ export interface Initiator {
   /** Sends a PDU of these bytes; lengths and digests are filled in. */
   send(header: Buffer, data?: Buffer): void
   login(pairs: readonly (readonly [string, string])[], isid?: string): Promise<Map<string, string>>
+  /** One step of a login; rejects with the status when it is refused. Without `next` it asks for no other stage. */
+  negotiate(pairs: readonly (readonly [string, string])[], step: LoginStep): Promise<Map<string, string>>
   /** A command to its end: its data, its status, its sense as hexadecimal (`key code`), how much too little or too much. */
   command(cdb: string | Buffer, more?: CommandOptions): Promise<Done>
   /** Only sends it; gives its tag. */
@@ -23,6 +25,7 @@ export interface Initiator {
   finish(itt: number, data?: Buffer): Promise<Done>
   close(): void
 }
+export interface LoginStep { readonly stage: 0 | 1, readonly next?: 1 | 3, readonly isid?: string, readonly tsih?: number }
 export interface CommandOptions { readonly read?: number, readonly write?: Buffer, /** How much is said to be sent, when that is not what is. */ readonly expected?: number, readonly lun?: number, /** How much of it goes with the command. */ readonly immediate?: number, readonly unsolicited?: boolean, readonly cmdSN?: number }
 export interface Done { readonly status: number, readonly data: Buffer, readonly sense: string, readonly residual: number }
 
@@ -71,13 +74,17 @@ export async function openInitiator (port: number, host = '127.0.0.1'): Promise<
       const padded = Buffer.concat([data, Buffer.alloc(-data.length & 3)])
       socket.write(Buffer.concat([head, ...digests.header ? [digest(head)] : [], padded, ...digests.data && data.length > 0 ? [digest(padded)] : []]))
     },
-    async login (pairs, isid = '400001370000') {
-      const head = header(0x43, 0x87, { 16: ++lastTag, 24: initiator.cmdSN })
+    async negotiate (pairs, { stage, next, isid = '400001370000', tsih = 0 }) {
+      const head = header(0x43, next === undefined ? stage << 2 : 0x80 | stage << 2 | next, { 16: ++lastTag, 24: initiator.cmdSN })
       head.write(isid, 8, 'hex')
+      head.writeUInt16BE(tsih, 14)
       initiator.send(head, formatText(pairs))
       const reply = await initiator.next()
       if (reply.header.readUInt16BE(36) !== 0) throw new TypeError(`the login was refused: ${reply.header.readUInt16BE(36).toString(16)}`)
-      const said = new Map(parseText(reply.data))
+      return new Map(parseText(reply.data))
+    },
+    async login (pairs, isid) {
+      const said = await initiator.negotiate(pairs, { stage: 1, next: 3, ...isid === undefined ? {} : { isid } })
       digests = { header: said.get('HeaderDigest') === 'CRC32C', data: said.get('DataDigest') === 'CRC32C' }
       assembler.headerDigest = digests.header
       assembler.dataDigest = digests.data
