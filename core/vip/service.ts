@@ -1,4 +1,10 @@
 /** The floating address: held by the region that leads the lease `vip`, and on its interface for no longer than that lease may be trusted. */
+import { lifetime, sameNetwork } from '../address/address.ts'
+import type { Assigned, FloatingAddress, Placement } from '../address/address.ts'
+import { openInterfaces } from '../address/interface.ts'
+import type { Interfaces } from '../address/interface.ts'
+import { createSegment } from '../address/segment.ts'
+import type { Segment } from '../address/segment.ts'
 import type { Clock } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { Health } from '../health.ts'
@@ -8,12 +14,7 @@ import type { Pace, Term } from '../leader/term.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Service } from '../plugin.ts'
-import { choosePlaces, lifetime, sameNetwork } from './address.ts'
-import type { Assigned, FloatingAddress, Placement } from './address.ts'
-import { openInterfaces } from './interface.ts'
-import type { Interfaces } from './interface.ts'
-import { createSegment } from './segment.ts'
-import type { Segment } from './segment.ts'
+import { choosePlaces } from './address.ts'
 
 /**
  * Moves within 3 s: a lease that was renewed just before its holder died runs out 2.4 s later, and the next one bids within 0.1 s and asks the segment for

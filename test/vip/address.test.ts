@@ -2,8 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BedplateError } from '../../core/errors.ts'
-import { bytesOf, choosePlaces, lifetime, readFloating, sameNetwork } from '../../core/vip/address.ts'
-import type { Assigned, Link } from '../../core/vip/address.ts'
+import { bytesOf, lifetime, sameNetwork } from '../../core/address/address.ts'
+import type { Assigned, Link } from '../../core/address/address.ts'
+import { choosePlaces, readFloating } from '../../core/vip/address.ts'
 
 const thrown = (work: () => unknown): BedplateError => {
   try { work() } catch (error) { if (error instanceof BedplateError) return error; throw error }

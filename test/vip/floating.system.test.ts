@@ -50,7 +50,7 @@ describe('the floating address', () => {
   test('is refused without the privilege, with the remedy', async () => {
     const [region] = room.regions
     for (const [file, call] of [['interface', 'openInterfaces().then(interfaces => interfaces.remove({ text: "10.77.0.10", family: 4, bytes: Uint8Array.of(10, 77, 0, 10), prefix: 24 }, 2))'], ['socket', 'openFrames(2, 0)']] as const) {
-      const script = `const { openInterfaces, openFrames } = await import('${import.meta.dirname}/../../core/vip/${file}.ts'); await ${call}.catch(error => console.log(error.code, error.message))`
+      const script = `const { openInterfaces, openFrames } = await import('${import.meta.dirname}/../../core/address/${file}.ts'); await ${call}.catch(error => console.log(error.code, error.message))`
       const { stdout, stderr } = await region!.namespace.exec(['setpriv', '--bounding-set', '-net_admin,-net_raw', process.execPath, '--input-type=module', '-e', script])
       expect(stderr + stdout).toMatch(/^PRIVILEGE_MISSING .*CAP_NET_ADMIN and CAP_NET_RAW/)
     }

@@ -1,6 +1,6 @@
 /** Looks at this namespace's addresses every 10 ms, and tells each stretch in which one of those given was there (ms, the host's monotonic clock). */
-import { bytesOf, sameNetwork } from '../../core/vip/address.ts'
-import { openInterfaces } from '../../core/vip/interface.ts'
+import { bytesOf, sameNetwork } from '../../core/address/address.ts'
+import { openInterfaces } from '../../core/address/interface.ts'
 
 const wanted = process.argv.slice(2).map(text => bytesOf(text) ?? new Uint8Array())
 const interfaces = await openInterfaces()

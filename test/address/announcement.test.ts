@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readFloating } from '../../core/vip/address.ts'
-import type { FloatingAddress } from '../../core/vip/address.ts'
-import { announcements, claimant, etherTypeOf, icmpChecksum, probe } from '../../core/vip/announcement.ts'
+import type { FloatingAddress } from '../../core/address/address.ts'
+import { announcements, claimant, etherTypeOf, icmpChecksum, probe } from '../../core/address/announcement.ts'
 
 const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('hex')
 const of = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'))

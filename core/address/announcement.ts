@@ -3,32 +3,39 @@ import type { FloatingAddress } from './address.ts'
 
 const broadcast = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
 const nobody = new Uint8Array(6)
-export const etherTypes = { arp: 0x0806, ipv6: 0x86dd } as const
+export const etherTypes = { ip: 0x0800, arp: 0x0806, ipv6: 0x86dd } as const
 export const etherTypeOf = ({ family }: Pick<FloatingAddress, 'family'>): number => family === 4 ? etherTypes.arp : etherTypes.ipv6
+export const icmp6 = 58 // its protocol number
 const kinds = { solicitation: 135, advertisement: 136 } as const
 const override = 0x20
 
-const ethernet = (to: Uint8Array, from: Uint8Array, type: number, payload: Uint8Array): Uint8Array => Uint8Array.of(...to, ...from, type >> 8, type & 0xff, ...payload)
+export const ethernet = (to: Uint8Array, from: Uint8Array, type: number, payload: Uint8Array): Uint8Array => Uint8Array.of(...to, ...from, type >> 8, type & 0xff, ...payload)
 
 /** An ARP packet over Ethernet, RFC 826. */
 const arp = (operation: 1 | 2, sender: Uint8Array, senderIp: Uint8Array, target: Uint8Array, targetIp: Uint8Array): Uint8Array =>
   ethernet(broadcast, sender, etherTypes.arp, Uint8Array.of(0, 1, 8, 0, 6, 4, 0, operation, ...sender, ...senderIp, ...target, ...targetIp))
 
-/** The Internet checksum (RFC 1071) of an ICMPv6 message under its pseudo header (RFC 8200 section 8.1). A correct message, its checksum included, gives 0. */
-export function icmpChecksum (source: Uint8Array, destination: Uint8Array, message: Uint8Array): number {
-  const all = [...source, ...destination, message.length >>> 24, message.length >> 16 & 0xff, message.length >> 8 & 0xff, message.length & 0xff, 0, 0, 0, 58, ...message, 0]
+/** The Internet checksum (RFC 1071). A correct message, its checksum included, gives 0. */
+export function checksum (...parts: readonly ArrayLike<number>[]): number {
+  const all = [...parts.flatMap(part => Array.from(part)), 0]
   let sum = 0
   for (let at = 0; at + 1 < all.length; at += 2) sum += (all[at] ?? 0) << 8 | (all[at + 1] ?? 0)
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
   return ~sum & 0xffff
 }
+/** What stands before a message in the checksum of an upper protocol over IPv6, RFC 8200 section 8.1. */
+export const pseudoHeader6 = (source: Uint8Array, destination: Uint8Array, length: number, protocol: number): readonly number[] =>
+  [...source, ...destination, length >>> 24, length >> 16 & 0xff, length >> 8 & 0xff, length & 0xff, 0, 0, 0, protocol]
+
+/** The checksum of an ICMPv6 message. */
+export const icmpChecksum = (source: Uint8Array, destination: Uint8Array, message: Uint8Array): number => checksum(pseudoHeader6(source, destination, message.length, icmp6), message)
 
 function icmp (from: Uint8Array, source: Uint8Array, destination: Uint8Array, body: Uint8Array): Uint8Array {
   const message = Uint8Array.from(body)
-  const checksum = icmpChecksum(source, destination, message)
-  message[2] = checksum >> 8
-  message[3] = checksum & 0xff
-  const header = Uint8Array.of(0x60, 0, 0, 0, message.length >> 8, message.length & 0xff, 58, 255, ...source, ...destination) // hop limit 255: from this link
+  const sum = icmpChecksum(source, destination, message)
+  message[2] = sum >> 8
+  message[3] = sum & 0xff
+  const header = Uint8Array.of(0x60, 0, 0, 0, message.length >> 8, message.length & 0xff, icmp6, 255, ...source, ...destination) // hop limit 255: from this link
   return ethernet(Uint8Array.of(0x33, 0x33, ...destination.slice(12)), from, etherTypes.ipv6, Uint8Array.of(...header, ...message)) // RFC 2464 section 7
 }
 const allNodes = Uint8Array.of(0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)
@@ -69,7 +76,7 @@ function arpSender (frame: Uint8Array, address: Uint8Array): Uint8Array | undefi
 }
 
 function advertiser (frame: Uint8Array, address: Uint8Array): Uint8Array | undefined {
-  if (frame.length < 78 || at(frame, 12) !== etherTypes.ipv6 || frame[20] !== 58 || frame[21] !== 255) return undefined
+  if (frame.length < 78 || at(frame, 12) !== etherTypes.ipv6 || frame[20] !== icmp6 || frame[21] !== 255) return undefined
   const length = at(frame, 18)
   if (length < 24 || frame.length < 54 + length || frame[54] !== kinds.advertisement || !equal(frame.subarray(62, 78), address)) return undefined
   return icmpChecksum(frame.subarray(22, 38), frame.subarray(38, 54), frame.subarray(54, 54 + length)) === 0 ? frame.slice(6, 12) : undefined

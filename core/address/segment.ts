@@ -1,7 +1,7 @@
 /** The segment an address is on: who has it there, and telling everybody that we do. */
 import type { Clock } from '../clock.ts'
 import type { Placement } from './address.ts'
-import { announcements, claimant, etherTypeOf, probe } from './announcement.ts'
+import { announcements, claimant, etherTypeOf, icmp6, probe } from './announcement.ts'
 import { openFrames } from './socket.ts'
 
 /** A seam, so that a test needs no interfaces. All throw UNAVAILABLE or PRIVILEGE_MISSING. */
@@ -20,7 +20,7 @@ const patience = 30 // ms after each; a host on the same segment answers within 
 export const createSegment = (clock: Clock): Segment => ({
   async check ({ link }) { (await openFrames(link.index, 0)).close() },
   async whoHas ({ address, link }) {
-    const socket = await openFrames(link.index, etherTypeOf(address))
+    const socket = await openFrames(link.index, etherTypeOf(address), ...address.family === 6 ? [icmp6] as const : []) // of IPv6 only what may be an answer: a busy host hears too much else
     try {
       for (let time = 0; time < times; time++) {
         socket.send(probe(address, link.mac))

@@ -2,9 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readFloating } from '../../core/vip/address.ts'
-import type { FloatingAddress } from '../../core/vip/address.ts'
-import { addressesMessage, linksMessage, numbered, putMessage, readAnswer, removeMessage } from '../../core/vip/netlink.ts'
-import { openInterfaces } from '../../core/vip/interface.ts'
+import type { FloatingAddress } from '../../core/address/address.ts'
+import { addressesMessage, linksMessage, numbered, putMessage, readAnswer, removeMessage } from '../../core/address/netlink.ts'
+import { openInterfaces } from '../../core/address/interface.ts'
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const of = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'))
