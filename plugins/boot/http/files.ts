@@ -1,34 +1,76 @@
-/** The answers to HTTP requests for files: whole or in part, by content hash, streamed. */
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+/** The answers to HTTP requests for files: whole or in part, by content hash. */
+import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { parseRange } from './range.ts'
+import { BedplateError } from '../../../core/errors.ts'
+import { sendBody } from './body.ts'
+import { verdictOf } from './conditions.ts'
+import { createDigests } from './digest.ts'
+import type { Calls } from './sendfile.ts'
 
 /** Told once, when the answer has left or the client has. */
 export type Sent = (bytes: number, failure: string | null) => void
 
-const pieceBytes = 1 << 18
+export interface Sender {
+  /**
+   * Answers with the file at `path`. `sha256`: what it is named by, if it is; then it may be cached for ever. A HEAD gets the same headers and no body.
+   * NOT_FOUND when there is no such file, UNAVAILABLE when as many are being sent as may be.
+   */
+  send(request: FastifyRequest, reply: FastifyReply, path: string, about?: { readonly sha256?: string, readonly sent?: Sent }): Promise<FastifyReply>
+  /** Bodies on their way. */
+  readonly sending: number
+}
+export interface SenderOptions {
+  /** undefined: every byte goes through this process. */
+  readonly calls: () => Promise<Calls | undefined>
+  /** ms a client may take nothing before it is given up. */
+  readonly patience?: number
+  /** Bodies at once: each holds three descriptors. */
+  readonly most?: number
+}
 
-/**
- * Answers with the file at `path`. `etag` is quoted by this function; a file named by its content (`immutable`) may be
- * cached for ever. A HEAD gets the same headers and no body. Conditions (If-None-Match, If-Range) are honoured.
- */
-export async function sendFile (request: FastifyRequest, reply: FastifyReply, path: string, about: { readonly etag?: string, readonly immutable: boolean }, sent?: Sent): Promise<FastifyReply> {
-  const { size, mtimeMs } = await stat(path)
-  const etag = `"${about.etag ?? `${size.toString(16)}-${Math.round(mtimeMs).toString(16)}`}"`
-  void reply.header('etag', etag).header('accept-ranges', 'bytes').header('cache-control', about.immutable ? 'public, max-age=31536000, immutable' : 'no-cache').type('application/octet-stream')
-  if (request.headers['if-none-match']?.split(',').some(tag => tag.trim().replace(/^W\//, '') === etag || tag.trim() === '*')) return reply.code(304).send()
-  const condition = request.headers['if-range']
-  const part = condition === undefined || condition === etag ? parseRange(request.headers.range, size) : 'whole'
-  if (part === 'unsatisfiable') return reply.code(416).header('content-range', `bytes */${size}`).header('content-length', 0).send('')
-  const [from, to] = part === 'whole' ? [0, size - 1] : [part.from, part.to]
-  if (part !== 'whole') void reply.code(206).header('content-range', `bytes ${from}-${to}/${size}`)
-  void reply.header('content-length', to - from + 1)
-  if (request.method === 'HEAD' || size === 0) return reply.send(request.method === 'HEAD' ? undefined : '')
-  const stream = createReadStream(path, { start: from, end: to, highWaterMark: pieceBytes })
-  reply.raw.once('close', () => {
-    const whole = reply.raw.writableFinished
-    sent?.(whole ? to - from + 1 : stream.bytesRead, whole ? null : 'the client closed the connection')
-  })
-  return reply.send(stream)
+export const immutable = 'public, max-age=31536000, immutable'
+
+export function createSender ({ calls, patience = 60_000, most = 2_000 }: SenderOptions): Sender {
+  const digests = createDigests()
+  let sending = 0
+
+  async function answer (request: FastifyRequest, reply: FastifyReply, path: string, file: FileHandle, { sha256, sent }: { readonly sha256?: string, readonly sent?: Sent }): Promise<FastifyReply> {
+    const about = await file.stat()
+    const { size } = about
+    const etag = `"${sha256 ?? await digests.of(path, file, about)}"`
+    void reply.header('etag', etag).header('accept-ranges', 'bytes').header('cache-control', sha256 === undefined ? 'no-cache' : immutable)
+    const verdict = verdictOf(request, etag, size)
+    if (verdict.status === 304) return reply.code(304).send()
+    void reply.code(verdict.status).type('application/octet-stream')
+    if (verdict.status === 416) void reply.header('content-range', `bytes */${size}`)
+    if (verdict.status === 412 || verdict.status === 416) return reply.header('content-length', 0).send('')
+    const [from, to] = verdict.status === 206 ? [verdict.from, verdict.to] : [0, size - 1]
+    if (verdict.status === 206) void reply.header('content-range', `bytes ${from}-${to}/${size}`)
+    void reply.header('content-length', to - from + 1)
+    if (request.method === 'HEAD') return reply.send()
+    if (size === 0) return reply.send('')
+    const way = await calls()
+    reply.hijack()
+    reply.raw.writeHead(reply.statusCode, reply.getHeaders() as Record<string, string>)
+    const { bytes, failure = null } = await sendBody(reply.raw, { file, from, to, calls: way, patience })
+    sent?.(bytes, failure)
+    return reply
+  }
+
+  return {
+    get sending () { return sending },
+    async send (request, reply, path, about = {}) {
+      if (sending >= most) throw new BedplateError('UNAVAILABLE', { reason: `${most} files are being sent already` })
+      sending++
+      let file: FileHandle | undefined
+      try {
+        file = await open(path).catch((error: NodeJS.ErrnoException) => { throw error.code === 'ENOENT' ? new BedplateError('NOT_FOUND', { what: 'file', id: path.replace(/^.*\//, '') }, error) : error })
+        return await answer(request, reply, path, file, about)
+      } finally {
+        sending--
+        await file?.close()
+      }
+    }
+  }
 }

@@ -7,16 +7,16 @@ export type Part = { readonly from: number, readonly to: number } | 'whole' | 'u
  * cannot be read are ignored, as RFC 9110 allows: the answer is then the whole.
  */
 export function parseRange (header: string | undefined, size: number): Part {
-  const match = header === undefined ? null : /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/i.exec(header)
+  const match = header === undefined ? null : /^bytes=[ \t]*(\d{0,32})-(\d{0,32})[ \t]*$/i.exec(header)
   if (match === null) return 'whole'
   const [, first = '', second = ''] = match
   if (first === '' && second === '') return 'whole'
   if (first === '') { // the last so many bytes
     const count = Math.min(Number(second), size)
+    if (Number(second) > 0 && size === 0) return 'whole' // satisfiable, yet no Content-Range can say so (14.4)
     return count === 0 ? 'unsatisfiable' : { from: size - count, to: size - 1 }
   }
-  const from = Number(first)
-  const to = second === '' ? size - 1 : Math.min(Number(second), size - 1)
-  if (second !== '' && Number(second) < from) return 'whole' // not a range at all
-  return from >= size ? 'unsatisfiable' : { from, to }
+  const [from, last] = [Number(first), second === '' ? Number.POSITIVE_INFINITY : Number(second)]
+  if (last < from) return 'whole' // not a range at all
+  return from >= size ? 'unsatisfiable' : { from, to: Math.min(last, size - 1) }
 }

@@ -5,7 +5,9 @@ import { Type } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
 import type { Clock } from '../../../core/plugin.ts'
 import type { FileStore } from '../../images/manifest.ts'
-import { sendFile } from './files.ts'
+import { createSender } from './files.ts'
+import type { Sender } from './files.ts'
+import { systemCalls } from './sendfile.ts'
 import type { Loaders } from '../firmware/loaders.ts'
 import { parseMac } from '../rack/mac.ts'
 import { architectureOf, bootScript } from '../script/ipxe.ts'
@@ -18,10 +20,11 @@ export interface RouteOptions {
   served(what: Answered): void
   /** How long a client may wait for a file that has to be pulled first, in ms. */
   readonly pullPatience?: number
+  readonly sender?: Sender
 }
 
 /** Mounted at /boot on the rack's HTTP port. No accounts: nothing here is secret but tokens, and a script goes to whoever names the MAC. */
-export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pullPatience = 120_000 }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
+export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pullPatience = 120_000, sender = createSender({ calls: systemCalls }) }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
   const getAndHead = ['GET', 'HEAD']
 
   app.route({
@@ -57,7 +60,7 @@ export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pul
       if (!wanted.knows(sha256) && !files.has(sha256)) throw new BedplateError('NOT_FOUND', { what: 'file', id: sha256 })
       const began = clock.monotonic()
       const path = files.has(sha256) ? await files.path(sha256) : await pulled(sha256, request)
-      return sendFile(request, reply, path, { etag: sha256, immutable: true }, report(request, `/files/${sha256}/${name}`, began))
+      return sender.send(request, reply, path, { sha256, sent: report(request, `/files/${sha256}/${name}`, began) })
     }
   })
 
@@ -70,7 +73,7 @@ export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pul
       const { name } = request.params as { name: string }
       const path = loaders.path(name)
       if (path === undefined) throw new BedplateError('NOT_FOUND', { what: 'loader', id: name })
-      return sendFile(request, reply, path, { immutable: false }, report(request, `/loaders/${name}`, clock.monotonic()))
+      return sender.send(request, reply, path, { sent: report(request, `/loaders/${name}`, clock.monotonic()) })
     }
   })
 

@@ -1,0 +1,80 @@
+/** The body of an answer: part of a file, given to the connection as fast as the client takes it. */
+import type { FileHandle } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { Calls } from './sendfile.ts'
+
+/** Bytes that go the plain way before the kernel takes over, and whenever the connection is full: to write them is what waits for room. */
+const small = 1 << 14
+/** Bytes of one piece where all of it goes the plain way. */
+const large = 1 << 18
+/** Bytes asked of one sendfile. A connection takes some 3 MiB at most; more at once would only keep others waiting. */
+const most = 1 << 20
+/** Files below this are not worth a second descriptor. */
+const worthwhile = 1 << 16
+
+export interface BodyOptions {
+  readonly file: FileHandle
+  /** First byte and last byte. */
+  readonly from: number, readonly to: number
+  /** undefined: the plain way all through. */
+  readonly calls: Calls | undefined
+  /** A client that takes nothing for so many ms is given up. */
+  readonly patience: number
+}
+export interface Outcome { readonly bytes: number, /** undefined: all of it was given to the connection. */ readonly failure?: string }
+
+/**
+ * Sends bytes `from` to `to` as the body of an answer whose head was written and says how many there are. Resolves once the connection has taken them all, or will take no more: then it is
+ * cut, for nothing else tells a client that its answer is not whole. A transfer holds one piece of memory at a time. Never rejects.
+ */
+export async function sendBody (response: ServerResponse, { file, from, to, calls, patience }: BodyOptions): Promise<Outcome> {
+  let at = from
+  let gone: string | undefined
+  let leave = (): void => {}
+  const left = new Promise<void>(resolve => { leave = resolve })
+  const giveUp = (why: string): void => { gone ??= why; leave() }
+  const closed = (): void => giveUp('the client closed the connection')
+  response.once('close', closed)
+  const stall = setTimeout(() => giveUp(`the client took nothing for ${patience / 1000} s`), patience).unref()
+  const descriptor = calls !== undefined && to - from >= worthwhile ? second(response.socket, calls) : -1
+  const direct = descriptor !== -1 && calls !== undefined ? calls : undefined
+  const buffer = Buffer.allocUnsafeSlow(Math.min(direct === undefined ? large : small, to - from + 1))
+  try {
+    while (at <= to && gone === undefined) {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, to - at + 1), at)
+      if (bytesRead === 0) throw new RangeError(`the file ends at byte ${at}`)
+      if (gone !== undefined) break
+      await Promise.race([written(response, buffer.subarray(0, bytesRead)).catch(closed), left])
+      if (gone !== undefined) break
+      at += bytesRead
+      stall.refresh()
+      for (let taken = most; direct !== undefined && taken === most && at <= to && gone === undefined;) {
+        taken = await direct.sendfile(descriptor, file.fd, at, Math.min(most, to - at + 1))
+        if (taken > 0) { at += taken; stall.refresh() }
+      }
+    }
+  } catch (error) {
+    gone ??= error instanceof Error ? error.message : String(error)
+  } finally {
+    clearTimeout(stall)
+    response.off('close', closed)
+    if (direct !== undefined) direct.close(descriptor)
+  }
+  if (gone !== undefined) { response.destroy(); return { bytes: at - from, failure: gone } }
+  await new Promise<void>(resolve => { response.once('close', resolve); response.end(resolve) })
+  return { bytes: at - from }
+}
+
+/** Resolves once the connection has taken the bytes: the buffer may be used again. */
+const written = (response: ServerResponse, bytes: Uint8Array): Promise<void> => new Promise((resolve, reject) => {
+  response.write(bytes, error => { if (error === null || error === undefined) resolve(); else reject(error) })
+})
+
+/** A second descriptor of a plain TCP connection; -1 where the bytes have to pass through this process: TLS, or an answer that waits for the one before it. */
+function second (socket: Socket | null, calls: Calls): number {
+  if (socket === null || socket instanceof TLSSocket) return -1
+  const { fd } = (socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle ?? {}
+  return fd === undefined || fd < 0 ? -1 : calls.duplicate(fd)
+}
