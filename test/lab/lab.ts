@@ -33,7 +33,8 @@ export interface Lab {
   stop (): Promise<void>
 }
 
-const account = { user: 'admin', password: 'lab-bmc' }
+/** Of every BMC here. */
+export const account = { user: 'admin', password: 'lab-bmc' }
 
 /** Runs a `bedplate` command as an operator would; rejects with what it printed. */
 export function bedplate (args: readonly string[], env: Readonly<Record<string, string>>, say: (line: string) => void): Promise<string> {
@@ -128,7 +129,8 @@ export async function createLab (options: LabOptions): Promise<Lab> {
   }
 }
 
-async function waitReady (url: string, controller: ControllerProcess, seconds: number): Promise<number> {
+/** Asks /readyz until it says so; the seconds it took. START_FAILED with the end of the log when the process ends, START_TIMEOUT. */
+export async function waitReady (url: string, controller: ControllerProcess, seconds: number): Promise<number> {
   const begin = performance.now()
   for (let last = ''; ;) {
     try {
@@ -142,7 +144,8 @@ async function waitReady (url: string, controller: ControllerProcess, seconds: n
   }
 }
 
-async function startHypervisor (namespace: string, spec: HypervisorSpec, options: LabOptions): Promise<() => Promise<void>> {
+/** Starts the virtual machines' side in a namespace, machines off; resolves with what ends it. */
+export async function startHypervisor (namespace: string, spec: HypervisorSpec, options: Pick<LabOptions, 'hear'>): Promise<() => Promise<void>> {
   const child: ChildProcess = spawn('ip', ['netns', 'exec', namespace, node, join(import.meta.dirname, 'hypervisor.ts'), JSON.stringify(spec)], { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
   const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
   const errors: string[] = []
