@@ -15,6 +15,7 @@ import { isOurProbe } from './watch/rogue.ts'
 import { createResponder } from './rack/responder.ts'
 import { Sockets } from './rack/socket.ts'
 import { Memory6 } from './v6/memory6.ts'
+import { Step } from './v4/chain.ts'
 import { createDhcp6 } from './v6/service6.ts'
 import { createWatch } from './watch/watch.ts'
 
@@ -39,7 +40,7 @@ export default defineRack(manifest, {
         else responder.receive(segment, data, send)
       }
     })
-    const proxy = createProxy({ segments: () => memory.segments, httpPort: config.rackHttpPort, traffic, log })
+    const proxy = createProxy({ segments: () => memory.segments, bootOf: (segment, packet) => chain.boot(new Step(segment, packet)), traffic, log })
     const six = createDhcp6({ memory: memory6, limits: limitsOf(config), wishes: responder.wishes, problems: responder.problems, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds })
     const probes = new Probes({
       ask: createAsk(clock), clock, log, again: config.probeSeconds * 1000, spoken: config.quarantineSeconds * 1000,

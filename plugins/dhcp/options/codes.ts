@@ -38,6 +38,7 @@ export const option = {
   routes: 121, // RFC 3442
   tftpServers: 150, // RFC 5859
   ipxe: 175, // iPXE's encapsulated options
+  configFile: 209, // RFC 5071: PXELINUX's
   msRoutes: 249, // option 121 as Windows before 10 asks for it
   end: 255
 } as const

@@ -1,5 +1,4 @@
 /** ProxyDHCP: what is answered on a VLAN where somebody else gives the addresses (PXE 2.1 section 2.2.3). Only what to boot, never an address. Pure. */
-import { bootOf } from '../v4/boot-file.ts'
 import type { Boot } from '../v4/boot-file.ts'
 import { firmwareOf } from '../v4/classes.ts'
 import { everybody, parseIp } from '../v4/ipv4.ts'
@@ -24,8 +23,11 @@ const firstUefi = 6 // of the architectures of option 93; what is below boots as
 // PXE 2.1, tag 6: take the boot file named here, with no boot server discovery.
 const direct = Buffer.of(6, 1, 8, option.end)
 
+/** What a client boots, or undefined where it does not boot from the network. */
+export type Booting = (segment: Segment, packet: Packet) => Boot | undefined
+
 /** The answer to one packet, or why there is none. Every rack answers, whatever its rank: all say the same, and a client takes one of them. */
-export function proxyAnswer (segment: Segment, packet: Packet, httpPort: number, { port, from, fromPort }: Arrival): ProxyAnswer | ProxyDrop {
+export function proxyAnswer (segment: Segment, packet: Packet, bootOf: Booting, { port, from, fromPort }: Arrival): ProxyAnswer | ProxyDrop {
   if (packet.op !== 1) return 'not-a-request'
   if (packet.mac === '' || packet.mac.length > 47) return 'hardware'
   const type = messageName(readU8(packet.options.get(option.messageType)))
@@ -34,9 +36,9 @@ export function proxyAnswer (segment: Segment, packet: Packet, httpPort: number,
   if (subnetsFor(segment, packet).length === 0) return 'foreign-relay'
   const server = readIp(packet.options.get(option.serverId))
   if (server !== undefined && server !== segment.address) return 'other-server'
-  const boot = firmwareOf(packet.options) === undefined && ipxeOf(packet.options) === undefined ? undefined : bootOf(packet, segment.address, httpPort)
+  const boot = firmwareOf(packet.options) === undefined && ipxeOf(packet.options) === undefined ? undefined : bootOf(segment, packet)
   if (boot === undefined) return 'not-booting'
-  if (boot.file === '') return 'no-boot-file'
+  if (boot.file === '' && !boot.options.has(option.configFile)) return 'no-boot-file'
   return { type: kind, reply: kind === 'OFFER' ? offer(segment, packet, boot) : answer(segment, packet, boot, true, 'ACK'), to: target(packet, kind, port, from, fromPort) }
 }
 
@@ -58,7 +60,9 @@ function answer (segment: Segment, request: Packet, boot: Boot, file: boolean, t
   if (clientId !== undefined) options.set(option.clientId, clientId)
   if (file) {
     if (firmwareOf(request.options) !== 'HTTPClient') options.set(option.vendor, direct)
-    options.set(option.bootFile, text(boot.file))
+    if (boot.file !== '') options.set(option.bootFile, text(boot.file))
+    const configuration = boot.options.get(option.configFile)
+    if (configuration !== undefined) options.set(option.configFile, configuration)
     if (!boot.file.startsWith('http:')) options.set(option.tftpServer, boot.asked.get(option.tftpServer) ?? ip(boot.nextServer))
   }
   const relay = request.options.get(option.relay)

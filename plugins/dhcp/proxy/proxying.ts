@@ -9,13 +9,13 @@ import { messageName, option } from '../options/codes.ts'
 import { readU8 } from '../options/values.ts'
 import { decode, encode } from '../v4/packet.ts'
 import { bootPort, proxyAnswer } from './proxy.ts'
-import type { Arrival } from './proxy.ts'
+import type { Arrival, Booting } from './proxy.ts'
 import type { Segment } from '../v4/segment.ts'
 import type { Send } from '../v4/server.ts'
 import { Sockets } from '../rack/socket.ts'
 import type { Traffic } from '../rack/traffic.ts'
 
-export interface ProxyOptions { readonly segments: () => ReadonlyMap<string, Segment>, readonly httpPort: number, readonly traffic: Traffic, readonly log: Logger }
+export interface ProxyOptions { readonly segments: () => ReadonlyMap<string, Segment>, readonly bootOf: Booting, readonly traffic: Traffic, readonly log: Logger }
 export interface Proxy {
   readonly service: Service
   /** Takes one datagram of port 67 in. Never throws. */
@@ -26,7 +26,7 @@ export interface Proxy {
 
 const udpHeaders = 28
 
-export function createProxy ({ segments, httpPort, traffic, log }: ProxyOptions): Proxy {
+export function createProxy ({ segments, bootOf, traffic, log }: ProxyOptions): Proxy {
   let serving = false
   const own = (): Segment[] => [...segments().values()].filter(({ mode }) => mode === 'proxy')
 
@@ -34,7 +34,7 @@ export function createProxy ({ segments, httpPort, traffic, log }: ProxyOptions)
     try {
       const packet = decode(data)
       traffic.received(messageName(readU8(packet.options.get(option.messageType))) ?? 'none')
-      const answer = proxyAnswer(segment, packet, httpPort, arrival)
+      const answer = proxyAnswer(segment, packet, bootOf, arrival)
       if (typeof answer === 'string') { traffic.dropped(answer); return }
       const relay = answer.reply.options.get(option.relay)
       send(encode(answer.reply, maxSizeOf(packet.options) - udpHeaders + (relay === undefined ? 0 : relay.length + 2)), answer.to.port, ipText(answer.to.address))

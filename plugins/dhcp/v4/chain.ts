@@ -1,4 +1,4 @@
-/** The chain a packet goes through: parse → classify → subnet → address → options → reply. Plugins tap it; a bad tap is passed over. */
+/** The chain a packet goes through: parse → classify → subnet → address → boot → options → reply. Plugins tap it; a bad tap is passed over. */
 import { SyncBailHook, SyncWaterfallHook } from 'tapable'
 import type { HookInterceptor } from 'tapable'
 import { reasonOf } from '../../../core/errors.ts'
@@ -11,6 +11,7 @@ import { classesOf } from './classes.ts'
 import type { Decision } from './decision.ts'
 import { decide } from './decision.ts'
 import type { MessageType } from '../options/codes.ts'
+import type { LoaderKind } from '../options/loaders.ts'
 import { messageName, option } from '../options/codes.ts'
 import { ToldBySubnet } from '../options/told.ts'
 import { readU8 } from '../options/values.ts'
@@ -19,7 +20,7 @@ import type { Lease } from './reply.ts'
 import { informReply, leaseReply, nakReply } from './reply.ts'
 import type { Segment, Subnet } from './segment.ts'
 import { subnetsFor } from './segment.ts'
-import { isClasses, isDecision, isOptions, isReason, isReply, isSubnets } from './tapped.ts'
+import { isBoot, isClasses, isDecision, isOptions, isReason, isReply, isSubnets } from './tapped.ts'
 
 /** One packet on its way through the chain, filled stage by stage. Taps read it; what they want changed they return. */
 export interface Exchange {
@@ -47,6 +48,8 @@ export interface DhcpHooks {
   readonly subnet: SyncWaterfallHook<[readonly Subnet[], Exchange]>
   /** waterfall: what is done. `{ kind: 'drop', reason: 'vetoed' }` refuses a client; an address given here must still be stored before it is acknowledged. */
   readonly address: SyncWaterfallHook<[Decision, Exchange]>
+  /** waterfall: what an OFFER or ACK says there is to boot, on a VLAN in the mode `proxy` too; undefined: this client does not boot from the network. `bootOf` of the service makes one of another loader. */
+  readonly boot: SyncWaterfallHook<[Boot | undefined, Exchange]>
   /** waterfall: the options of an OFFER or ACK, in the order in which they are written. Message type and server identifier stay. */
   readonly options: SyncWaterfallHook<[ReadonlyMap<number, Buffer>, Exchange]>
   /** waterfall: the whole reply, NAKs too. Whom it is for stays: xid, chaddr, yiaddr and giaddr. */
@@ -54,7 +57,11 @@ export interface DhcpHooks {
 }
 export type Stage = keyof DhcpHooks
 /** What other plugins get of dhcp on a rack. */
-export interface DhcpService { readonly hooks: DhcpHooks }
+export interface DhcpService {
+  readonly hooks: DhcpHooks
+  /** What a client is told when its firmware is to get a loader of this kind; iPXE gets its script, whatever the kind. */
+  bootOf(exchange: Exchange, kind: LoaderKind): Boot | undefined
+}
 
 export interface ChainOptions {
   readonly httpPort: number
@@ -87,6 +94,7 @@ export class Chain implements DhcpService {
       classify: this.guarded('classify', new SyncWaterfallHook<[Classes, Exchange]>(['classes', 'exchange']), isClasses),
       subnet: this.guarded('subnet', new SyncWaterfallHook<[readonly Subnet[], Exchange]>(['subnets', 'exchange']), isSubnets),
       address: this.guarded('address', new SyncWaterfallHook<[Decision, Exchange]>(['decision', 'exchange']), isDecision),
+      boot: this.guarded('boot', new SyncWaterfallHook<[Boot | undefined, Exchange]>(['boot', 'exchange']), isBoot),
       options: this.guarded('options', new SyncWaterfallHook<[ReadonlyMap<number, Buffer>, Exchange]>(['options', 'exchange']), isOptions),
       reply: this.guarded('reply', new SyncWaterfallHook<[Packet, Exchange]>(['reply', 'exchange']), isReply)
     })
@@ -144,7 +152,14 @@ export class Chain implements DhcpService {
     return this.hooks.reply.taps.length > 0 ? this.hooks.reply.call(reply, step) : reply
   }
 
-  private boot ({ segment, packet }: Step): Boot | undefined { return bootOf(packet, segment.address, this.options.httpPort) }
+  bootOf ({ segment, packet }: Exchange, kind: LoaderKind): Boot | undefined { return bootOf(packet, segment.address, this.options.httpPort, kind) }
+
+  /** The stage `boot`. */
+  boot (step: Step): Boot | undefined {
+    const boot = bootOf(step.packet, step.segment.address, this.options.httpPort)
+    if (this.hooks.boot.taps.length === 0) return boot
+    return this.hooks.boot.call(boot === undefined ? undefined : { ...boot, options: new Map(boot.options), asked: new Map(boot.asked) }, step) // one Boot may serve many clients: taps get a copy
+  }
 
   private finish (step: Step, reply: Packet): Packet {
     const { options, reply: whole } = this.hooks

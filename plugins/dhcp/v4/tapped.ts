@@ -1,4 +1,5 @@
 /** Whether what a tap of the chain returned can be used. Pure. */
+import type { Boot } from './boot-file.ts'
 import type { Exchange } from './chain.ts'
 import type { Classes } from './classes.ts'
 import type { Decision } from './decision.ts'
@@ -32,11 +33,20 @@ export function isDecision (value: unknown, { subnets }: Exchange, before: unkno
 }
 const named = (value: unknown): boolean => value === null || typeof value === 'string'
 
+/** Where to boot from, what, and options that can be written; or nothing. */
+export const isBoot = (value: unknown): value is Boot => record(value) && u32(value.nextServer) && typeof value.file === 'string' && writable(value.options) && writable(value.asked)
+
+/** Codes 1 to 254 with bytes. */
+function writable (value: unknown): boolean {
+  if (!(value instanceof Map)) return false
+  for (const [code, data] of value) if (!u32(code) || code < 1 || code > 254 || !Buffer.isBuffer(data)) return false
+  return true
+}
+
 /** Codes 1 to 254 with bytes, the message type and the server identifier as they were. */
 export function isOptions (value: unknown, _exchange: Exchange, before: unknown): value is ReadonlyMap<number, Buffer> {
-  if (!(value instanceof Map) || !(before instanceof Map)) return false
-  for (const [code, data] of value) if (!u32(code) || code < 1 || code > 254 || !Buffer.isBuffer(data)) return false
-  return same(value, before, option.messageType) && same(value, before, option.serverId)
+  if (!writable(value) || !(before instanceof Map)) return false
+  return same(value as Map<number, Buffer>, before, option.messageType) && same(value as Map<number, Buffer>, before, option.serverId)
 }
 const same = (one: ReadonlyMap<number, Buffer>, other: ReadonlyMap<number, Buffer>, code: number): boolean => {
   const [a, b] = [one.get(code), other.get(code)]

@@ -1,13 +1,14 @@
 /** What a client boots over IPv6: architecture, vendor class and user class → boot file URL (RFC 5970). Pure. */
 import { architecture6, asksFor6, userClasses6, vendorClass6 } from './client6.ts'
 import { option6 } from './codes6.ts'
+import { loaderFile } from '../options/loaders.ts'
+import type { LoaderKind } from '../options/loaders.ts'
 import { ip6Text } from './ipv6.ts'
 import type { Ip6 } from './ipv6.ts'
 import { u32, writeStrings } from './options6.ts'
 import type { Option6, Options6 } from './options6.ts'
 
-/** iPXE as Debian's package `ipxe` ships it, by architecture (IANA's numbers; RFC 5970 section 3.3). No BIOS boots over IPv6. */
-const loaders: Readonly<Record<number, string>> = { 7: 'ipxe.efi', 9: 'ipxe.efi', 0x10: 'ipxe.efi' }
+const bios = 0 // no BIOS boots over IPv6
 const intel = 343 // the enterprise that PXE's and UEFI's vendor classes carry
 
 export interface Boot6 { readonly url: string, readonly options: readonly Option6[] }
@@ -16,8 +17,9 @@ export interface Boot6 { readonly url: string, readonly options: readonly Option
  * `undefined` for a client that does not boot from the network, or for whose architecture there is nothing.
  * @param rack the address of this rack on the client's segment
  * @param mac of the client's interface; iPXE gets its own script only where it is known
+ * @param kind the loader that firmware is to get; without one, that which is usual for its architecture
  */
-export function bootOf6 (options: Options6, rack: Ip6 | null, httpPort: number, mac: string | undefined): Boot6 | undefined {
+export function bootOf6 (options: Options6, rack: Ip6 | null, httpPort: number, mac: string | undefined, kind?: LoaderKind): Boot6 | undefined {
   if (rack === null) return undefined
   const ipxe = userClasses6(options).some(name => name.startsWith('iPXE'))
   const vendor = vendorClass6(options)
@@ -26,7 +28,7 @@ export function bootOf6 (options: Options6, rack: Ip6 | null, httpPort: number, 
   if (!ipxe && firmware === undefined && !(architecture !== undefined && asksFor6(options, option6.bootFileUrl))) return undefined
   const host = `[${ip6Text(rack)}]`
   if (ipxe) return mac === undefined ? undefined : booting(`http://${host}:${httpPort}/boot/ipxe/${mac.replaceAll(':', '-')}`)
-  const loader = loaders[architecture ?? -1]
+  const loader = architecture === undefined || architecture === bios ? undefined : loaderFile(architecture, kind)
   if (loader === undefined) return undefined
   // UEFI takes an HTTP offer only from a server that calls itself an HTTPClient's.
   if (firmware === 'HTTPClient') return booting(`http://${host}:${httpPort}/boot/loaders/${loader}`, 'HTTPClient', vendor?.enterprise)

@@ -56,6 +56,14 @@ describe('a plugin extends the chain', () => {
     chain.hooks.subnet.tap('none', () => [])
     expect(decided()).toEqual({ kind: 'drop', reason: 'foreign-relay' })
   })
+  it('it chooses what firmware boots, and what iPXE boots stays', () => {
+    chain.hooks.boot.tap('grub', (_, exchange) => chain.bootOf(exchange, 'grub'))
+    const uefi: Wire = { vendor: 'PXEClient:Arch:00007', options: [[option.architecture, Buffer.of(0, 7)]] }
+    expect(offer(uefi).file).toBe('shimx64.efi.signed')
+    expect(offer({ ...uefi, options: [...uefi.options ?? [], [option.userClass, text('iPXE')]] }).file).toBe('http://10.0.0.2:5248/boot/ipxe/52-54-00-00-00-01')
+    expect(offer().file).toBe('')
+    expect(failures).toEqual([])
+  })
   it('it changes the whole reply, NAKs too', () => {
     chain.hooks.reply.tap('name', reply => ({ ...reply, sname: 'rack' }))
     expect(offer().sname).toBe('rack')
@@ -75,8 +83,8 @@ describe('a bad tap costs nothing', () => {
     const reply = offer()
     chain = plain()
     expect(reply).toEqual(offer())
-    expect(failures).toEqual(['parse bad', 'classify bad', 'subnet bad', 'address bad', 'options bad', 'reply bad'])
-    expect(lines).toHaveLength(6)
+    expect(failures).toEqual(['parse bad', 'classify bad', 'subnet bad', 'address bad', 'boot bad', 'options bad', 'reply bad'])
+    expect(lines).toHaveLength(7)
     expect(lines[0]).toMatchObject({ stage: 'parse', tap: 'bad', count: 1, reason: 'broken' })
   })
   it('one that throws does not stop the next', () => {
@@ -92,6 +100,7 @@ describe('a bad tap costs nothing', () => {
     ['parse', 7], ['parse', 'Not A Word'], ['classify', 'pxe'], ['classify', [1]], ['subnet', [{}]], ['subnet', 'x'], ['subnet', [{ ...segment.subnets[0] }]],
     ['address', null], ['address', 5], ['address', { kind: 'offer' }], ['address', { kind: 'bind', subnet: segment.subnets[0], address: parseIp('10.0.0.105'), hostname: null, refused: 'nak' }],
     ['address', { kind: 'offer', subnet: segment.subnets[0], address: parseIp('10.9.0.1'), hostname: null }], ['address', { kind: 'offer', subnet: segment.subnets[0], address: -1, hostname: null }], ['address', { kind: 'drop' }],
+    ['boot', 'ipxe.efi'], ['boot', { nextServer: 1, file: 'x', options: new Map([[0, Buffer.of(1)]]), asked: new Map() }],
     ['options', []], ['options', new Map()], ['options', new Map([[256, Buffer.of()]])], ['options', new Map([[1, 'text']])], ['options', new Map([[option.messageType, Buffer.of(5)], [option.serverId, Buffer.of(1, 2, 3, 4)]])],
     ['reply', {}], ['reply', null], ['reply', 'ACK']
   ] as const)('one that returns nonsense: %s', (stage, nonsense) => {

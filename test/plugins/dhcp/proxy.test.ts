@@ -6,8 +6,9 @@ import { messageType, option } from '../../../plugins/dhcp/options/codes.ts'
 import { ip, text, u16, u8 } from '../../../plugins/dhcp/options/values.ts'
 import { broadcastFlag, decode, encode } from '../../../plugins/dhcp/v4/packet.ts'
 import type { Packet } from '../../../plugins/dhcp/v4/packet.ts'
+import { bootOf } from '../../../plugins/dhcp/v4/boot-file.ts'
 import { proxyAnswer } from '../../../plugins/dhcp/proxy/proxy.ts'
-import type { Arrival } from '../../../plugins/dhcp/proxy/proxy.ts'
+import type { Arrival, Booting } from '../../../plugins/dhcp/proxy/proxy.ts'
 import { createDice } from '../../sim/dice.ts'
 import { readCorpus } from '../../fuzz/dhcp/corpus.ts'
 import { mutate } from '../../fuzz/dhcp/mutation.ts'
@@ -17,8 +18,9 @@ const segment = { ...segmentWith(), mode: 'proxy' as const }
 const here: Arrival = { port: 67, from: '0.0.0.0', fromPort: 68 }
 const asked: Arrival = { port: 4011, from: '10.0.0.130', fromPort: 68 }
 const captured = (name: string): Packet => decode(readCorpus().find(seed => seed.name === name)?.data ?? Buffer.of())
+const bootFrom: Booting = ({ address }, packet) => bootOf(packet, address, 5248)
 const answer = (packet: Packet, arrival = here) => {
-  const found = proxyAnswer(segment, packet, 5248, arrival)
+  const found = proxyAnswer(segment, packet, bootFrom, arrival)
   if (typeof found === 'string') return found
   const { reply, to, type } = found
   const read = decode(encode(reply))
@@ -75,7 +77,7 @@ describe('a question on port 4011', () => {
 describe('silence', () => {
   it.each(['udhcpc', 'dhclient', 'windows-pe'])('for %s, which boots nothing', name => { expect(answer(captured(name))).toBe('not-booting') })
   it.each(['ovmf-takes-an-offer', 'ipxe-takes-an-offer', 'udhcpc-takes-an-offer'])('for %s: that is for whoever gives the address', name => { expect(answer(captured(name))).toBe('not-for-a-proxy') })
-  it('for firmware there is no file for', () => { expect(answer(packetOf({ type: 'DISCOVER', vendor: 'PXEClient:Arch:00011', options: [[option.architecture, u16(11)]] }))).toBe('no-boot-file') })
+  it('for firmware there is no file for', () => { expect(answer(packetOf({ type: 'DISCOVER', vendor: 'PXEClient:Arch:00010', options: [[option.architecture, u16(10)]] }))).toBe('no-boot-file') })
   it('for what comes from another segment, and for replies', () => {
     expect(answer({ ...bios, giaddr: parseIp('192.0.2.1') })).toBe('foreign-relay')
     expect(answer({ ...bios, op: 2 })).toBe('not-a-request')
@@ -91,7 +93,7 @@ it('never promises an address, whatever comes in, and every answer can be read',
     const data = mutate(dice.pick(corpus), dice.pick(corpus), dice)
     let packet: Packet
     try { packet = decode(data) } catch { return }
-    const found = proxyAnswer(segment, packet, 5248, port67 ? here : asked)
+    const found = proxyAnswer(segment, packet, bootFrom, port67 ? here : asked)
     if (typeof found === 'string') return
     const read = decode(encode(found.reply))
     expect(read).toMatchObject({ op: 2, yiaddr: 0, xid: packet.xid, mac: packet.mac })

@@ -7,7 +7,7 @@ import { quiet } from '../../kit/parts.ts'
 import { segmentWith } from './build.ts'
 
 const on = (device: string) => ({
-  make: () => ({ service: createProxy({ segments: () => new Map([['5', { ...segmentWith(), interface: device, mode: 'proxy' as const }]]), httpPort: 5248, traffic: createTraffic(createMetrics()), log: quiet }).service })
+  make: () => ({ service: createProxy({ segments: () => new Map([['5', { ...segmentWith(), interface: device, mode: 'proxy' as const }]]), bootOf: () => undefined, traffic: createTraffic(createMetrics()), log: quiet }).service })
 })
 serviceConformance('ProxyDHCP', on('lo'))
 serviceConformance('ProxyDHCP without its interface', on('none0'))
