@@ -9,13 +9,12 @@ import type { Firmware } from '../lab/vm.ts'
 import { faults } from './fault.ts'
 import { cell, markdown, newest, table, undisturbed, type Outcome } from './outcome.ts'
 import { document, written } from './page.ts'
-import { points, type Root } from './point.ts'
+import { points, roots } from './point.ts'
 import { cache, ready } from './ready.ts'
 import { nameOf, runCell, type Cell } from './run.ts'
 import { clean, type Remains } from './world.ts'
 
-const { values: options } = parseArgs({ options: { only: { type: 'string', multiple: true }, firmware: { type: 'string', default: 'uefi' }, again: { type: 'boolean', default: false }, anew: { type: 'boolean', default: false }, json: { type: 'boolean', default: false }, write: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } })
-const roots: readonly Root[] = ['http', 'iscsi']
+const { values: options } = parseArgs({ options: { only: { type: 'string', multiple: true }, firmware: { type: 'string', default: 'uefi' }, again: { type: 'boolean', default: false }, anew: { type: 'boolean', default: false }, image: { type: 'string' }, json: { type: 'boolean', default: false }, write: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } })
 const cells = (firmware: Firmware): Cell[] => [
   ...roots.map(root => ({ root, firmware })),
   ...faults.flatMap(fault => points.filter(point => firmware === 'uefi' || point.name !== 'tftp').map(point => ({ point, fault, root: point.root, firmware }))) // the BIOS machine's card has iPXE in its ROM
@@ -25,13 +24,14 @@ const all = cells(firmware)
 const matches = (one: Cell, text: string): boolean => text.split('/').every((part, index) => part === '' || part === '*' || nameOf(one).split('/')[index] === part)
 const unknown = (options.only ?? []).filter(text => !all.some(one => matches(one, text)))
 if (options.help || unknown.length > 0 || !['bios', 'uefi'].includes(firmware)) {
-  process.stderr.write(`${unknown.map(text => `There is no ${text}.\n`).join('')}npm run survive -- [--only <moment>/<fault>]… [--firmware uefi|bios] [--again] [--anew] [--json] [--write]
+  process.stderr.write(`${unknown.map(text => `There is no ${text}.\n`).join('')}npm run survive -- [--only <moment>/<fault>]… [--firmware uefi|bios] [--again] [--anew] [--image <folder>] [--json] [--write]
 
 --only   one cell, a row (tftp) or a column (*/kill); ${undisturbed}/http and ${undisturbed}/iscsi are undisturbed
          moments: ${points.map(({ name }) => name).join(', ')}
          faults: ${faults.map(({ name }) => name).join(', ')}
 --again  also what an earlier run has an outcome of (a cell named whole with --only always runs)
 --anew   commissions the machine again that every cell begins with a copy of
+--image  another image than the one built from Debian's packages
 --json   one object per cell on standard output instead of the table
 --write  the table goes into docs/boot-availability.md
 `)
@@ -58,7 +58,7 @@ stop.promise.catch(() => {})
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { stop.reject(new Error('interrupted; what was measured is kept, and the next run goes on from there')) })
 try {
   await ensurePackages([...packages.network, ...packages.machines, 'curl', 'tcpdump'], say)
-  const image = await labImage(say)
+  const image = options.image ?? await labImage(say)
   const from = await Promise.race([ready({ image, firmware, anew: options.anew, remains, say, hear: say }), stop.promise])
   for (const [index, one] of chosen.entries()) {
     place = `${nameOf(one)} (${index + 1} of ${chosen.length})  `

@@ -2,7 +2,8 @@
 import type { Seen } from './cable.ts'
 
 /** How the ephemeral system gets its root. */
-export type Root = 'http' | 'iscsi'
+export const roots = ['http', 'iscsi'] as const
+export type Root = typeof roots[number]
 export interface Point {
   readonly name: string
   /** For the table. */

@@ -10,7 +10,7 @@ import type { Fault } from './fault.ts'
 import { undisturbed, type Outcome } from './outcome.ts'
 import type { Point, Root } from './point.ts'
 import { cache } from './ready.ts'
-import { clean, createWorld, halt, machine, type Rack, type Remains, type World } from './world.ts'
+import { clean, createWorld, halt, imageName, machine, type Rack, type Remains, type World } from './world.ts'
 
 export interface MachineView { readonly id: string, readonly status: string, readonly reason: string | null, readonly hostKeys: readonly string[] }
 interface EventView { readonly id: string | number, readonly type: string, readonly level: string, readonly message: string, readonly at?: string }
@@ -91,11 +91,10 @@ export async function runCell (o: RunOptions): Promise<Outcome> {
     }
     while ((await look()).length > 0) { /* what was before */ }
     const before = events.length
-    await useRoot(api, path, o.root)
     const began = Date.now()
     const { seen, heard } = observe(o, world, began)
     await world.watch(heard)
-    await api.send('POST', `${path}/deploy`, { image: 'debian-12', sshKeys: [world.key.publicKey] })
+    await api.send('POST', `${path}/deploy`, { image: imageName(o.root), sshKeys: [world.key.publicKey] })
 
     let status = ''
     let why: string | undefined
@@ -133,9 +132,6 @@ export async function runCell (o: RunOptions): Promise<Outcome> {
     await clean(remains, say)
   }
 }
-
-/** Chooses how the ephemeral system of the machine gets its root. */
-async function useRoot (_api: World['api'], _path: string, _root: Root): Promise<void> {}
 
 /** Why nobody can log in to the machine; undefined when somebody can. */
 async function login ({ api, wire, directory, key }: World, { id, hostKeys }: MachineView): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 /** The world of the survival run: a region and two racks, each in a namespace of its own, the segment both racks serve, and one virtual machine with its BMC in it. */
 import { execFile } from 'node:child_process'
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -15,6 +15,7 @@ import { createRelay } from '../lab/relay.ts'
 import { createSshKey } from '../lab/ssh.ts'
 import type { Firmware } from '../lab/vm.ts'
 import { watchCable, type Seen } from './cable.ts'
+import { roots, type Root } from './point.ts'
 
 const run = promisify(execFile)
 const prefix = '10.99.0.'
@@ -23,6 +24,9 @@ const regionAddress = '10.77.0.11'
 export const host = `${prefix}10`
 export const machine = { name: 'survivor', mac: '52:54:00:be:d0:01' } as const
 export const bmc = `redfish+http://${account.user}:${account.password}@${host}:8001/redfish/v1/Systems/1`
+
+/** The same files twice: what differs is how a system that runs from memory gets its root. */
+export const imageName = (root: Root): string => `debian-${root}`
 
 export interface Rack {
   readonly name: string
@@ -165,6 +169,14 @@ async function describe (api: Api, racks: readonly Rack[], image: string, env: R
   await api.send('POST', '/api/v1/network/ranges', { subnetId: subnet.id, kind: 'dynamic', start: `${prefix}100`, end: `${prefix}199`, comment: 'machines that boot' })
   await api.until<{ items: { vlanId: string }[] }>('/api/v1/network/attachments', 'both racks\' interfaces on the segment', 60, ({ items }) => items.filter(item => item.vlanId === vlan).length === racks.length)
   await api.send('PUT', `/api/v1/dhcp/vlans/${vlan}`, { enabled: true, racks: await Promise.all(racks.map(rack => rack.id())) })
-  say('importing the image')
-  await bedplate(['image', 'import', image], env, say)
+  for (const root of [...roots].reverse()) { // the first last: what commissions a machine is the newest image
+    say(`importing the image with its root over ${root}`)
+    const folder = await mkdtemp(join(tmpdir(), 'bedplate-image-'))
+    try {
+      const about = JSON.parse(await readFile(join(image, 'image.json'), 'utf8')) as Record<string, string>
+      await writeFile(join(folder, 'image.json'), JSON.stringify({ ...about, name: imageName(root), way: root }))
+      for (const part of ['kernel', 'initrd', 'root']) await symlink(join(image, about[part] ?? ''), join(folder, about[part] ?? ''))
+      await bedplate(['image', 'import', folder], env, say)
+    } finally { await rm(folder, { recursive: true, force: true }) }
+  }
 }
