@@ -63,9 +63,11 @@ export interface RegionContext<M extends Manifest, Q extends Tokens> extends Sha
   rack(id: string): Client<'rack', M['rpc']> // rejects with LINK_DOWN when this region holds no link to it
   racks(): readonly string[] // ids of the racks this region holds a link to
 }
+/** A fact on this rack's disk. `stored`, asked for at once: true when a region has stored it, false when `signal` aborts first or the fact was dropped. Never rejects. */
+export interface Reported { stored(signal?: AbortSignal): Promise<boolean> }
 export interface RackContext<M extends Manifest, Q extends Tokens> extends Shared<M, Q> {
   readonly region: Client<'region', M['rpc']> // any region that answers
-  report<K extends keyof M['facts'] & string>(kind: K, body: Static<M['facts'][K]>): void // durable once it returns; throws only when the disk does
+  report<K extends keyof M['facts'] & string>(kind: K, body: Static<M['facts'][K]>): Reported // durable once it returns; throws only when the disk does
 }
 
 /** The unit of health, restart and leadership. Start and stop are idempotent and may race; see test/kit/conformance/service.ts. */

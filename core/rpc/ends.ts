@@ -5,7 +5,7 @@ import type { Change, Database } from '../database/database.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import type { CallOptions, Controller, Role, Service } from '../plugin.ts'
+import type { CallOptions, Controller, Reported, Role, Service } from '../plugin.ts'
 import type { Secrets } from '../secrets.ts'
 import type { Installation } from './needs.ts'
 import type { Wire } from './wire.ts'
@@ -107,7 +107,7 @@ export interface RackEnd {
   /** Calls any region that answers; an idempotent method goes to the next one when a link breaks or is slow. */
   call(plugin: string, method: string, params: unknown, options?: CallOptions): Promise<unknown>
   /** Puts a fact on this rack's disk, synced, before it returns; throws only when the disk does. */
-  report(plugin: string, kind: string, body: unknown): void
+  report(plugin: string, kind: string, body: unknown): Reported
   links(): readonly LinkState[]
   /** Applies the wanted state kept on disk to every half: before services start, with no region needed. */
   restore(): Promise<void>

@@ -5,10 +5,12 @@ import { BedplateError, reasonOf } from '../errors.ts'
 import { degraded, running, type Health } from '../health.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Reported } from '../plugin.ts'
 import { check } from '../rpc/check.ts'
 import type { Frames } from '../rpc/frames.ts'
 import type { Link } from '../rpc/link.ts'
 import type { RackStore } from './store.ts'
+import { createWaiting } from './waiting.ts'
 
 /** What the outbox needs of the rack's disk, and of a link. */
 export type Disk = Pick<RackStore, 'epoch' | 'append' | 'oldest' | 'settle' | 'depth' | 'dropOldest'>
@@ -16,7 +18,7 @@ export type Way = Pick<Link, 'send'>
 
 export interface Outbox {
   /** Durable once it returns: one synced commit per fact. A fact that does not fit its schema is a fault of the plugin: logged, counted, dropped. Throws only when the disk does. */
-  report(plugin: string, kind: string, body: unknown): void
+  report(plugin: string, kind: string, body: unknown): Reported
   stored(link: Way, frame: Frames['stored']): void
   /** Sends until the signal aborts. */
   run(signal: AbortSignal): Promise<void>
@@ -46,6 +48,7 @@ export function createOutbox (o: OutboxOptions): Outbox {
   const dropped = o.metrics.counter('outbox_dropped_total', 'Facts dropped, the oldest first, because the outbox held as many as it may (a region may have stored some of them already)')
   const invalid = o.metrics.counter('facts_invalid_total', 'Facts of this controller\'s own plugins that did not fit their schema', ['plugin'])
   const depth = o.metrics.gauge('outbox_facts', 'Facts on this rack that no region has said it stored; at its limit (1,000,000) the oldest are dropped')
+  const waiting = createWaiting()
   let lost = 0
   let sent = 0 // the last sequence number any region was given
   let full = false
@@ -117,7 +120,7 @@ export function createOutbox (o: OutboxOptions): Outbox {
       if (fault !== undefined) {
         invalid.inc({ plugin })
         o.log.error({ plugin, kind, reason: fault }, 'a fact was not valid and was dropped')
-        return
+        return { stored: async () => false }
       }
       const store = o.store()
       if (store.depth() >= limit) {
@@ -126,15 +129,18 @@ export function createOutbox (o: OutboxOptions): Outbox {
         dropped.inc(count)
         if (!full) o.log.error({ ...new BedplateError('OUTBOX_FULL', { count: limit, dropped: lost }).details }, 'the outbox is full; the oldest facts are dropped')
         full = true
+        waiting.dropped((store.oldest(1, 0)[0]?.seq ?? Infinity) - 1)
       }
-      store.append(plugin, kind, new Date(o.clock.now()).toISOString(), JSON.stringify(body) ?? 'null')
+      const seq = store.append(plugin, kind, new Date(o.clock.now()).toISOString(), JSON.stringify(body) ?? 'null')
       depth.set(store.depth())
       wake.resolve()
+      return { stored: signal => waiting.stored(seq, signal) }
     },
     stored (link, frame) {
       const store = o.store()
       if (frame.epoch !== store.epoch || frame.through > sent) return // about another life, or more than was ever sent
       store.settle(frame.through)
+      waiting.settled(frame.through)
       depth.set(store.depth())
       if (flight?.link === link && frame.through >= flight.through) flight.done(true)
     },

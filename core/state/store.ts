@@ -18,7 +18,8 @@ export interface RackStore {
   change(plugin: string, to: string, whole: boolean, put: readonly Entry[], remove: readonly Key[], apply: () => void): void
   /** Forgets entries of kinds, and plugins, that no longer exist. */
   keep(known: ReadonlyMap<string, readonly string[]>): void
-  append(plugin: string, kind: string, at: string, body: string): void
+  /** Gives the fact's sequence number. */
+  append(plugin: string, kind: string, at: string, body: string): number
   /** The oldest facts: at most `count`, and about `size` characters. */
   oldest(count: number, size: number): Item[]
   settle(through: number): void
@@ -106,7 +107,11 @@ function prepare (path: string): RackStore {
         for (const { plugin } of db.prepare('select plugin from position').all()) if (!known.has(String(plugin))) db.prepare('delete from position where plugin = ?').run(String(plugin))
       })
     },
-    append (plugin, kind, at, body) { append.run(plugin, kind, at, body); depth++ },
+    append (plugin, kind, at, body) {
+      const { lastInsertRowid } = append.run(plugin, kind, at, body)
+      depth++
+      return Number(lastInsertRowid)
+    },
     oldest (count, size) {
       const items: Item[] = []
       let total = 0

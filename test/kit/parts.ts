@@ -5,9 +5,11 @@ import { off, running } from '../../core/health.ts'
 import { BedplateError } from '../../core/errors.ts'
 import type { DatabaseHandle } from '../../core/database/pool.ts'
 import type { Parts } from '../../core/parts.ts'
-import type { Service } from '../../core/plugin.ts'
+import type { Reported, Service } from '../../core/plugin.ts'
 
 export const quiet: Logger = createLogger('silent')
+/** What became of a fact where there is a region at once. */
+export const reported: Reported = { stored: async () => true }
 
 /** A service that only remembers what happened to it, in `trace`. */
 export function traced (name: string, trace: string[] = []): Service {
@@ -53,7 +55,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
       remove: async () => {},
       refresh: () => {}
     }),
-    createRackEnd: () => ({ services: [traced('rack-link', trace)], call: async () => ({}), report: () => {}, links: () => [], restore: () => note('restore') }),
+    createRackEnd: () => ({ services: [traced('rack-link', trace)], call: async () => ({}), report: () => reported, links: () => [], restore: () => note('restore') }),
     ...override
   }
 }

@@ -52,6 +52,7 @@ export class SimDisk {
         if (crash !== 'before the sync') { this.next++; this.rows.push(row) }
         if (crash !== undefined) { this.world.tell(`rack: killed ${crash} of fact ${numberOf(row)}`); die(); throw new Fault('the process is dead') }
         if (this.rows.length > this.limit) this.world.violated(`the outbox holds ${this.rows.length} facts, more than its limit of ${this.limit}`)
+        return row.seq
       },
       oldest: count => { use(); return this.rows.slice(0, count) },
       settle: through => {

@@ -33,7 +33,8 @@ describe('it notices', () => {
     }), /left the disk/],
     ['a report that returns before the disk has the fact', disk => {
       const held: Parameters<Disk['append']>[] = []
-      return { ...disk, append (...fact) { held.push(fact); while (held.length > 1) disk.append(...held.shift() as Parameters<Disk['append']>) } }
+      let seq = 1
+      return { ...disk, append (...fact) { held.push(fact); while (held.length > 1) seq = disk.append(...held.shift() as Parameters<Disk['append']>) + 1; return seq } }
     }, /neither stored nor counted/],
     ['an outbox that calls itself anew with each start', disk => ({ ...disk, epoch: `${disk.epoch}-${++life}` }), /stored twice|stored after/],
     ['facts that are sent in another order', disk => ({ ...disk, oldest: (count, size) => [...disk.oldest(count, size)].reverse() }), /stored after|left the disk|neither stored/]

@@ -23,6 +23,20 @@ describe.each(names)('facts over %s', name => {
     expect(await value(region, 'bedplate_facts_stored_total')).toBe(50)
   })
 
+  test('whoever reported one hears when a region has stored it, and not before', async () => {
+    const { region, rack } = await make()
+    const gate = Promise.withResolvers<void>()
+    let waited = false
+    region.probe.onFacts = async () => { await gate.promise }
+    const heard = rack.end.report('probe', 'seen', { n: 0 }).stored().then(stored => { waited = true; return stored })
+    expect(await rack.end.report('probe', 'seen', { n: 1 }).stored(AbortSignal.timeout(50))).toBe(false)
+    expect(waited).toBe(false)
+    gate.resolve()
+    expect(await heard).toBe(true)
+    expect((await facts(db)).slice(0, 1)).toEqual([0])
+    expect(await rack.end.report('probe', 'seen', { n: 'not a number' }).stored()).toBe(false)
+  })
+
   test('reported without a link are kept, and delivered later', async () => {
     const { rack, path } = await make()
     await until(() => rack.end.links().some(link => link.up))

@@ -30,7 +30,7 @@ const running = rack.setup({
   deps: {}, hooks: createHooks(), log: createLogger('warn'), clock: systemClock, metrics,
   controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: process.argv[3] ?? '/nonexistent' },
   region: { bind: params => call('bind', params), grant: params => call('grant', params), sync: params => call('sync', params) },
-  report: (kind, body) => { up({ type: 'report', kind, body }) }
+  report: (kind, body) => { up({ type: 'report', kind, body }); return { stored: async () => true } }
 })
 const [service] = running.services
 

@@ -14,7 +14,7 @@ function make (device: string): { service: Service } {
     deps: {}, hooks: createHooks(), log: createLogger('silent'), clock: systemClock, metrics: createMetrics(),
     controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nonexistent' },
     region: { bind: async () => ({ answers: [] }), grant: async () => ({ addresses: [] }), sync: async () => ({ standing: '1', autonomySeconds: 3600, through: 0, refused: [], reserves: [], surplus: [] }) },
-    report: () => {}
+    report: () => ({ stored: async () => true })
   })
   running.apply?.({ put: [segmentEntry('127.0.0.1', { interface: device })], remove: [] }, true)
   const [service] = running.services

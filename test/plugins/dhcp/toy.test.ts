@@ -44,7 +44,7 @@ it('an option for its class, a veto, and what is broken costs nothing', async ()
       sync: async () => { throw new TypeError('no region here') }
     }
   })
-  toy.setup({ config: {}, deps: { dhcp: responder.chain }, hooks: createHooks(), log, clock, metrics, controller: { id: 'r', hostname: 'r', roles: ['rack'], version: '0', dataDirectory: '/nonexistent' }, region: {}, report: () => {} })
+  toy.setup({ config: {}, deps: { dhcp: responder.chain }, hooks: createHooks(), log, clock, metrics, controller: { id: 'r', hostname: 'r', roles: ['rack'], version: '0', dataDirectory: '/nonexistent' }, region: {}, report: () => ({ stored: async () => true }) })
   responder.apply({
     put: [
       { kind: 'segment', id: '1', value: { interface: 'eth0', address: '192.0.2.2', rank: 0, mtu: 1500, subnets: [{ id: 's1', cidr: '192.0.2.0/24', gateway: '192.0.2.1', dnsServers: [], dynamic: [{ start: '192.0.2.100', end: '192.0.2.199' }], leaseSeconds: 600 }] } },

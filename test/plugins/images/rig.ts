@@ -9,7 +9,7 @@ import type { Clock, Controller, Database } from '../../../core/plugin.ts'
 import { createSecrets } from '../../../core/secrets.ts'
 import region from '../../../plugins/images/region.ts'
 import rack from '../../../plugins/images/rack.ts'
-import { quiet } from '../../kit/parts.ts'
+import { quiet, reported as stored } from '../../kit/parts.ts'
 
 const controller = (id: string, dataDirectory: string): Controller => ({ id, hostname: id, roles: ['region'], version: '0', dataDirectory })
 const shared = () => ({ hooks: createHooks(), log: quiet, metrics: createMetrics() })
@@ -33,7 +33,7 @@ type Chunk = (params: { sha256: string, offset: number }) => Promise<{ data: str
 export function setupRack (chunk: Chunk, dataDirectory: string, { clock = systemClock, cacheDirectory }: { readonly clock?: Clock, readonly cacheDirectory?: string } = {}) {
   const reported: Reported[] = []
   const running = rack.setup({
-    ...shared(), config: cacheDirectory === undefined ? {} : { cacheDirectory }, deps: {}, clock, controller: controller('rack', dataDirectory), region: { chunk }, report: (_kind, body) => { reported.push(body) }
+    ...shared(), config: cacheDirectory === undefined ? {} : { cacheDirectory }, deps: {}, clock, controller: controller('rack', dataDirectory), region: { chunk }, report: (_kind, body) => { reported.push(body); return stored }
   })
   return { running, reported, files: running.provides.files, service: running.services[0]! }
 }

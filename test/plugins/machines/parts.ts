@@ -38,7 +38,7 @@ export function testTerm (db: Database): Term & { lose(): void } {
 export function rackHere (clock: Clock = systemClock, config = { pollSeconds: 60, actionTimeoutSeconds: 120 }): RackClient {
   const running = powerRack.setup({
     config, clock, deps: {}, hooks: createHooks(), log: quiet, metrics: createMetrics(), controller,
-    region: {}, report: () => {}
+    region: {}, report: () => ({ stored: async () => true })
   })
   const caller = (options: { readonly signal?: AbortSignal } = {}): Caller => ({ controller: 'c1', signal: options.signal ?? new AbortController().signal })
   return { execute: (params, options) => running.rpc.execute(params, caller(options)), query: (params, options) => running.rpc.query(params, caller(options)) }
