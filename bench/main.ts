@@ -5,12 +5,13 @@ import { parseArgs } from 'node:util'
 import { reasonOf } from '../core/errors.ts'
 import { ensurePackages } from '../test/lab/packages.ts'
 import { dhcp } from './dhcp/area.ts'
+import { httpboot } from './httpboot/area.ts'
 import { jsonOf, missed, tableOf } from './figures.ts'
 import { machine } from './machine.ts'
 import { withSection } from './page.ts'
 import { runArea } from './rounds.ts'
 
-const areas = { dhcp }
+const areas = { dhcp, httpboot }
 const usage = `npm run bench -- ${Object.keys(areas).join('|')} [--case name,…] [--rounds 3] [--json] [--write]`
 const page = join(import.meta.dirname, '../docs/performance.md')
 const began = performance.now()

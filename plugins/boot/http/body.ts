@@ -9,8 +9,8 @@ import type { Calls } from './sendfile.ts'
 const small = 1 << 14
 /** Bytes of one piece where all of it goes the plain way. */
 const large = 1 << 18
-/** Bytes asked of one sendfile. A connection takes some 3 MiB at most; more at once would only keep others waiting. */
-const most = 1 << 20
+/** Bytes asked of one sendfile: as much as a connection takes at once (tcp_wmem). With 1 MiB the way to the thread and back costs a sixth more. */
+const most = 1 << 22
 /** Files below this are not worth a second descriptor. */
 const worthwhile = 1 << 16
 

@@ -28,6 +28,7 @@ describe.each([['sendfile', systemCalls], ['the plain way', async (): Promise<Ca
   test('the whole arrives', async () => {
     await start()
     expect((await fetched()).equals(bytes)).toBe(true)
+    await until(() => server.outcomes.length === 1)
     expect(server.outcomes).toEqual([{ bytes: bytes.length }])
   })
   test.each([[0, 0], [0, 99_999], [1, 70_000], [16_383, 16_384], [16_384, 131_072], [4_000_000, 9_000_000], [9_000_000, 9_000_000]])('bytes %i to %i arrive alone', async (from, to) => {
@@ -93,6 +94,7 @@ describe.each([['sendfile', systemCalls], ['the plain way', async (): Promise<Ca
     await new Promise<void>(resolve => { socket.once('readable', () => { resolve() }) })
     await truncate(short, 100_000)
     await new Promise<void>(resolve => { socket.on('data', chunk => { got += chunk.length }).once('close', () => { resolve() }).resume() })
+    await until(() => server.outcomes.length === 1)
     expect(server.outcomes[0]?.failure).toMatch(/^the file ends at byte \d+$/)
     expect(got).toBeLessThan(bytes.length)
   })
@@ -125,6 +127,7 @@ describe('whatever the system says', () => {
   test('a file that cannot be read costs its own connection, and is named', async () => {
     server = await serveFile(disk.path, { calls: undefined })
     await expect(fetched('0-9')).rejects.toThrow()
+    await until(() => server.outcomes.length === 1)
     expect(server.outcomes[0]?.failure).toContain('EISDIR')
   })
   test.runIf(process.platform === 'linux')('this system has the calls', async () => {
