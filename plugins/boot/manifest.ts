@@ -1,5 +1,6 @@
 /** boot: what a machine's firmware fetches: loaders by TFTP, scripts and files by HTTP. Data and types only. */
 import { Type } from 'typebox'
+import type { Static } from 'typebox'
 import { defineManifest } from '../../core/plugin.ts'
 import { ways } from '../images/manifest.ts'
 
@@ -15,7 +16,10 @@ export const manifest = defineManifest({
   name: 'boot',
   config: Type.Object({
     tftpPort: Type.Integer({ default: 69, minimum: 1, maximum: 65535, description: 'UDP port of the TFTP server.' }),
-    loaderDirectory: Type.String({ default: '/usr/lib/ipxe', description: 'Where stock iPXE binaries lie (Debian: package ipxe).' }),
+    iscsiPort: Type.Integer({ default: 3260, minimum: 0, maximum: 65535, description: 'TCP port of the iSCSI target that serves root file systems; 0: any that is free.' }),
+    loaderDirectories: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description: 'Where boot loaders lie, the first that has a name counts. Absent: /usr/local/lib/bedplate/loaders, then where Debian\'s packages put them.' })),
+    loaderDirectory: Type.Optional(Type.String({ description: 'The only folder of loaders, as before there could be several; loaderDirectories stands above it.' })),
+    loader: Type.Optional(Type.Enum(['auto', 'ipxe', 'grub'], { description: 'What the firmware of a UEFI machine gets: iPXE, or shim and GRUB, which Secure Boot takes; auto (default): iPXE first, and shim once a machine has refused it.' })),
     console: Type.String({ default: 'console=tty0 console=ttyS0,115200', description: 'Kernel options that choose the console of ephemeral and installed systems.' })
   }, { additionalProperties: false }),
   rpc: {},
@@ -26,10 +30,19 @@ export const manifest = defineManifest({
       token: Type.Union([Text, Type.Null()]), files: Type.Union([Files, Type.Null()]), reason: Type.Union([Text, Type.Null()])
     }),
     /** id = the architecture: what a machine nobody knows boots. */
-    unknown: Files
+    unknown: Files,
+    /** id = the VLAN. Present when this rack is one of those that hold its boot addresses in turn. `rank`: its place in the VLAN's list of racks. `peers`: the others, by the MAC of their interface there. */
+    floating: Type.Object({
+      interface: Text, rank: Type.Integer({ minimum: 0 }), peers: Type.Array(Type.Object({ rack: Text, mac: Text })),
+      addresses: Type.Array(Type.Object({ address: Text, prefix: Type.Integer({ minimum: 0, maximum: 128 }), vrid: Type.Integer({ minimum: 1, maximum: 255 }) }), { description: 'at most one of each family' })
+    })
   },
   facts: {
     /** A request by a machine. `what`: the path or script. `bytes` sent, `milliseconds` from first packet to last; `retries`: packets sent again, or logins after the first. */
     served: Type.Object({ machine: Type.Union([Text, Type.Null()]), mac: Type.Union([Text, Type.Null()]), address: Text, by: Type.Union([Type.Literal('tftp'), Type.Literal('http'), Type.Literal('iscsi')]), what: Text, bytes: Type.Integer(), milliseconds: Type.Integer(), failure: Type.Union([Text, Type.Null()]), retries: Type.Optional(Type.Integer({ minimum: 0 })) })
   }
 })
+
+/** Whom the network's plan names as owner of a VLAN's boot addresses. What has this owner is what clients of the VLAN are told; change-log topic `boot.vlan` (id = the VLAN): they changed. */
+export const bootOwner = (vlanId: string): string => `boot:${vlanId}`
+export type FloatingEntry = Static<typeof manifest.wanted.floating>

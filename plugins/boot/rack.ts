@@ -5,7 +5,10 @@ import { defineRack } from '../../core/plugin.ts'
 import type { Service } from '../../core/plugin.ts'
 import { Files } from '../images/manifest.ts'
 import { bootRoutes } from './http/routes.ts'
+import { usualDirectories } from './firmware/catalogue.ts'
 import { createLoaders } from './firmware/loaders.ts'
+import { createRoots } from './iscsi/roots.ts'
+import { createIscsiService } from './iscsi/service.ts'
 import { manifest } from './manifest.ts'
 import { macOf } from './rack/neighbour.ts'
 import { createTftpServer } from './tftp/server.ts'
@@ -18,20 +21,20 @@ export default defineRack(manifest, {
   provides: {},
   setup ({ config, deps, log, clock, metrics, report }) {
     const wanted = createWanted()
-    const loaders = createLoaders(config.loaderDirectory)
+    const loaders = createLoaders(config.loaderDirectories ?? (config.loaderDirectory === undefined ? usualDirectories : [config.loaderDirectory]))
     const dropped = metrics.counter('tftp_dropped_total', 'Malformed TFTP packets.')
     const sentBytes = metrics.counter('boot_sent_bytes_total', 'Bytes sent to machines that boot.', ['by'])
     const requests = metrics.counter('boot_requests_total', 'Files and scripts asked for by machines that boot.', ['by', 'outcome'])
 
-    async function served (by: 'tftp' | 'http', request: { readonly address: string, readonly mac: string | null, readonly what: string, readonly bytes: number, readonly milliseconds: number, readonly failure: string | null }): Promise<void> {
+    async function served (by: 'tftp' | 'http' | 'iscsi', request: { readonly address: string, readonly mac: string | null, readonly what: string, readonly bytes: number, readonly milliseconds: number, readonly failure: string | null, readonly retries?: number }): Promise<void> {
       sentBytes.inc({ by }, request.bytes)
       requests.inc({ by, outcome: request.failure === null ? 'sent' : 'failed' })
       const mac = request.mac ?? await macOf(request.address)
       const machine = mac === null ? null : wanted.machine(mac)?.machine ?? null
       log.info({ by, address: request.address, mac, what: request.what, bytes: request.bytes, milliseconds: request.milliseconds, failure: request.failure }, 'served')
-      report('served', { machine, mac, address: request.address, by, what: request.what, bytes: request.bytes, milliseconds: request.milliseconds, failure: request.failure })
+      report('served', { machine, mac, address: request.address, by, what: request.what, bytes: request.bytes, milliseconds: request.milliseconds, failure: request.failure, ...request.retries === undefined ? {} : { retries: request.retries } })
     }
-    const tell = (by: 'tftp' | 'http', request: Parameters<typeof served>[1]): void => {
+    const tell = (by: 'tftp' | 'http' | 'iscsi', request: Parameters<typeof served>[1]): void => {
       served(by, request).catch((error: unknown) => log.warn({ err: error }, `A boot request could not be reported: ${reasonOf(error)}`))
     }
 
@@ -44,12 +47,19 @@ export default defineRack(manifest, {
       served: ({ address, name, bytes, milliseconds, failure }) => tell('tftp', { address, mac: null, what: name, bytes, milliseconds, failure })
     })
 
+    const roots = createRoots()
+    const iscsi = createIscsiService({ port: config.iscsiPort, files: deps.files, log, clock, served: request => tell('iscsi', { ...request, mac: null }) })
+
     return {
       provides: {},
       rpc: {},
-      services: [tftp, watchLoaders()],
+      services: [tftp, iscsi, watchLoaders()],
       routes: bootRoutes({ wanted, files: deps.files, loaders, console: config.console, clock, served: request => tell('http', request) }),
-      apply: wanted.apply
+      apply (change, whole) {
+        wanted.apply(change, whole)
+        roots.apply(change, whole)
+        iscsi.offer(roots.list())
+      }
     }
 
     /** Looks at the folder now and then, so that a package installed later is served without a restart. */

@@ -16,7 +16,7 @@ import { createLoaders } from '../../../plugins/boot/firmware/loaders.ts'
 import { decode } from '../../../plugins/boot/tftp/packet.ts'
 import type { Packet } from '../../../plugins/boot/tftp/packet.ts'
 import type { FileStore } from '../../../plugins/images/manifest.ts'
-import { quiet } from '../../kit/parts.ts'
+import { quiet, reported } from '../../kit/parts.ts'
 
 /** A folder with files in it, gone after `remove()`. */
 export async function folder (files: Readonly<Record<string, Uint8Array>>): Promise<{ readonly path: string, remove(): Promise<void> }> {
@@ -35,7 +35,7 @@ export async function freePort (): Promise<number> {
 }
 
 export async function tftpServer (directory: string, options: Partial<TftpOptions> = {}) {
-  const loaders = createLoaders(directory)
+  const loaders = createLoaders([directory])
   await loaders.scan()
   const served: Served[] = []
   let dropped = 0
@@ -59,9 +59,9 @@ export type Report = Record<string, unknown>
 export async function rackHalf (files: FileStore, config: { readonly loaderDirectory: string, readonly tftpPort?: number }) {
   const reports: Report[] = []
   const running = rack.setup({
-    config: { tftpPort: config.tftpPort ?? await freePort(), loaderDirectory: config.loaderDirectory, console: 'console=ttyS0' },
+    config: { tftpPort: config.tftpPort ?? await freePort(), iscsiPort: 0, loaderDirectory: config.loaderDirectory, console: 'console=ttyS0' },
     deps: { files }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), region: {},
-    controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nowhere' }, report: (_kind, body) => { reports.push(body) }
+    controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nowhere' }, report: (_kind, body) => { reports.push(body); return reported }
   })
   const app = createApp(quiet)
   await app.register(running.routes!, { prefix: '/boot' })
