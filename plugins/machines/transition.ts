@@ -11,6 +11,7 @@ export interface Limits { readonly commissioning: number, readonly deploying: nu
 
 /** What holds of the machine for a rule to apply; of several rules the first that holds is taken. */
 const conditions = {
+  installing: (machine: MachineRow) => !machine.installed, // later there is nothing left that could fail it: what is heard then was said before
   untouched: (machine: MachineRow) => machine.deployment === null, // no installer has written to its disks
   wasReady: (machine: MachineRow) => machine.previous === 'Ready',
   wasDeployed: (machine: MachineRow) => machine.previous === 'Deployed',
@@ -63,7 +64,7 @@ export const table: { readonly [S in Status]: { readonly [E in MachineEvent]?: r
   'Deploying': {
     'installed': [{ to: 'Deploying', effects: ['markInstalled'] }], // the machine restarts itself, now from its disk
     'deployed': [{ to: 'Deployed', effects: ['saveHostKeys'] }],
-    'failed': [{ to: 'Failed deployment' }], // left on, so that its console can be read
+    'failed': [{ to: 'Failed deployment', when: 'installing' }], // left on, so that its console can be read
     'timeout': [{ to: 'Failed deployment' }],
     'abort': [{ to: 'Allocated', power: off }],
     'mark-broken': [stopBroken]

@@ -22,14 +22,26 @@ done > dmi
 lspci -nn > lspci 2> /dev/null || true
 `
 
-/** Uploads with patience: the rack may be starting again. A session that is over is no failure: the region has the inventory, and only its answer was lost. */
+/**
+ * Uploads until a region has stored it (204), with patience: the rack may be starting again, another may have its address by then, and one that only keeps it (202) may never come
+ * back. 410 is no failure: the session is over, so the region has the inventory, and only its answer was lost. 404 is that, too, or a rack that has not heard of the session yet.
+ */
 const upload = `
-tries=0
+tar -cf ../inventory.tar *
+tries=0 strange=0
 while :; do
-  code=$(tar -cf - * | curl -sS -o /run/bedplate/answer -w '%{http_code}' --connect-timeout 5 --max-time 60 -H 'content-type: application/x-tar' --data-binary @- "$BEDPLATE_URL/inventory") || true
-  case "$code" in 2??|404|410) break ;; esac
+  code=$(curl -sS -o /run/bedplate/answer -w '%{http_code}' --connect-timeout 5 --max-time 60 -H 'content-type: application/x-tar' --data-binary @../inventory.tar "$BEDPLATE_URL/inventory") || true
+  case "$code" in
+    202) ;;
+    2??|410) break ;;
+    404) strange=$((strange + 1)); [ $strange -lt 20 ] || break ;;
+  esac
   tries=$((tries + 1))
-  [ $tries -lt 200 ] || { echo "the rack did not take the inventory ($code)" >&2; exit 1; }
+  if [ $tries -ge 200 ]; then
+    [ "$code" != 202 ] || break
+    echo "no rack took the inventory ($code)" >&2
+    exit 1
+  fi
   sleep 3
 done
 `

@@ -5,7 +5,7 @@ import type { MachineEvent, MachineRecord, MachineService } from '../machines/ma
 import type { NetworkService } from '../network/manifest.ts'
 import { readInventory } from './inventory.ts'
 import type { manifest } from './manifest.ts'
-import { sessionOf, type Session } from './store.ts'
+import { firstHeard, sessionOf, type Session } from './store.ts'
 
 type ProvisionFact = Fact<typeof manifest.facts>
 type Body<K extends ProvisionFact['kind']> = Extract<ProvisionFact, { readonly kind: K }>['body']
@@ -36,7 +36,8 @@ export function createFacts (machines: MachineService, network: NetworkService, 
     await machines.enlist(tx, { macs: inventory.interfaces.map(({ mac }) => mac), bootMac, architecture: inventory.architecture, firmware: inventory.firmware, vlanId: await vlanOf(tx, address), inventory })
   }
 
-  async function report (tx: Tx, { machine, stage, status, message, done, total }: Body<'report'>): Promise<void> {
+  async function report (tx: Tx, { token, machine, stage, status, message, done, total, id }: Body<'report'>): Promise<void> {
+    if (id !== undefined && !await firstHeard(tx, token, id)) return
     const level: MachineRecord['level'] = status === 'failed' ? 'error' : status === 'progress' ? 'debug' : 'info'
     await machines.record(tx, machine, { type: 'provision', level, message: `${stage}: ${message}`, data: { stage, status, ...(done === undefined ? {} : { done }), ...(total === undefined ? {} : { total }) } })
     const event = moves[stage]

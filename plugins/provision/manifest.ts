@@ -20,8 +20,8 @@ export const manifest = defineManifest({
   facts: {
     /** A machine nobody knows told what it is. `files`: outputs of its tools by name. */
     enlisted: Type.Object({ address: Text, files: Type.Record(Type.String(), Text) }),
-    /** What a session's machine said. `done`/`total` in bytes where a stage moves data. */
-    report: Type.Object({ token: Text, machine: Text, address: Text, stage: Text, status: Type.Union([Type.Literal('started'), Type.Literal('progress'), Type.Literal('ok'), Type.Literal('failed')]), message: Text, done: Type.Optional(Type.Number()), total: Type.Optional(Type.Number()) }),
+    /** What a session's machine said. `done`/`total` in bytes where a stage moves data. `id`: the same when it is said again. */
+    report: Type.Object({ token: Text, machine: Text, address: Text, stage: Text, status: Type.Union([Type.Literal('started'), Type.Literal('progress'), Type.Literal('ok'), Type.Literal('failed')]), message: Text, done: Type.Optional(Type.Number()), total: Type.Optional(Type.Number()), id: Type.Optional(Text) }),
     inventory: Type.Object({ token: Text, machine: Text, address: Text, files: Type.Record(Type.String(), Text) }),
     /** The deployed system runs. */
     phoneHome: Type.Object({ token: Text, machine: Text, address: Text, hostKeys: Type.Array(Text) })

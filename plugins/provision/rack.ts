@@ -2,6 +2,7 @@
 import { defineRack } from '../../core/plugin.ts'
 import { manifest } from './manifest.ts'
 import { createRoutes } from './routes.ts'
+import { createTold } from './told.ts'
 import { createWanted } from './wanted.ts'
 
 export default defineRack(manifest, {
@@ -9,6 +10,6 @@ export default defineRack(manifest, {
   provides: {},
   setup ({ report }) {
     const wanted = createWanted()
-    return { provides: {}, rpc: {}, services: [], apply: wanted.apply, routes: createRoutes(wanted, report) }
+    return { provides: {}, rpc: {}, services: [], apply: wanted.apply, routes: createRoutes(wanted, report, createTold()) }
   }
 })

@@ -6,6 +6,7 @@ echo wipe > /run/bedplate/stage
 for path in /sys/block/*; do
   name=\${path##*/}
   case "$name" in loop*|ram*|zram*|sr*|fd*|nbd*) continue ;; esac
+  [ "/dev/$name" != "$BEDPLATE_ROOT" ] || continue
   [ "$(cat "$path/ro")" = 0 ] && [ "$(cat "$path/size")" -gt 0 ] || continue
   report wipe started "wiping /dev/$name"
   for part in /dev/"$name"?*; do [ ! -b "$part" ] || wipefs -a -q "$part" || true; done

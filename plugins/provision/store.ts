@@ -12,6 +12,10 @@ export async function sessionOf (q: Query, machine: string): Promise<Session | u
 export const sessionsByToken = async (q: Query, tokens?: readonly string[]): Promise<Session[]> => await q.query<Session>(`select ${columns} from provision.session where $1::text[] is null or token = any($1)`, [tokens ?? null])
 export const sessionsOf = async (q: Query, machines: readonly string[]): Promise<Session[]> => await q.query<Session>(`select ${columns} from provision.session where machine = any($1)`, [machines])
 
+/** True the first time that a report of the session with this name is heard. */
+export const firstHeard = async (tx: Tx, token: string, id: string): Promise<boolean> =>
+  (await tx.query('insert into provision.heard (token, id) values ($1, $2) on conflict do nothing returning 1', [token, id])).length > 0
+
 /** Replaces the machine's session; the token it had is worth nothing from now on. */
 export async function putSession (tx: Tx, session: Session): Promise<void> {
   await removeSession(tx, session.machine)

@@ -21,12 +21,21 @@ for name in sys_vendor product_name product_version product_serial product_uuid 
 done > dmi
 lspci -nn > lspci 2> /dev/null || true
 
-tries=0
+tar -cf ../inventory.tar *
+tries=0 strange=0
 while :; do
-  code=$(tar -cf - * | curl -sS -o /run/bedplate/answer -w '%{http_code}' --connect-timeout 5 --max-time 60 -H 'content-type: application/x-tar' --data-binary @- "$BEDPLATE_URL/inventory") || true
-  case "$code" in 2??|404|410) break ;; esac
+  code=$(curl -sS -o /run/bedplate/answer -w '%{http_code}' --connect-timeout 5 --max-time 60 -H 'content-type: application/x-tar' --data-binary @../inventory.tar "$BEDPLATE_URL/inventory") || true
+  case "$code" in
+    202) ;;
+    2??|410) break ;;
+    404) strange=$((strange + 1)); [ $strange -lt 20 ] || break ;;
+  esac
   tries=$((tries + 1))
-  [ $tries -lt 200 ] || { echo "the rack did not take the inventory ($code)" >&2; exit 1; }
+  if [ $tries -ge 200 ]; then
+    [ "$code" != 202 ] || break
+    echo "no rack took the inventory ($code)" >&2
+    exit 1
+  fi
   sleep 3
 done
 

@@ -120,18 +120,35 @@ describe('a rack that does not answer well', () => {
     expect(heard).toHaveLength(4)
     expect(readTar(heard[3]!.body)).toEqual(readTar(heard[0]!.body))
   })
-  test.each([404, 410])('and says the session is over (%i): the answer to the first upload was lost, so all is well', async status => {
-    answers = [503, status]
+  test('and says the session is over: the answer to the first upload was lost, so all is well', async () => {
+    answers = [503, 410]
     expect(await execute(renderCommission())).toMatchObject({ code: 0 })
     expect(heard).toHaveLength(2)
     expect(await state('next')).toBe('poweroff\n')
   })
+  test('does not know the session: asked again, for another rack may, and for a minute at most', async () => {
+    answers = [404, 404, 404]
+    expect(await execute(renderCommission())).toMatchObject({ code: 0 })
+    expect(heard).toHaveLength(4)
+    answers = new Array<number>(30).fill(404)
+    expect(await execute(renderCommission())).toMatchObject({ code: 0 })
+    expect(heard).toHaveLength(24)
+  })
+  test('only keeps the inventory: it is told again until a region has it', async () => {
+    answers = [202, 202, 202]
+    expect(await execute(renderCommission())).toMatchObject({ code: 0 })
+    expect(heard).toHaveLength(4)
+  })
+  test('only keeps the inventory for ten minutes: that has to do', async () => {
+    await tool('curl', 'printf 202')
+    expect(await execute(renderEnlist())).toMatchObject({ code: 0 })
+    expect(await state('next')).toBe('poweroff\n')
+  })
   test('for good makes the script fail, with the last answer', async () => {
-    await tool('curl', 'cat > /dev/null; printf 000; exit 7')
-    await tool('tar', 'exit 0') // 200 attempts, without the work
+    await tool('curl', 'printf 000; exit 7')
     const { code, output } = await execute(renderEnlist())
     expect(code).toBe(1)
-    expect(output).toContain('the rack did not take the inventory (000)')
+    expect(output).toContain('no rack took the inventory (000)')
     expect(await state('next')).toBeUndefined()
   })
 })

@@ -95,7 +95,7 @@ test('a deployment that fails on the machine fails with its words, and its token
   await become(id, 'Failed deployment')
   expect((await show(id)).reason).toBe('system: unsquashfs: no space left on device')
   await gone(own)
-  expect(await say(own, 'report', { stage: 'installed', status: 'ok' })).toBe(404)
+  expect(await say(own, 'report', { stage: 'installed', status: 'ok' })).toBe(410)
 })
 
 test('a machine registered by hand without a word on its architecture is one that an imported image fits', async () => {

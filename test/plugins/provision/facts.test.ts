@@ -134,6 +134,26 @@ describe('a deployment', () => {
     await rig.says(id).phoneHome(['ssh-rsa BBBB'])
     expect({ ...await rig.show(id), version: 0 }).toEqual({ ...before, version: 0 })
   })
+  test('a report with a name counts once, by whichever racks it comes; one with another name is another', async () => {
+    const { id } = await rig.deploying(image)
+    const body = { token: await rig.token(id), machine: id, address: '10.7.0.50', stage: 'partition', status: 'started' as const, message: 'partitioning', id: 'a1' }
+    await rig.give({ kind: 'report', body }, { kind: 'report', body })
+    await rig.give({ kind: 'report', body }, { kind: 'report', body: { ...body, id: 'a2' } })
+    expect((await rig.history(id)).filter(({ message }) => message === 'partition: partitioning')).toHaveLength(2)
+  })
+  test('a failure that a dead rack kept, of a try before the one that succeeded, does not put the machine back', async () => {
+    const { id } = await rig.deploying(image)
+    await rig.says(id).report('installed', 'ok')
+    await rig.says(id).report('root', 'failed', 'The root file system could not be loaded')
+    expect(await rig.show(id)).toMatchObject({ status: 'Deploying', installed: true })
+    await rig.says(id).phoneHome()
+    expect((await rig.show(id)).status).toBe('Deployed')
+  })
+  test('what names reports goes with the session', async () => {
+    const { id } = await rig.deploying(image)
+    await rig.give({ kind: 'report', body: { token: await rig.token(id), machine: id, address: '10.7.0.50', stage: 'system', status: 'failed', message: 'no', id: 'b1' } })
+    expect(await rig.db.query('select 1 from provision.heard where id = $1', ['b1'])).toEqual([])
+  })
   test('a phone-home that comes without the report before it is enough', async () => {
     const { id } = await rig.deploying(image)
     await rig.says(id).phoneHome()

@@ -4,7 +4,7 @@ import { createApp } from '../../../core/http/app.ts'
 import { createHooks } from '../../../core/hooks.ts'
 import { createMetrics } from '../../../core/metrics.ts'
 import { systemClock } from '../../../core/clock.ts'
-import type { Entry } from '../../../core/plugin.ts'
+import type { Entry, Reported } from '../../../core/plugin.ts'
 import { check } from '../../../core/rpc/check.ts'
 import { manifest } from '../../../plugins/provision/manifest.ts'
 import rack from '../../../plugins/provision/rack.ts'
@@ -18,7 +18,8 @@ export const session = (token: string, changes: Partial<SessionEntry['value']> =
 })
 export const enlist = { kind: 'enlist', id: 'enlist', value: { script: 'echo enlist\n' } } as const
 
-export async function rackHalf (host = '127.0.0.1') {
+/** `stored` says whether a region has taken what was reported. */
+export async function rackHalf (host = '127.0.0.1', stored: Reported['stored'] = async () => true) {
   const reports: { readonly kind: Kind, readonly body: Readonly<Record<string, unknown>> }[] = []
   const faults: string[] = []
   const running = rack.setup({
@@ -27,6 +28,7 @@ export async function rackHalf (host = '127.0.0.1') {
       const fault = check(manifest.facts[kind], body)
       if (fault !== undefined) faults.push(`${kind}: ${fault}`)
       reports.push({ kind, body })
+      return { stored }
     }
   })
   const app = createApp(quiet)

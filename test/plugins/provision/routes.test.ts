@@ -13,7 +13,9 @@ beforeEach(() => {
   rack.faults.length = 0
   apply(enlist, session('tok'), session('other', { machine: 'm2' }))
 })
-const over = 'This session is over, or never was. Nothing is to be done here.\n'
+const over = 'This session is over. Nothing is to be done here.\n'
+const strange = 'This rack knows no such session; it may not have heard of it yet, or it is over.\n'
+const kept = 'This rack keeps it, and no region has stored it yet. Say it again: where it counts, it counts once.\n'
 const form = (fields: Record<string, string>) => new URLSearchParams(fields)
 const last = () => { expect(rack.faults).toEqual([]); return rack.reports.at(-1) }
 const nothing = () => { expect(rack.reports).toEqual([]) }
@@ -27,7 +29,7 @@ describe('scripts and metadata', () => {
     expect(await rack.get(`/tok/${name}`)).toEqual({ status: 200, type: 'text/yaml; charset=utf-8', text })
   })
   test.each(['script', 'meta-data', 'user-data', 'vendor-data', 'network-config'])('%s of a token nobody has is 404, with a sentence for the console', async name => {
-    expect(await rack.get(`/nobody/${name}`)).toEqual({ status: 404, type: 'text/plain; charset=utf-8', text: over })
+    expect(await rack.get(`/nobody/${name}`)).toEqual({ status: 404, type: 'text/plain; charset=utf-8', text: strange })
   })
   test.each(['__proto__', 'constructor', 'toString', 'to%6b%00', '%2e%2e', 'TOK', 'tok%20'])('%s is a token nobody has', async token => { expect((await rack.get(`/${token}/script`)).status).toBe(404) })
   test('a token longer than any is refused', async () => { expect((await rack.get(`/${'t'.repeat(101)}/script`)).status).toBe(400) })
@@ -46,7 +48,7 @@ describe('scripts and metadata', () => {
 describe('what the region last said', () => {
   test('a session that was removed is over at once; the others go on', async () => {
     rack.running.apply!({ put: [], remove: [{ kind: 'session', id: 'tok' }] }, false)
-    expect((await rack.get('/tok/script')).status).toBe(404)
+    expect(await rack.get('/tok/script')).toEqual({ status: 410, type: 'text/plain; charset=utf-8', text: over })
     expect((await rack.get('/other/script')).status).toBe(200)
     expect((await rack.get('/enlist/script')).status).toBe(200)
   })
@@ -58,7 +60,7 @@ describe('what the region last said', () => {
   })
   test('a whole leaves nothing of what was before', async () => {
     apply(session('fresh'))
-    expect((await rack.get('/tok/script')).status).toBe(404)
+    expect((await rack.get('/tok/script')).status).toBe(410)
     expect((await rack.get('/enlist/script')).status).toBe(503)
     expect((await rack.get('/fresh/script')).status).toBe(200)
   })
@@ -69,8 +71,8 @@ describe('what the region last said', () => {
 })
 
 describe('reports', () => {
-  test.each(['started', 'progress', 'ok', 'failed'])('%s is handed on with machine, token and address', async status => {
-    expect(await rack.post('/tok/report', form({ stage: 'system', status, message: 'writing', done: '5', total: '10' }))).toMatchObject({ status: 204, text: '' })
+  test.each([['started', 204, ''], ['progress', 202, kept], ['ok', 204, ''], ['failed', 204, '']])('%s is handed on with machine, token and address, and answered %i', async (status, code, text) => {
+    expect(await rack.post('/tok/report', form({ stage: 'system', status, message: 'writing', done: '5', total: '10' }))).toMatchObject({ status: code, text })
     expect(last()).toEqual({ kind: 'report', body: { token: 'tok', machine: 'm1', address: '127.0.0.1', stage: 'system', status, message: 'writing', done: 5, total: 10 } })
   })
   test('the machine is the session\'s, whatever the form says', async () => {
@@ -80,6 +82,14 @@ describe('reports', () => {
   test.each([['', ''], ['many', '-1'], ['1.5', '1e9'], ['9'.repeat(16), '0x10']])('amounts %j and %j are left out', async (done, total) => {
     await rack.post('/tok/report', form({ stage: 'system', status: 'progress', message: '', done, total }))
     expect(Object.keys(last()!.body)).toEqual(['token', 'machine', 'address', 'stage', 'status', 'message'])
+  })
+  test('the name the machine gave a report is handed on, unless it is none', async () => {
+    await rack.post('/tok/report', form({ stage: 'system', status: 'ok', id: 'f00d-1' }))
+    expect(last()?.body.id).toBe('f00d-1')
+    for (const id of ['', 'two words', 'x'.repeat(65), 'ü']) {
+      await rack.post('/tok/report', form({ stage: 'system', status: 'ok', id }))
+      expect(last()?.body).not.toHaveProperty('id')
+    }
   })
   test('a message is optional, cut at 2,000 characters, and such as a database keeps', async () => {
     await rack.post('/tok/report', form({ stage: 'system', status: 'ok' }))
@@ -95,7 +105,7 @@ describe('reports', () => {
     nothing()
   })
   test('over a session that is over nothing is handed on', async () => {
-    expect(await rack.post('/nobody/report', form({ stage: 'system', status: 'ok', message: '' }))).toMatchObject({ status: 404, text: over })
+    expect(await rack.post('/nobody/report', form({ stage: 'system', status: 'ok', message: '' }))).toMatchObject({ status: 404, text: strange })
     nothing()
   })
   test('of a machine nobody knows are taken and forgotten', async () => {
@@ -115,7 +125,7 @@ describe('reports', () => {
   test('whatever is posted, it is taken or refused, and what is handed on fits its schema', async () => {
     await fc.assert(fc.asyncProperty(fc.constantFrom('/tok/report', '/tok/phone-home', '/enlist/report'), fc.string({ unit: 'binary', maxLength: 200 }), fc.dictionary(fc.constantFrom('stage', 'status', 'message', 'done', 'total', 'pub_key_rsa'), fc.oneof(fc.string({ unit: 'binary', maxLength: 40 }), fc.constantFrom('ok', 'failed', 'system', '10'))), fc.boolean(), async (path, raw, fields, formed) => {
       const { status } = await rack.post(path, formed ? form(fields) : raw, 'application/x-www-form-urlencoded')
-      expect([204, 400]).toContain(status)
+      expect([202, 204, 400]).toContain(status)
     }), { numRuns: 150 })
     expect(rack.faults).toEqual([])
     expect(rack.reports.every(({ body }) => !JSON.stringify(body).includes('\\u0000'))).toBe(true)
@@ -134,7 +144,7 @@ describe('inventories', () => {
     expect(last()).toEqual({ kind: 'enlisted', body: { address: '127.0.0.1', files: { architecture: 'x86_64\n' } } })
   })
   test('over a session that is over nothing is handed on', async () => {
-    expect(await rack.post('/nobody/inventory', new Uint8Array(archive({ name: 'a' })), tar)).toMatchObject({ status: 404, text: over })
+    expect(await rack.post('/nobody/inventory', new Uint8Array(archive({ name: 'a' })), tar)).toMatchObject({ status: 404, text: strange })
     nothing()
   })
   test.each(['tok', 'enlist'])('what is no tar is refused (%s)', async token => {
