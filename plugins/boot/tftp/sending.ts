@@ -1,13 +1,13 @@
 /** One TFTP transfer's socket: its own port on the local address the request came to, connected to the client, driven by the transfer machine. */
-import { createSocket } from 'node:dgram'
 import type { RemoteInfo } from 'node:dgram'
-import { reasonOf } from '../../../core/errors.ts'
+import { BedplateError, reasonOf } from '../../../core/errors.ts'
 import type { Clock } from '../../../core/plugin.ts'
-import { decode, encode, encodeData, errorCode } from './packet.ts'
+import { decode, encode, errorCode } from './packet.ts'
 import type { Grant, Packet } from './packet.ts'
 import { createTransfer } from './transfer.ts'
 import type { Step, Transfer } from './transfer.ts'
 import type { Content } from './content.ts'
+import { openWire } from './wire.ts'
 
 export interface Sending {
   /** Sends it all. Resolves with null, or with why not; rejects when the content or the socket fails. To be called once. */
@@ -53,39 +53,8 @@ export function createSending ({ local, remote, clock }: { readonly local: strin
     async run (content, grant, patience) {
       if (abandoned !== undefined) return abandoned
       const machine = createTransfer({ size: content.size, blockSize: grant.blockSize, windowSize: grant.windowSize, oack: grant.accepted.size > 0, patience, ...(grant.timeout === undefined ? {} : { timeout: grant.timeout }) })
-      const socket = createSocket({ type: remote.family === 'IPv6' ? 'udp6' : 'udp4', sendBufferSize: 1 << 20 })
-      let round = 0 // a newer step makes the one that still waits for the disk stop
-
-      const sendBlocks = async (from: number, to: number): Promise<void> => {
-        const mine = ++round
-        for (let block = from; block <= to; block++) {
-          const read = content.read((block - 1) * grant.blockSize, grant.blockSize)
-          const data = read instanceof Promise ? await read : read
-          if (over || mine !== round) return
-          socket.send(encodeData(block, data))
-        }
-      }
-      perform = step => {
-        if (over) return
-        if (step.end === 'done') return settle(null)
-        if (step.end === 'silent') {
-          sendError('Nothing heard for too long')
-          return settle('the client fell silent')
-        }
-        if (step.send === 'oack') socket.send(encode({ op: 'oack', options: grant.accepted }))
-        else if (step.send !== undefined) sendBlocks(step.send.from, step.send.to).catch(outcome.reject)
-      }
-      sendError = message => { socket.send(encode({ op: 'error', code: errorCode.undefined, message })) }
-
-      try {
-        await bound(socket, local, remote)
-        if (abandoned !== undefined) return abandoned
-        socket.on('error', (error: NodeJS.ErrnoException) => {
-          // Port unreachable: the client has gone. After the last block that is how many of them say that they have everything.
-          if (error.code === 'ECONNREFUSED') settle(machine.allSent && begun ? null : 'the client closed its port')
-          else if (error.code !== 'ENOBUFS' && error.code !== 'EAGAIN') settle(reasonOf(error)) // a full queue is a lost packet
-        })
-        socket.on('message', bytes => {
+      const wire = await openWire(local, remote, {
+        received (bytes) {
           const packet = read(bytes)
           if (over || packet === undefined) return
           if (packet.op === 'error') {
@@ -95,13 +64,51 @@ export function createSending ({ local, remote, clock }: { readonly local: strin
           if (packet.op !== 'ack') return
           begun = true
           perform(machine.acknowledge(packet.block, clock.monotonic()))
-        })
+        },
+        // After the last block that is how many of them say that they have everything.
+        gone () { settle(machine.allSent && begun ? null : 'the client closed its port') },
+        failed (error) { settle(reasonOf(error)) }
+      })
+      let round = 0 // a newer step makes the one that still waits for the disk stop
+      const sendBlocks = (from: number, to: number): void => {
+        const mine = ++round
+        const end = Math.min(content.size, to * grant.blockSize)
+        let at = (from - 1) * grant.blockSize
+        const parts: Uint8Array[] = []
+        const take = (part: Uint8Array): void => {
+          if (part.length === 0) throw new BedplateError('UNAVAILABLE', { reason: 'the file has become shorter' })
+          parts.push(part)
+          at += part.length
+        }
+        const go = (): void | Promise<void> => {
+          while (at < end) {
+            const part = content.read(at, end - at)
+            if (part instanceof Promise) return part.then(bytes => { if (!over && mine === round) { take(bytes); return go() } })
+            take(part)
+          }
+          wire.blocks(from, to - from + 1, grant.blockSize, parts)
+        }
+        try { go()?.catch(outcome.reject) } catch (error) { outcome.reject(error) }
+      }
+      perform = step => {
+        if (over) return
+        if (step.end === 'done') return settle(null)
+        if (step.end === 'silent') {
+          sendError('Nothing heard for too long')
+          return settle('the client fell silent')
+        }
+        if (step.send === 'oack') wire.packet(encode({ op: 'oack', options: grant.accepted }))
+        else if (step.send !== undefined) sendBlocks(step.send.from, step.send.to)
+      }
+      sendError = message => { wire.packet(encode({ op: 'error', code: errorCode.undefined, message })) }
+      try {
+        if (abandoned !== undefined) return abandoned
         transfer = machine
         perform(machine.start(clock.monotonic()))
         return await outcome.promise
       } finally {
         over = true
-        await new Promise<void>(resolve => { socket.close(resolve) })
+        await wire.close()
       }
     }
   }
@@ -110,13 +117,3 @@ export function createSending ({ local, remote, clock }: { readonly local: strin
 const read = (bytes: Buffer): Packet | undefined => {
   try { return decode(bytes) } catch { return undefined } // a broken packet from the client we serve counts as lost
 }
-
-/** Connected, so that the system drops strangers' packets and says when the client's port is closed. */
-const bound = (socket: ReturnType<typeof createSocket>, local: string, remote: RemoteInfo): Promise<void> => new Promise((resolve, reject) => {
-  socket.once('error', reject)
-  socket.bind({ address: local, port: 0, exclusive: true }, () => socket.connect(remote.port, remote.address, (error?: Error) => {
-    socket.removeAllListeners('error')
-    if (error === undefined) resolve()
-    else reject(error)
-  }))
-})
