@@ -44,7 +44,7 @@ export default defineRack(manifest, {
       clock,
       open: name => loaders.open(name),
       dropped: () => dropped.inc(),
-      served: ({ address, name, bytes, milliseconds, failure }) => tell('tftp', { address, mac: null, what: name, bytes, milliseconds, failure })
+      served: ({ name, ...request }) => tell('tftp', { ...request, mac: null, what: name })
     })
 
     const roots = createRoots()
