@@ -7,6 +7,7 @@ import { Files } from '../images/manifest.ts'
 import { bootRoutes } from './http/routes.ts'
 import { usualDirectories } from './firmware/catalogue.ts'
 import { createLoaders } from './firmware/loaders.ts'
+import { createFloating } from './floating/service.ts'
 import { createRoots } from './iscsi/roots.ts'
 import { createIscsiService } from './iscsi/service.ts'
 import { manifest } from './manifest.ts'
@@ -47,16 +48,18 @@ export default defineRack(manifest, {
       served: ({ name, ...request }) => tell('tftp', { ...request, mac: null, what: name })
     })
 
+    const floating = createFloating({ clock, log, metrics })
     const roots = createRoots()
     const iscsi = createIscsiService({ port: config.iscsiPort, files: deps.files, log, clock, served: request => tell('iscsi', { ...request, mac: null }) })
 
     return {
       provides: {},
       rpc: {},
-      services: [tftp, iscsi, watchLoaders()],
+      services: [tftp, iscsi, watchLoaders(), floating.service],
       routes: bootRoutes({ wanted, files: deps.files, loaders, console: config.console, clock, served: request => tell('http', request) }),
       apply (change, whole) {
         wanted.apply(change, whole)
+        if (whole || [...change.put, ...change.remove].some(({ kind }) => kind === 'floating')) floating.want(wanted.floating())
         roots.apply(change, whole)
         iscsi.offer(roots.list())
       }

@@ -1,6 +1,6 @@
 /** The rack's picture of what machines shall boot, as the region last told it. In memory; swapped at once. */
 import type { Key, WantedChange } from '../../../core/plugin.ts'
-import type { manifest } from '../manifest.ts'
+import type { FloatingEntry, manifest } from '../manifest.ts'
 import type { BootFiles, MachineEntry } from '../script/ipxe.ts'
 
 type Kinds = typeof manifest.wanted
@@ -11,11 +11,14 @@ export interface Wanted {
   unknown(architecture: string): BootFiles | undefined
   /** Whether a file is part of anything a machine may boot. */
   knows(sha256: string): boolean
+  /** The VLANs whose boot addresses this rack holds in turn with others. */
+  floating(): ReadonlyMap<string, FloatingEntry>
 }
 
 export function createWanted (): Wanted {
   let machines = new Map<string, MachineEntry>()
   let unknown = new Map<string, BootFiles>()
+  let floating = new Map<string, FloatingEntry>()
   let known = new Map<string, number>() // file → how many entries name it
 
   const filesOf = (files: BootFiles | null | undefined): string[] => files ? [files.kernel.sha256, files.initrd.sha256, files.root.sha256] : []
@@ -27,20 +30,21 @@ export function createWanted (): Wanted {
     }
   }
   const remove = ({ kind, id }: Key<Kinds>): void => {
-    if (kind === 'machine') { count(machines.get(id)?.files, -1); machines.delete(id) } else { count(unknown.get(id), -1); unknown.delete(id) }
+    if (kind === 'machine') { count(machines.get(id)?.files, -1); machines.delete(id) } else if (kind === 'unknown') { count(unknown.get(id), -1); unknown.delete(id) } else floating.delete(id)
   }
 
   return {
     apply (change, whole) {
-      if (whole) { machines = new Map(); unknown = new Map(); known = new Map() }
+      if (whole) { machines = new Map(); unknown = new Map(); known = new Map(); floating = new Map() }
       for (const key of change.remove) remove(key)
       for (const entry of change.put) {
         remove(entry)
-        if (entry.kind === 'machine') { machines.set(entry.id, entry.value); count(entry.value.files, 1) } else { unknown.set(entry.id, entry.value); count(entry.value, 1) }
+        if (entry.kind === 'machine') { machines.set(entry.id, entry.value); count(entry.value.files, 1) } else if (entry.kind === 'unknown') { unknown.set(entry.id, entry.value); count(entry.value, 1) } else floating.set(entry.id, entry.value)
       }
     },
     machine: mac => machines.get(mac),
     unknown: architecture => unknown.get(architecture),
-    knows: sha256 => known.has(sha256)
+    knows: sha256 => known.has(sha256),
+    floating: () => floating
   }
 }
