@@ -10,8 +10,9 @@ import { jsonOf, missed, tableOf } from './figures.ts'
 import { machine } from './machine.ts'
 import { withSection } from './page.ts'
 import { runArea } from './rounds.ts'
+import { stormArea } from './storm/area.ts'
 
-const areas = { dhcp, httpboot }
+const areas = { dhcp, httpboot, storm: stormArea }
 const usage = `npm run bench -- ${Object.keys(areas).join('|')} [--case name,…] [--rounds 3] [--json] [--write]`
 const page = join(import.meta.dirname, '../docs/performance.md')
 const began = performance.now()
