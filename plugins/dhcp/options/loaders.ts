@@ -13,8 +13,8 @@ export interface Loader {
 
 const bios: Loader = { ipxe: 'undionly.kpxe' }
 const ia32: Loader = { grub: 'grubnetia32.efi' }
-const x64: Loader = { ipxe: 'ipxe.efi', grub: 'shimx64.efi.signed' }
-const arm64: Loader = { ipxe: 'ipxe-arm64.efi', grub: 'shimaa64.efi.signed' }
+const x64: Loader = { ipxe: 'ipxe.efi', grub: 'shimx64.efi' }
+const arm64: Loader = { ipxe: 'ipxe-arm64.efi', grub: 'shimaa64.efi' }
 const reading: Loader = { configuration: true }
 
 const loaders: Readonly<Record<number, Loader>> = {

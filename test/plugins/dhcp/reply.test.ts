@@ -83,17 +83,17 @@ describe('what a client boots', () => {
   }
   const script = 'http://10.0.0.2:5248/boot/ipxe/52-54-00-00-00-01'
   it.each<readonly [string, number, string]>([
-    ['BIOS', 0, 'undionly.kpxe'], ['UEFI, said to be byte code', 7, 'ipxe.efi'], ['UEFI x64', 9, 'ipxe.efi'], ['UEFI on 32 bits', 6, 'grubnetia32.efi'], ['UEFI on 64-bit ARM', 11, 'shimaa64.efi.signed'], ['Open Firmware', 12, 'core.elf'], ['something new', 999, '']
+    ['BIOS', 0, 'undionly.kpxe'], ['UEFI, said to be byte code', 7, 'ipxe.efi'], ['UEFI x64', 9, 'ipxe.efi'], ['UEFI on 32 bits', 6, 'grubnetia32.efi'], ['UEFI on 64-bit ARM', 11, 'shimaa64.efi'], ['Open Firmware', 12, 'core.elf'], ['something new', 999, '']
   ])('%s by PXE', (_, number, file) => { expect(bootedBy(`PXEClient:Arch:${number}`, arch(number))).toEqual({ file, next: '10.0.0.2', class: 'PXEClient' }) })
   it('PXE without an architecture is BIOS', () => { expect(bootedBy('PXEClient')?.file).toBe('undionly.kpxe') })
   it('UEFI by HTTP gets a URL and its class back', () => {
     expect(bootedBy('HTTPClient:Arch:00016:UNDI:003001', arch(16))).toEqual({ file: 'http://10.0.0.2:5248/boot/loaders/ipxe.efi', next: '10.0.0.2', class: 'HTTPClient' })
   })
-  it.each<readonly [string, number, string]>([['x64', 16, 'ipxe.efi'], ['ia32', 15, 'grubnetia32.efi'], ['ARM', 19, 'shimaa64.efi.signed']])('UEFI on %s by HTTP', (_, number, file) => {
+  it.each<readonly [string, number, string]>([['x64', 16, 'ipxe.efi'], ['ia32', 15, 'grubnetia32.efi'], ['ARM', 19, 'shimaa64.efi']])('UEFI on %s by HTTP', (_, number, file) => {
     expect(bootedBy(`HTTPClient:Arch:${String(number).padStart(5, '0')}`, arch(number))?.file).toBe(`http://10.0.0.2:5248/boot/loaders/${file}`)
   })
   it.each<readonly [string, number, LoaderKind, string]>([
-    ['UEFI x64', 7, 'grub', 'shimx64.efi.signed'], ['UEFI x64', 7, 'ipxe', 'ipxe.efi'], ['UEFI on ARM', 11, 'ipxe', 'ipxe-arm64.efi'], ['a BIOS, which has no other', 0, 'grub', 'undionly.kpxe'], ['ia32, which has no other', 6, 'ipxe', 'grubnetia32.efi']
+    ['UEFI x64', 7, 'grub', 'shimx64.efi'], ['UEFI x64', 7, 'ipxe', 'ipxe.efi'], ['UEFI on ARM', 11, 'ipxe', 'ipxe-arm64.efi'], ['a BIOS, which has no other', 0, 'grub', 'undionly.kpxe'], ['ia32, which has no other', 6, 'ipxe', 'grubnetia32.efi']
   ])('%s (%s) that is to get %s gets %s', (_, number, kind, file) => {
     expect(bootOf(packetOf({ type: 'DISCOVER', vendor: 'PXEClient', options: [arch(number)] }), parseIp('10.0.0.2'), 5248, kind)?.file).toBe(file)
   })
