@@ -72,7 +72,7 @@ export async function runCell (o: RunOptions): Promise<Outcome> {
   const { say, remains } = o
   const name = nameOf(o)
   const power: { readonly at: number, readonly line: string }[] = []
-  const world = await createWorld(remains, { firmware: o.firmware, from: o.from, say: () => {}, hear: line => { power.push({ at: Date.now(), line }); say(line) } })
+  const world = await createWorld(remains, { firmware: o.firmware, from: o.from, say, hear: line => { power.push({ at: Date.now(), line }); say(line) } })
   const { api } = world
   const events: EventView[] = []
   const about = { point: o.point?.name ?? undisturbed, fault: o.fault?.name ?? undisturbed, root: o.root, firmware: o.firmware, at: new Date().toISOString() }

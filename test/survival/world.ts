@@ -151,7 +151,13 @@ export async function createWorld (remains: Remains, o: WorldOptions): Promise<W
     directory, api, region, racks, wire, key,
     watch: async heard => { for (const { name } of racks) await watchCable(wire, `s-${name}`, name, machine.mac, heard) },
     async whole () {
-      await until(async () => (await api.get<RegionStatus>('/api/v1/status')).linkedRacks.length === racks.length, { timeout: 120_000, interval: 200, what: 'both racks are linked' })
+      const processes = [region, ...racks.map(({ process }) => process)]
+      await until(async () => {
+        if (processes.some(process => !process.running())) return true
+        return (await api.get<RegionStatus>('/api/v1/status')).linkedRacks.length === racks.length
+      }, { timeout: 120_000, interval: 200, what: 'both racks are linked' })
+      const ended = processes.find(process => !process.running())
+      if (ended !== undefined) throw new Error(`${ended.name} ended: ${(await readFile(ended.logFile, 'utf8')).trim().split('\n').at(-1)}`)
       for (const { name, namespace } of racks) {
         await until(async () => (await namespace.exec(['ss', '-Huln', 'sport', '=', ':67'])).stdout !== '', { timeout: 60_000, interval: 200, what: `${name} serves the segment` })
         await until(async () => (await readdir(join(directory, `${name}.data`, 'images'))).filter(file => /^[0-9a-f]{64}$/.test(file)).length >= 3, { timeout: 120_000, interval: 200, what: `${name} has the image's files` })
