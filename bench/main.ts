@@ -6,13 +6,15 @@ import { reasonOf } from '../core/errors.ts'
 import { ensurePackages } from '../test/lab/packages.ts'
 import { dhcp } from './dhcp/area.ts'
 import { httpboot } from './httpboot/area.ts'
+import { iscsi } from './iscsi/area.ts'
 import { jsonOf, missed, tableOf } from './figures.ts'
 import { machine } from './machine.ts'
 import { withSection } from './page.ts'
 import { runArea } from './rounds.ts'
 import { stormArea } from './storm/area.ts'
+import { tftp } from './tftp/area.ts'
 
-const areas = { dhcp, httpboot, storm: stormArea }
+const areas = { dhcp, httpboot, iscsi, storm: stormArea, tftp }
 const usage = `npm run bench -- ${Object.keys(areas).join('|')} [--case name,…] [--rounds 3] [--json] [--write]`
 const page = join(import.meta.dirname, '../docs/performance.md')
 const began = performance.now()
