@@ -1,4 +1,6 @@
-/** `bedplate machine list|show|create|rename|delete|events`: the machines, and their history. */
+/** `bedplate machine list|show|create|rename|tag|set-boot|delete|events`: the machines, and their history. */
+import { Argument, Option } from 'commander'
+import { ways } from '../../plugins/images/manifest.ts'
 import type { Client } from '../client.ts'
 import type { Vlan } from '../names.ts'
 import { ago, bytes } from '../output.ts'
@@ -12,7 +14,7 @@ export interface Machine {
     readonly cpu: { readonly count: number, readonly model: string }, readonly memory: number, readonly disks: readonly { readonly name: string, readonly size: number, readonly model: string | null }[], readonly dmi: Readonly<Record<string, string>>
   }
   readonly deployment: null | { readonly imageId: string, readonly sshKeys: readonly string[], readonly disk: string | null }
-  readonly hostKeys: readonly string[]
+  readonly hostKeys: readonly string[], readonly tags: readonly string[], readonly bootWay: string | null
   readonly power: { readonly driver: string | null, readonly state: string, readonly checkedAt: string | null, readonly error: string | null }
 }
 export interface MachineEvent { readonly id: string, readonly at: string, readonly type: string, readonly level: string, readonly message: string }
@@ -35,17 +37,18 @@ const whyOf = ({ reason, deadline }: Machine): string => [reason, deadline === n
 export const machineCommands: Noun = (program, on) => {
   const noun = program.command('machine').description('what is provisioned')
 
-  on<{ status?: string }>(noun.command('list').description('all machines').option('--status <status>', 'only those: New, Ready, Deployed, …'), async ({ client, output }, _, { status }) => {
-    output.rows(await client.list<Machine>(`/machines${status === undefined ? '' : `?status=${encodeURIComponent(status)}`}`), [['HOSTNAME', m => m.hostname], ['STATUS', m => m.status], ['SINCE', m => ago(m.since)], ['POWER', m => m.power.state], ['ARCH', m => m.architecture],
+  on<{ status?: string, tag?: string }>(noun.command('list').description('all machines').option('--status <status>', 'only those: New, Ready, Deployed, …').option('--tag <tag>', 'only those with it'), async ({ client, output }, _, { status, tag }) => {
+    const query = new URLSearchParams({ ...status === undefined ? {} : { status }, ...tag === undefined ? {} : { tag } })
+    output.rows(await client.list<Machine>(`/machines${query.size === 0 ? '' : `?${query}`}`), [['HOSTNAME', m => m.hostname], ['STATUS', m => m.status], ['SINCE', m => ago(m.since)], ['POWER', m => m.power.state], ['ARCH', m => m.architecture],
       ['CPUS', m => m.inventory?.cpu.count], ['MEMORY', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)], ['DISKS', m => m.inventory?.disks.length], ['MAC', m => m.interfaces.find(({ boot }) => boot)?.mac], ['ID', m => m.id], ['REASON', m => whyOf({ ...m, reason: m.reason ?? m.power.error })]],
-    status === undefined ? 'No machines. Switch one on in a served network, or register it: bedplate machine create --mac <mac>' : `No machine is ${status}.`)
+    status !== undefined ? `No machine is ${status}.` : tag !== undefined ? `No machine is tagged ${tag}.` : 'No machines. Switch one on in a served network, or register it: bedplate machine create --mac <mac>')
   })
   on(noun.command('show').description('one machine').argument('<machine>', 'id or hostname'), async ({ client, output }, [name = '']) => {
     const machine = await client.get<Machine>(path(name))
     const [addresses, vlans, events] = [await addressesOf(client, machine), await client.list<Vlan>('/network/vlans'), await client.list<MachineEvent>(path(machine.id, '/events'))]
     const told = events.filter(({ level }) => level !== 'debug').slice(-lastEvents)
     const fields: readonly Column<Machine>[] = [
-      ['Hostname', m => m.hostname], ['ID', m => m.id], ['Status', m => `${m.status}, since ${ago(m.since)}`], ['Reason', m => whyOf(m)], ['Power', powerOf], ['Owner', m => m.owner],
+      ['Hostname', m => m.hostname], ['ID', m => m.id], ['Status', m => `${m.status}, since ${ago(m.since)}`], ['Reason', m => whyOf(m)], ['Power', powerOf], ['Owner', m => m.owner], ['Tags', m => m.tags.join(', ')], ['Root by', m => m.bootWay],
       ['Hardware', modelOf], ['CPU', m => m.inventory === null ? 'commissioning finds out' : `${m.inventory.cpu.count} × ${m.inventory.cpu.model}, ${m.architecture}, ${m.firmware}`], ['Memory', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)],
       ['Image', m => m.deployment === null ? null : `${m.deployment.imageId}${m.deployment.disk === null ? '' : ` on ${m.deployment.disk}`}, ${m.deployment.sshKeys.length === 1 ? 'one SSH key' : `${m.deployment.sshKeys.length} SSH keys`}`]
     ]
@@ -64,6 +67,16 @@ export const machineCommands: Noun = (program, on) => {
   on(noun.command('rename').description('give a machine another hostname').argument('<machine>', 'id or hostname').argument('<hostname>'), async ({ client, output }, [name = '', hostname]) => {
     const machine = await client.send<Machine & { readonly id: string }>('PATCH', path(name), { hostname })
     output.done(`Machine ${name} is now ${machine.hostname}.`, machine)
+  })
+  on(noun.command('tag').description('put tags on a machine, or take them off').argument('<machine>', 'id or hostname').addArgument(new Argument('<what>').choices(['add', 'remove'])).argument('<tag...>'), async ({ client, output }, [name = '', what, ...tags]) => {
+    let machine: Machine | undefined
+    for (const tag of tags) machine = await client.send<Machine>(what === 'add' ? 'PUT' : 'DELETE', path(name, `/tags/${encodeURIComponent(tag)}`))
+    if (machine !== undefined) output.done(machine.tags.length === 0 ? `Machine ${machine.hostname} has no tags.` : `Machine ${machine.hostname} is tagged ${machine.tags.join(', ')}.`, machine)
+  })
+  on<{ way: string }>(noun.command('set-boot').description('say how a system that runs from memory gets its root').argument('<machine>', 'id or hostname')
+    .addOption(new Option('--way <way>', 'http: into memory; iscsi: it stays on the rack; initrd: with the boot loader; default: as the image says').choices([...ways, 'default']).makeOptionMandatory()), async ({ client, output }, [name = ''], { way }) => {
+    const machine = await client.send<Machine>('PATCH', path(name), { bootWay: way === 'default' ? null : way })
+    output.done(machine.bootWay === null ? `Machine ${machine.hostname} gets its root as its image says.` : `Machine ${machine.hostname} gets its root by ${machine.bootWay}.`, machine)
   })
   on(noun.command('delete').description('forget a machine').argument('<machine>', 'id or hostname'), async ({ client, output }, [name = '']) => {
     await client.send('DELETE', path(name))

@@ -10,6 +10,7 @@ import { parseMac } from './mac.ts'
 import { statuses, type MachineEvent } from './manifest.ts'
 import * as store from './store.ts'
 import type { Details, MachineRow } from './transition.ts'
+import { settingsRoutes } from './settings.ts'
 import { ByName, EventView, Hostname, MachineView, PowerConfiguration, PowerView, view } from './views.ts'
 
 export interface ApiOptions { readonly db: Database, readonly lifecycle: Lifecycle, readonly enlistment: ReturnType<typeof createEnlistment>, readonly power: PowerService }
@@ -47,7 +48,7 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
     return only
   }
 
-  app.get('/', { schema: { summary: 'List machines', querystring: Type.Object({ ...app.pageQuery.properties, status: Type.Optional(Type.Enum([...statuses])), hostname: Type.Optional(Type.String()), mac: Type.Optional(Type.String({ description: 'any common form' })), owner: Type.Optional(Type.String()) }), response: { 200: app.pageOf(MachineView) } } }, async ({ query }) => {
+  app.get('/', { schema: { summary: 'List machines', querystring: Type.Object({ ...app.pageQuery.properties, status: Type.Optional(Type.Enum([...statuses])), hostname: Type.Optional(Type.String()), mac: Type.Optional(Type.String({ description: 'any common form' })), owner: Type.Optional(Type.String()), tag: Type.Optional(Type.String()) }), response: { 200: app.pageOf(MachineView) } } }, async ({ query }) => {
     const { mac, limit, ...rest } = query
     const rows = await store.page(db, { ...rest, limit: limit + 1, ...(mac === undefined ? {} : { mac: parseMac(mac) }) })
     return { items: await views(db, rows.slice(0, limit)), ...nextOf(rows, limit) }
@@ -69,23 +70,7 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
     return await viewed(db, machine)
   })
 
-  app.patch('/:name', { schema: { summary: 'Rename a machine', params: ByName, body: Type.Object({ hostname: Hostname }), response: { 200: MachineView } } }, async (request, reply) => {
-    const { params, body: { hostname } } = request
-    const { id } = await one(params.name)
-    const changed = await db.tx(async tx => {
-      const before = await lifecycle.locked(tx, id)
-      request.requireMatch(before.version, 'machine', params.name)
-      if (hostname !== before.hostname) {
-        if (!await store.rename(tx, id, hostname)) throw new BedplateError('CONFLICT', { reason: `There is already a machine ${hostname}.` })
-        await lifecycle.record(tx, id, { type: 'renamed', level: 'info', message: `Renamed from ${before.hostname} to ${hostname}` })
-        await tx.changed('machines.machine', id)
-      }
-      const after = await lifecycle.locked(tx, id)
-      return { version: after.version, body: await viewed(tx, after) }
-    })
-    void reply.etag(changed.version)
-    return changed.body
-  })
+  await app.register(settingsRoutes({ db, lifecycle, one, viewed }))
 
   app.delete('/:name', { schema: { summary: 'Forget a machine', params: ByName, response: { 204: Type.Null() } } }, async ({ params }, reply) => {
     const { id } = await one(params.name)

@@ -2,6 +2,7 @@
 import type { AsyncSeriesHook } from 'tapable'
 import { Type } from 'typebox'
 import { defineManifest, token, type Query, type Tx } from '../../core/plugin.ts'
+import type { Way } from '../images/manifest.ts'
 
 export const manifest = defineManifest({
   name: 'machines',
@@ -38,6 +39,8 @@ export interface Machine {
   readonly architecture: string, readonly firmware: 'bios' | 'uefi' | 'unknown', readonly interfaces: readonly MachineInterface[], readonly owner: string | null
   readonly inventory: Inventory | null, readonly deployment: Deployment | null, readonly installed: boolean // the installer is done; the next boot is from disk
   readonly hostKeys: readonly string[] // SSH host keys the deployed system reported
+  readonly tags: readonly string[] // each once, sorted
+  readonly bootWay: Way | null // how a system that runs from memory gets its root; null: as its image says
 }
 export interface MachineRecord { readonly type: string, readonly level: 'debug' | 'info' | 'warning' | 'error', readonly message: string, readonly data?: Readonly<Record<string, unknown>> }
 export interface Transition { readonly machine: Machine, readonly from: Status | null, readonly to: Status, readonly event: MachineEvent | 'enlisted' | 'removed' }

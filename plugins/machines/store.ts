@@ -1,12 +1,13 @@
 /** All SQL of machines. */
 import type { Query, Tx } from '../../core/plugin.ts'
+import type { Way } from '../images/manifest.ts'
 import type { Inventory, Machine, MachineInterface, MachineRecord, Status } from './manifest.ts'
 import type { MachineRow } from './transition.ts'
 
 export interface StoredEvent { readonly id: string, readonly at: Date, readonly type: string, readonly level: MachineRecord['level'], readonly message: string, readonly data: Readonly<Record<string, unknown>> | null }
-export interface Filter { readonly status?: string, readonly hostname?: string, readonly mac?: string, readonly owner?: string, readonly after?: string, readonly limit: number }
+export interface Filter { readonly status?: string, readonly hostname?: string, readonly mac?: string, readonly owner?: string, readonly tag?: string, readonly after?: string, readonly limit: number }
 
-const columns = `m.id, m.hostname, m.status, m.previous, m.reason, m.since, m.deadline, m.architecture, m.firmware, m.owner, m.inventory, m.deployment, m.installed, m.host_keys as "hostKeys", m.version,
+const columns = `m.id, m.hostname, m.status, m.previous, m.reason, m.since, m.deadline, m.architecture, m.firmware, m.owner, m.inventory, m.deployment, m.installed, m.host_keys as "hostKeys", m.tags, m.boot_way as "bootWay", m.version,
   coalesce((select jsonb_agg(jsonb_build_object('mac', i.mac, 'name', i.name, 'vlanId', i.vlan_id, 'boot', i.boot) order by i.boot desc, i.name, i.mac) from machines.interface i where i.machine = m.id), '[]') as interfaces`
 
 export const get = async (q: Query, id: string): Promise<MachineRow | undefined> => (await q.query<MachineRow>(`select ${columns} from machines.machine m where m.id = $1`, [id]))[0]
@@ -27,10 +28,10 @@ export async function lock (tx: Tx, id: string): Promise<MachineRow | undefined>
 export const list = (q: Query): Promise<MachineRow[]> => q.query<MachineRow>(`select ${columns} from machines.machine m order by m.id`)
 
 /** One page in the order of ids, after `after`. */
-export const page = (q: Query, { status, hostname, mac, owner, after, limit }: Filter): Promise<MachineRow[]> => q.query<MachineRow>(
+export const page = (q: Query, { status, hostname, mac, owner, tag, after, limit }: Filter): Promise<MachineRow[]> => q.query<MachineRow>(
   `select ${columns} from machines.machine m where ($1::text is null or m.status = $1) and ($2::text is null or m.hostname = $2)
     and ($3::text is null or m.id = (select machine from machines.interface where mac = $3)) and ($4::text is null or m.owner = $4) and ($5::text is null or m.id > $5)
-    order by m.id limit $6`, [status ?? null, hostname ?? null, mac ?? null, owner ?? null, after ?? null, limit])
+    and ($7::text is null or m.tags @> array[$7]) order by m.id limit $6`, [status ?? null, hostname ?? null, mac ?? null, owner ?? null, after ?? null, limit, tag ?? null])
 
 /** False when the id or the hostname is taken. */
 export async function insert (tx: Tx, machine: Pick<Machine, 'id' | 'hostname' | 'status' | 'since' | 'architecture' | 'firmware' | 'inventory'>): Promise<boolean> {
@@ -49,6 +50,9 @@ export async function save (tx: Tx, m: MachineRow): Promise<void> {
 
 /** Another version of what clients see: something shown with the machine has changed. */
 export async function bump (tx: Tx, id: string): Promise<void> { await tx.query('update machines.machine set version = version + 1 where id = $1', [id]) }
+
+export async function setTags (tx: Tx, id: string, tags: readonly string[]): Promise<void> { await tx.query('update machines.machine set tags = $2, version = version + 1 where id = $1', [id, tags]) }
+export async function setBootWay (tx: Tx, id: string, way: Way | null): Promise<void> { await tx.query('update machines.machine set boot_way = $2, version = version + 1 where id = $1', [id, way]) }
 
 /** False when another machine has the hostname. */
 export async function rename (tx: Tx, id: string, hostname: string): Promise<boolean> {

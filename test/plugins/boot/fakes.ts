@@ -12,7 +12,7 @@ export const fakeImage = (changes: Partial<Image> = {}): Image => ({
 
 export const fakeMachine = (changes: Partial<Machine> = {}): Machine => ({
   id: '1', hostname: 'otter', status: 'Commissioning', reason: null, since: new Date(0), deadline: null, architecture: 'amd64', firmware: 'bios',
-  interfaces: [{ mac: '52:54:00:00:00:07', name: null, vlanId: null, boot: true }], owner: null, inventory: null, deployment: null, installed: false, hostKeys: [], ...changes
+  interfaces: [{ mac: '52:54:00:00:00:07', name: null, vlanId: null, boot: true }], owner: null, inventory: null, deployment: null, installed: false, hostKeys: [], tags: [], bootWay: null, ...changes
 })
 
 const absent = (): never => { throw new TypeError('boot does not use this') }

@@ -94,6 +94,51 @@ test('a rename needs the version it was read in, when one is given', async () =>
   expect((await call('GET', `machines/${id}`, undefined, { 'if-none-match': '"3"' })).status).toBe(304)
 })
 
+
+test('tags are a set: sorted, each once, kept whole or one by one, told to whoever follows machines', async () => {
+  const { id } = await register()
+  const before = await parts.db.feed.position()
+  expect((await call('PATCH', `machines/${id}`, { tags: ['gpu', 'b', 'gpu', 'A'] })).body.tags).toEqual(['A', 'b', 'gpu'])
+  expect((await call('PUT', `machines/${id}/tags/zone-1`)).body.tags).toEqual(['A', 'b', 'gpu', 'zone-1'])
+  expect((await call('DELETE', `machines/${id}/tags/b`)).body.tags).toEqual(['A', 'gpu', 'zone-1'])
+  expect((await parts.db.feed.since(before)).changes.filter(({ topic }) => topic === 'machines.machine')).toHaveLength(3)
+  expect((await call('GET', 'machines?tag=gpu')).body.items.map((one: { id: string }) => one.id)).toEqual([id])
+  expect((await call('GET', 'machines?tag=gp')).body.items).toEqual([])
+  expect((await call('GET', `machines/${id}/events`)).body.items.map((one: { message: string }) => one.message)).toEqual(['Registered by ann', 'Tagged A, b, gpu by ann', 'Tagged zone-1 by ann', 'No longer tagged b by ann'])
+})
+
+test('a tag that is there, or gone, already changes nothing and tells nobody', async () => {
+  const { id } = await register()
+  await call('PUT', `machines/${id}/tags/gpu`)
+  const [before, { headers }] = [await parts.db.feed.position(), await call('GET', `machines/${id}`)]
+  await call('PUT', `machines/${id}/tags/gpu`)
+  await call('DELETE', `machines/${id}/tags/none`)
+  await call('PATCH', `machines/${id}`, { tags: ['gpu'], bootWay: null })
+  expect((await call('GET', `machines/${id}`)).headers.etag).toBe(headers.etag)
+  expect((await parts.db.feed.since(before)).changes).toEqual([])
+})
+
+test('two operators who tag a machine at once both keep their tag; one who sets them all needs the version, when one is given', async () => {
+  const { id } = await register()
+  await Promise.all(['a', 'b', 'c', 'd'].map(tag => call('PUT', `machines/${id}/tags/${tag}`)))
+  expect((await call('GET', `machines/${id}`)).body.tags).toEqual(['a', 'b', 'c', 'd'])
+  expect((await call('PATCH', `machines/${id}`, { tags: [] }, { 'if-match': '"1"' })).status).toBe(412)
+})
+
+test('the way a machine boots stands above its image\'s, until it is taken back', async () => {
+  const { id } = await register()
+  expect((await call('GET', `machines/${id}`)).body.bootWay).toBeNull()
+  expect((await call('PATCH', `machines/${id}`, { bootWay: 'iscsi' })).body.bootWay).toBe('iscsi')
+  expect((await call('PATCH', `machines/${id}`, { bootWay: null })).body.bootWay).toBeNull()
+  expect((await call('GET', `machines/${id}/events`)).body.items.map((one: { message: string }) => one.message).slice(1)).toEqual(['Way to its root set to iscsi by ann', 'Way to its root left to its image by ann'])
+})
+
+test.each([[{ tags: ['two words'] }], [{ tags: [''] }], [{ tags: ['-x'] }], [{ tags: ['ü'] }], [{ tags: Array.from({ length: 101 }, (_, n) => `t${n}`) }], [{ bootWay: 'nfs' }], [{}], [{ colour: 'red' }]])('%j is refused, and nothing of it kept', async body => {
+  const { id } = await register()
+  expect(await call('PATCH', `machines/${id}`, { hostname: `kept-${id}`, ...body, ...(Object.keys(body).length === 0 ? { hostname: undefined } : {}) })).toMatchObject({ status: 400, body: { code: 'INVALID_REQUEST' } })
+  expect((await call('GET', `machines/${id}`)).headers.etag).toBe('"1"')
+})
+
 test('the whole way, as an operator sees it', async () => {
   const { id } = await register({ hostname: 'way-1', power: { address: addressOf(bmc) } })
   await act(id, 'commission')

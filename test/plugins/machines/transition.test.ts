@@ -10,7 +10,7 @@ const deployment: Deployment = { imageId: 'debian-12', sshKeys: ['ssh-ed25519 AA
 const inventory = { architecture: 'x86_64', firmware: 'uefi' as const, cpu: { count: 1, model: 'x' }, memory: 1, disks: [], interfaces: [], dmi: {} }
 const bare: MachineRow = {
   id: '222222', hostname: 'brave-otter', status: 'New', previous: null, version: '1', reason: null, since: new Date(0), deadline: null, architecture: 'x86_64', firmware: 'uefi',
-  interfaces: [], owner: null, inventory: null, deployment: null, installed: false, hostKeys: []
+  interfaces: [], owner: null, inventory: null, deployment: null, installed: false, hostKeys: [], tags: [], bootWay: null
 }
 /** The machines whose answers differ: each line of the transcript is one of them under one event. */
 const shapes: Record<string, Partial<MachineRow>> = {

@@ -8,7 +8,7 @@ const limits = { commissioning: 20, deploying: 40, releasing: 15 }
 const inventory = { architecture: 'x86_64', firmware: 'bios' as const, cpu: { count: 1, model: 'x' }, memory: 1, disks: [], interfaces: [], dmi: {} }
 const start: MachineRow = {
   id: '222222', hostname: 'brave-otter', status: 'New', previous: null, version: '1', reason: null, since: new Date(0), deadline: null, architecture: 'x86_64', firmware: 'bios',
-  interfaces: [], owner: null, inventory: null, deployment: null, installed: false, hostKeys: []
+  interfaces: [], owner: null, inventory: null, deployment: null, installed: false, hostKeys: [], tags: [], bootWay: null
 }
 const events = ['commission', 'commissioned', 'allocate', 'deploy', 'installed', 'deployed', 'release', 'released', 'abort', 'failed', 'timeout', 'mark-broken', 'mark-fixed'] as const satisfies readonly MachineEvent[]
 const step = fc.record({

@@ -77,7 +77,7 @@ async function machine (name: string, disk: string, options: { readonly token?: 
 }
 
 const image = (): Image => ({ id: 'i1', name: 'debian-12', os: 'debian', release: '12', architecture: 'amd64', title: 'Debian 12', user: 'debian', kernelOptions: '', way: 'http', kernel: { sha256: '', size: 0 }, initrd: { sha256: '', size: 0 }, root: { sha256: '', size: 0 }, createdAt: new Date(0) })
-const target = (): Machine => ({ id: 'm1', hostname: 'amber-crane', status: 'Deploying', reason: null, since: new Date(0), deadline: null, architecture: 'amd64', firmware: 'bios', interfaces: [], owner: null, inventory, deployment: null, installed: false, hostKeys: [] })
+const target = (): Machine => ({ id: 'm1', hostname: 'amber-crane', status: 'Deploying', reason: null, since: new Date(0), deadline: null, architecture: 'amd64', firmware: 'bios', interfaces: [], owner: null, inventory, deployment: null, installed: false, hostKeys: [], tags: [], bootWay: null })
 const reported = (stage: string, status: string) => rack.reports.filter(({ kind, body }) => kind === 'report' && body['stage'] === stage && body['status'] === status)
 const failures = () => rack.reports.filter(({ body }) => body['status'] === 'failed').map(({ body }) => `${String(body['stage'])}: ${String(body['message'])}`)
 
