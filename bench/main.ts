@@ -10,11 +10,11 @@ import { iscsi } from './iscsi/area.ts'
 import { jsonOf, missed, tableOf } from './figures.ts'
 import { machine } from './machine.ts'
 import { withSection } from './page.ts'
-import { runArea } from './rounds.ts'
+import { opened } from './rounds.ts'
 import { stormArea } from './storm/area.ts'
 import { tftp } from './tftp/area.ts'
 
-const areas = { dhcp, httpboot, iscsi, storm: stormArea, tftp }
+const areas = { dhcp: opened(dhcp), httpboot: opened(httpboot), iscsi: opened(iscsi), storm: opened(stormArea), tftp: opened(tftp) }
 const usage = `npm run bench -- ${Object.keys(areas).join('|')} [--case name,…] [--rounds 3] [--json] [--write]`
 const page = join(import.meta.dirname, '../docs/performance.md')
 const began = performance.now()
@@ -33,7 +33,7 @@ async function bench (): Promise<number> {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { say(`${signal}: ending after this run`); stop.abort() })
   await ensurePackages(area.packages, say)
-  const rows = await runArea(area, { rounds, only, say, signal: stop.signal })
+  const rows = await area.run({ rounds, only, say, signal: stop.signal })
   if (values.json) for (const row of rows) process.stdout.write(`${jsonOf(row)}\n`)
   else process.stdout.write(`${tableOf(rows)}\n`)
   if (values.json) process.stderr.write(`${tableOf(rows)}\n`)

@@ -36,6 +36,9 @@ async function row<Place> (area: Area<Place>, one: Case<Place>, place: Place, op
   }
 }
 
+/** An area whose place is nobody else's business. */
+export const opened = <Place>(area: Area<Place>) => ({ ...area, run: (options: RoundOptions): Promise<Row[]> => runArea(area, options) })
+
 /** The rows of an area. */
 export async function runArea<Place> (area: Area<Place>, options: RoundOptions): Promise<Row[]> {
   const rows: Row[] = []
