@@ -19,10 +19,10 @@ const sizes = { kernel: 8 << 20, initrd: 20 << 20, root: 1 << 20 }
 const loaders = '/usr/lib/ipxe'
 const loader = 'snponly.efi'
 
-async function run (place: Place, server: Server, script: string, { kernel, initrd }: Stand, count = clients): Promise<Run> {
+async function run (place: Place, server: Server, script: string, { kernel, initrd }: Stand, window: number, count = clients): Promise<Run> {
   const before = cpuOf(server.pids())
   const { stdout, stderr } = await place.segment.clients.namespace.exec([
-    'taskset', '-c', cores.all, place.program, '-s', server.address, '-g', relays[0], '-n', String(count), '-o', String(place.clients(count)), '-u', script, '-L', loaders, '-K', kernel.file, '-I', initrd.file
+    'taskset', '-c', cores.all, place.program, '-s', server.address, '-g', relays[0], '-n', String(count), '-o', String(place.clients(count)), '-u', script, '-L', loaders, '-K', kernel.file, '-I', initrd.file, '-w', String(window)
   ], { timeout: 200_000 })
   const cpu = cpuOf(server.pids()) - before
   const storm = readStorm(stdout)
@@ -34,9 +34,9 @@ async function run (place: Place, server: Server, script: string, { kernel, init
   }
 }
 
-const storm: Case<Place> = {
-  name: `storm-${clients}`, required: 1, peerName: 'dnsmasq and nginx', unit: 's for all', better: 'lower',
-  conditions: `${clients} clients at once, servers and clients on both cores. Each: DISCOVER to ACK as UEFI firmware behind a relay, ${loader} by TFTP (blocks of 1,468 bytes, no windows), a script, a kernel of ${sizes.kernel >> 20} MiB and an initrd of ${sizes.initrd >> 20} MiB by HTTP, a connection each; every byte is compared. Ours: region and rack in one process, each lease committed (fsync) in PostgreSQL before its ACK, each client's script composed for it, each request reported and stored. Peer: dnsmasq with its lease file (not synced), no ping of addresses, 1,000 TFTP transfers allowed; nginx with sendfile and one worker; the same script for everybody, from a file; nothing reported.`,
+const storm = (name: string, required: number | null, window: number): Case<Place> => ({
+  name, required, peerName: 'dnsmasq and nginx', unit: 's for all', better: 'lower',
+  conditions: `${clients} clients at once, servers and clients on both cores. Each: DISCOVER to ACK as UEFI firmware behind a relay, ${loader} by TFTP (blocks of 1,468 bytes, ${window === 1 ? 'no windows' : `windows of ${window} where the server knows them, as EDK2 asks; dnsmasq does not`}), a script, a kernel of ${sizes.kernel >> 20} MiB and an initrd of ${sizes.initrd >> 20} MiB by HTTP, a connection each; every byte is compared. Ours: region and rack in one process, each lease committed (fsync) in PostgreSQL before its ACK, each client's script composed for it, each request reported and stored. Peer: dnsmasq with its lease file (not synced), no ping of addresses, 1,000 TFTP transfers allowed; nginx with sendfile and one worker; the same script for everybody, from a file; nothing reported.`,
   async prepare (place): Promise<Prepared> {
     const stand = await makeStand(place, sizes)
     const peer = await startDnsmasq(place, { stand, loaders, loader })
@@ -44,19 +44,19 @@ const storm: Case<Place> = {
       const bedplate = await startBedplate(place, { name: 'bedplate', region: { address: '10.64.0.1', cpus: cores.all } })
       try {
         await importImage(place, bedplate, stand)
-        const ours = () => run(place, bedplate, `http://${bedplate.address}:5248/boot/ipxe/%m?arch=x86_64`, stand)
-        const theirs = () => run(place, peer, peer.script, stand)
+        const ours = () => run(place, bedplate, `http://${bedplate.address}:5248/boot/ipxe/%m?arch=x86_64`, stand, window)
+        const theirs = () => run(place, peer, peer.script, stand, window)
         for (const [side, warm] of [['ours', ours], ['the peer', theirs]] as const) { const { fault } = await warm(); if (fault !== undefined) place.say(`${side}, warming up: ${fault}`) }
         return { ours, peer: theirs, end: async () => { await bedplate.stop(); await peer.stop() } }
       } catch (error) { await bedplate.stop(); throw error }
     } catch (error) { await peer.stop(); throw error }
   }
-}
+})
 
 export const stormArea: Area<Place> = {
   name: 'storm',
   packages: ['dnsmasq-base', 'nginx-light', 'ipxe', 'gcc', 'libc6-dev', 'iproute2', 'util-linux', 'curl', 'postgresql', 'postgresql-contrib'],
-  cases: [storm],
+  cases: [storm(`storm-${clients}`, 1, 4), storm(`storm-${clients}-lockstep`, null, 1)],
   open: say => openPlace(join(import.meta.dirname, 'stormload.c'), say),
   close: place => place.close(),
   versions: async () => [await firstLine('/usr/sbin/dnsmasq', ['--version']), await firstLine('/usr/sbin/nginx', ['-v']), await firstLine('/usr/bin/psql', ['--version'])]

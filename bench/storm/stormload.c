@@ -1,8 +1,9 @@
 /* Machines that are all switched on at once: each gets an address (four packets, as UEFI firmware behind a relay), the loader it is told of by TFTP,
  * the script by HTTP, and the kernel and initrd that the script names. Says in one line of JSON how it went.
- *   stormload -s DHCP_SERVER -g GIADDR -n CLIENTS -o FIRST -u SCRIPT_URL -L LOADERS -K KERNEL -I INITRD [-D SECONDS]
+ *   stormload -s DHCP_SERVER -g GIADDR -n CLIENTS -o FIRST -u SCRIPT_URL -L LOADERS -K KERNEL -I INITRD [-w WINDOW] [-D SECONDS]
  * %m in the URL is the client's MAC. Every byte is compared: the loader with the file of that name in LOADERS, kernel and initrd with the files given.
- * Firmware's own patience: DHCP asks again after 1, 2, 4, 8 s; TFTP (blocks of 1,468 bytes, no windows) repeats after 1 s, ten times; HTTP waits 30 s.
+ * Firmware's own patience: DHCP asks again after 1, 2, 4, 8 s; TFTP (blocks of 1,468 bytes, windows of 4 as EDK2 asks for, 1: none)
+ * repeats after 1 s, ten times; HTTP waits 30 s.
  * One thread for DHCP, one for each client that has its address; no dependencies. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,7 +36,7 @@ struct client {
   pthread_t thread;
 };
 static struct client *clients;
-static int count = 200, first, dhcp_socket;
+static int count = 200, first, dhcp_socket, window = 4;
 static uint32_t giaddr, dhcp_server;
 static const char *url, *loaders;
 static struct reference kernel, initrd;
@@ -131,8 +132,9 @@ static int loader(struct client *c) {
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
   unsigned char last[600], in[2048];
   size_t length = 2 + snprintf((char *)last + 2, 500, "%s%coctet%cblksize%c1468%ctsize%c0", base, 0, 0, 0, 0, 0) + 1;
+  if (window > 1) length += snprintf((char *)last + length, 40, "windowsize%c%d", 0, window) + 1;
   last[0] = 0; last[1] = 1;
-  int known = 0, block = 512, quiet = 0;
+  int known = 0, block = 512, quiet = 0, agreed = 1, open = 0;
   long got = 0;
   uint16_t want = 1;
   sendto(fd, last, length, 0, (struct sockaddr *)&to, sizeof to);
@@ -150,14 +152,16 @@ static int loader(struct client *c) {
     quiet = 0;
     int opcode = in[0] << 8 | in[1];
     if (opcode == 5) { snprintf(why, sizeof why, "TFTP error %d, %.80s", in[2] << 8 | in[3], (char *)in + 4); fail(c, base, why); break; }
-    if (opcode == 6) { char *option = memmem(in, n, "blksize", 8); block = option ? atoi(option + 8) : 512; last[1] = 4; last[2] = last[3] = 0; length = 4; last[0] = 0; sendto(fd, last, 4, 0, (struct sockaddr *)&to, sizeof to); continue; }
+    if (opcode == 6) { char *option = memmem(in, n, "blksize", 8); block = option ? atoi(option + 8) : 512; option = memmem(in, n, "windowsize", 10); agreed = option ? atoi(option + 11) : 1; last[1] = 4; last[2] = last[3] = 0; length = 4; last[0] = 0; sendto(fd, last, 4, 0, (struct sockaddr *)&to, sizeof to); continue; }
     if (opcode != 3) continue;
     uint16_t number = in[2] << 8 | in[3];
     if (number == want) {
       if (got + n - 4 > expected.size || memcmp(expected.data + got, in + 4, n - 4)) { fail(c, base, "other bytes by TFTP"); break; }
       got += n - 4;
       want++;
-    }
+      if (++open < agreed && n - 4 == block) continue;
+    } else if (open == 0) continue;
+    open = 0;
     last[0] = 0; last[1] = 4; last[2] = (want - 1) >> 8; last[3] = want - 1; length = 4;
     sendto(fd, last, 4, 0, (struct sockaddr *)&to, sizeof to);
     if (number == (uint16_t)(want - 1) && n - 4 < block) { result = got == expected.size ? 0 : fail(c, base, "another length by TFTP"); break; }
@@ -243,7 +247,7 @@ static int ascending(const void *a, const void *b) { double x = *(const double *
 int main(int argc, char **argv) {
   int option, bound = 0, room = 4 << 20;
   struct sockaddr_in me = { .sin_family = AF_INET, .sin_port = htons(67) };
-  while ((option = getopt(argc, argv, "s:g:n:o:u:L:K:I:D:")) != -1) switch (option) {
+  while ((option = getopt(argc, argv, "s:g:n:o:u:L:K:I:w:D:")) != -1) switch (option) {
     case 's': inet_pton(AF_INET, optarg, &dhcp_server); break;
     case 'g': inet_pton(AF_INET, optarg, &giaddr); break;
     case 'n': count = atoi(optarg); break;
@@ -252,6 +256,7 @@ int main(int argc, char **argv) {
     case 'L': loaders = optarg; break;
     case 'K': if (load(optarg, &kernel)) { perror(optarg); return 2; } break;
     case 'I': if (load(optarg, &initrd)) { perror(optarg); return 2; } break;
+    case 'w': window = atoi(optarg); break;
     case 'D': deadline = atof(optarg); break;
     default: return 2;
   }

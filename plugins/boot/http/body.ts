@@ -62,7 +62,8 @@ export async function sendBody (response: ServerResponse, { file, from, to, call
     response.off('close', closed)
     if (direct !== undefined) direct.close(descriptor)
   }
-  if (gone !== undefined) { response.destroy(); return { bytes: at - from, failure: gone } }
+  if (at <= to) { response.destroy(); return { bytes: at - from, failure: gone ?? 'it ended early' } }
+  if (response.destroyed) return { bytes: at - from } // a client that has all of it may leave before this is told
   await new Promise<void>(resolve => { response.once('close', resolve); response.end(resolve) })
   return { bytes: at - from }
 }
