@@ -3,12 +3,12 @@ import { crc32c } from './crc32c.ts'
 import { headerLength } from './assembler.ts'
 
 /** Large enough for the longest PDU this side sends. */
-export const bufferLength = 256 << 10
+export const bufferLength = 272 << 10
 /** The longest data segment that goes into one PDU, whatever the initiator would take. */
 export const longestSegment = 128 << 10
 const digests = 8
 const spare: Buffer[] = [] // of all connections: buffers whose bytes the kernel has
-const mostSpare = 16
+const mostSpare = 64
 
 /** A place for one PDU. The header is zeroed; the data is whatever was there. */
 export interface Place { readonly bytes: Buffer, readonly header: number, readonly data: number }
