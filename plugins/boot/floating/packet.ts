@@ -28,7 +28,7 @@ export function advertisement ({ vrid, priority, interval, addresses }: Advertis
   const family = source.length === 4 ? 4 : 6
   const centiseconds = Math.min(0xfff, Math.round(interval / 10))
   const message = Uint8Array.of(versionAndType, vrid, priority, addresses.length, centiseconds >> 8, centiseconds & 0xff, 0, 0, ...addresses.flatMap(address => [...address]))
-  const sum = checksum(family === 6 ? pseudoHeader6(source, groups[6], message.length, vrrp) : [], message)
+  const sum = checksum(pseudoHeader(source, groups[family], message.length), message)
   message.set([sum >> 8, sum & 0xff], 6)
   return ethernet(macs[family], mac, family === 4 ? etherTypes.ip : etherTypes.ipv6, Uint8Array.of(...family === 4 ? header4(source, message.length) : header6(source, message.length), ...message))
 }
@@ -60,16 +60,19 @@ export function readAdvertisement (frame: Uint8Array): Heard | Fault {
   if ((head & 0xf) !== (versionAndType & 0xf)) return 'type'
   const size = source.length
   if (count === 0 || message.length < 8 + count * size) return 'length'
-  const pseudo = family === 4 ? pseudoHeader4(source, destination, message.length) : pseudoHeader6(source, destination, message.length, vrrp)
-  // RFC 5798 could be read as if IPv4 had a pseudo header too, and keepalived sends it so; RFC 9568 section 5.2.8 says that it has none.
-  if (checksum(pseudo, message) !== 0 && (family === 6 || checksum(message) !== 0)) return 'checksum'
+  if (checksum(pseudoHeader(source, destination, message.length), message) !== 0 && (family === 6 || checksum(message) !== 0)) return 'checksum'
   if (vrid === 0) return 'vrid'
   return {
     family, mac: frame.slice(6, 12), source: source.slice(), vrid, priority, interval: (at(message, 4) & 0xfff) * 10,
     addresses: Array.from({ length: count }, (_, index) => message.slice(8 + index * size, 8 + (index + 1) * size))
   }
 }
-const pseudoHeader4 = (source: Uint8Array, destination: Uint8Array, length: number): readonly number[] => [...source, ...destination, 0, vrrp, length >> 8, length & 0xff]
+/**
+ * What the checksum covers besides the message. RFC 5798 left open whether IPv4 has it too; RFC 9568 section 5.2.8 decided that it has not. What is installed has it: keepalived 2.2,
+ * FRR and tcpdump call everything else damaged. Only our own racks act upon what we send, and they take both: so it is sent as those programs understand it.
+ */
+const pseudoHeader = (source: Uint8Array, destination: Uint8Array, length: number): readonly number[] =>
+  source.length === 4 ? [...source, ...destination, 0, vrrp, length >> 8, length & 0xff] : pseudoHeader6(source, destination, length, vrrp)
 
 interface Datagram { readonly source: Uint8Array, readonly destination: Uint8Array, readonly message: Uint8Array }
 

@@ -14,7 +14,7 @@ const source6 = of('fe80 0000 0000 0000 0000 00ff fe00 0001')
 const six = { ...four, addresses: [of('20010db8 00000000 00000000 00000014')] }
 
 describe('an advertisement', () => {
-  test('of IPv4 goes to 224.0.0.18 with a TTL of 255, and its checksum covers the message alone', () => {
+  test('of IPv4 goes to 224.0.0.18 with a TTL of 255, and its checksum covers a pseudo header, as keepalived and tcpdump want it', () => {
     const frame = advertisement(four, mac, source4)
     expect(hex(frame.subarray(0, 14))).toBe('01005e000012' + '020000000001' + '0800')
     expect(hex(frame.subarray(14, 24))).toBe('45c0' + '0020' + '0000' + '0000' + 'ff70')
@@ -22,7 +22,7 @@ describe('an advertisement', () => {
     expect(hex(frame.subarray(26, 34))).toBe('c0000202' + 'e0000012')
     expect(hex(frame.subarray(34, 40))).toBe('31' + '14' + '82' + '01' + '003c')
     expect(hex(frame.subarray(42))).toBe('c0000214')
-    expect(checksum(frame.subarray(34))).toBe(0)
+    expect(checksum([...frame.subarray(26, 34), 0, 112, 0, 12], frame.subarray(34))).toBe(0)
   })
   test('of IPv6 goes to ff02::12 with a hop limit of 255, and its checksum covers the pseudo header', () => {
     const frame = advertisement(six, mac, source6)
@@ -42,10 +42,10 @@ describe('an advertisement', () => {
   test('says no longer interval than its field holds', () => {
     expect((readAdvertisement(advertisement({ ...four, interval: 99_999 }, mac, source4)) as Heard).interval).toBe(40_950)
   })
-  test('of IPv4 is also taken with the checksum that keepalived makes, over a pseudo header', () => {
+  test('of IPv4 is also taken with a checksum over the message alone, as RFC 9568 has it', () => {
     const frame = advertisement(four, mac, source4)
     frame.set([0, 0], 40)
-    const sum = checksum([...frame.subarray(26, 34), 0, 112, 0, frame.length - 34], frame.subarray(34))
+    const sum = checksum(frame.subarray(34))
     frame.set([sum >> 8, sum & 0xff], 40)
     expect(readAdvertisement(frame)).toMatchObject({ vrid: 20, priority: 130 })
   })
