@@ -36,11 +36,13 @@ function * packetsOf (first: number, count: number, blockSize: number, data: rea
   for (let index = 0; index < count; index++) yield encodeData(first + index, whole.subarray(index * blockSize, (index + 1) * blockSize))
 }
 
+/** A full queue is a lost packet. EMSGSIZE: a router has told of a narrower way, and what is sent again will be cut to it. */
+const passing: readonly string[] = ['ENOBUFS', 'EAGAIN', 'EMSGSIZE']
 const hear = (socket: Socket, events: WireEvents): void => {
   socket.on('message', events.received)
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'ECONNREFUSED') events.gone()
-    else if (error.code !== 'ENOBUFS' && error.code !== 'EAGAIN') events.failed(error) // a full queue is a lost packet
+    else if (!passing.includes(error.code ?? '')) events.failed(error)
   })
 }
 const closing = (socket: Socket) => () => new Promise<void>(resolve => { socket.close(resolve) })
@@ -63,8 +65,8 @@ async function plainWire (local: string, remote: Remote, events: WireEvents): Pr
   await connected(socket, { address: local, port: 0, exclusive: true }, remote)
   hear(socket, events)
   return {
-    blocks (first, count, blockSize, data) { for (const packet of packetsOf(first, count, blockSize, data)) socket.send(packet) },
-    packet: bytes => { socket.send(bytes) },
+    blocks (first, count, blockSize, data) { for (const packet of packetsOf(first, count, blockSize, data)) socket.send(packet, () => {}) }, // what cannot be sent is lost, as on the wire
+    packet: bytes => { socket.send(bytes, () => {}) },
     close: closing(socket)
   }
 }

@@ -134,10 +134,78 @@ describe('what is refused', () => {
     for (const holder of holders) holder.send(read('large.bin'), port)
     await until(() => holders.every(({ heard }) => heard.length > 0))
     expect(server.transfers).toBe(3)
+    for (const holder of holders) holder.send(encode({ op: 'ack', block: 1 }), holder.heard[0]!.port) // they mean it
+    await until(() => holders.every(({ heard }) => heard.length > 1))
     await expect(download(port, 'small.bin')).rejects.toMatchObject({ code: 0, message: expect.stringContaining('Too many') })
     for (const holder of holders) holder.send(encode({ op: 'error', code: 0, message: 'enough' }), holder.heard[0]!.port)
     await until(() => server.transfers === 0)
     expect((await download(port, 'small.bin')).equals(small)).toBe(true)
+  })
+})
+
+describe('floods', () => {
+  test('a thousand half-open requests: each is a place, no more, and whoever means it is served in the midst of them', async () => {
+    const rig = await serve({ mostTransfers: 200, mostOfAddress: 1_000 })
+    const flood = await Promise.all(Array.from({ length: 1_000 }, () => client()))
+    for (const one of flood) one.send(read('large.bin', { blksize: '1400', windowsize: '16' }), rig.port)
+    await until(() => flood.filter(({ heard }) => heard.length > 0).length === 1_000, { timeout: 20_000 })
+    const refused = flood.filter(({ heard }) => heard[0]?.packet.op === 'error').length
+    expect([rig.server.transfers, refused]).toEqual([200, 800])
+    // Once they have said nothing for a second they make room, one for each who comes.
+    await until(async () => (await download(rig.port, 'small.bin').catch(() => undefined))?.equals(small) ?? false, { timeout: 10_000 })
+    expect(rig.server.transfers).toBeLessThanOrEqual(200)
+    const all = await Promise.all(Array.from({ length: 20 }, () => download(rig.port, 'small.bin')))
+    expect(all.every(bytes => bytes.equals(small))).toBe(true)
+  })
+
+  test('one address has only so many transfers, whatever it asks; others have theirs', async () => {
+    const { port, server } = await serve({ mostOfAddress: 10, addresses: () => ['127.0.0.1', '::1'] })
+    const flood = await Promise.all(Array.from({ length: 50 }, () => client()))
+    for (const one of flood) one.send(read('large.bin'), port)
+    await until(() => flood.every(({ heard }) => heard.length > 0))
+    expect(server.transfers).toBe(10)
+    expect(flood.filter(({ heard }) => heard[0]?.packet.op === 'error' && heard[0].packet.message.includes('Too many transfers to this address')).length).toBe(40)
+    expect((await download(port, 'small.bin', {}, '::1')).equals(small)).toBe(true)
+  })
+
+  test('its places are free again when its transfers are over', async () => {
+    const { port, server } = await serve({ mostOfAddress: 2 })
+    for (let round = 0; round < 5; round++) {
+      expect((await Promise.all([download(port, 'small.bin'), download(port, 'empty.bin')])).map(({ length }) => length)).toEqual([1000, 0])
+      await until(() => server.transfers === 0)
+    }
+  })
+
+  test('a request of many kilobytes is dropped unread', async () => {
+    const rig = await serve()
+    const one = await client()
+    one.send(Buffer.concat([read('small.bin'), Buffer.alloc(2_000)]), rig.port)
+    await until(() => rig.dropped === 1)
+    expect(one.heard).toEqual([])
+  })
+})
+
+describe('what is served to whom', () => {
+  test('content may be made for the client that asks', async () => {
+    const { port } = await serve({ addresses: () => ['127.0.0.1', '127.0.0.2', '::1'], open: async (name, { address, local }) => memoryContent(Buffer.from(`${name} for ${address} from ${local}`)) })
+    expect(String(await download(port, 'grub.cfg', {}, '127.0.0.2'))).toBe('grub.cfg for 127.0.0.1 from 127.0.0.2')
+    expect(String(await download(port, 'grub.cfg-52-54', { blksize: 8, windowsize: 3 }, '::1'))).toBe('grub.cfg-52-54 for ::1 from ::1')
+  })
+
+  test('requests heard again and packets sent again are told as retries', async () => {
+    const { port, served } = await serve({ patience: 3_000 })
+    const one = await client()
+    for (let times = 0; times < 3; times++) one.send(read('small.bin'), port)
+    await until(() => one.heard.filter(({ packet }) => packet.op === 'data' && packet.block === 1).length > 1) // the answer was repeated, too
+    one.send(encode({ op: 'ack', block: 1 }), one.heard[0]!.port)
+    await until(() => one.heard.some(({ packet }) => packet.op === 'data' && packet.block === 2))
+    one.send(encode({ op: 'ack', block: 2 }), one.heard[0]!.port)
+    await until(() => served.length === 1)
+    expect(served[0]).toMatchObject({ failure: null, bytes: 1000 })
+    expect(served[0]?.retries).toBeGreaterThanOrEqual(3)
+    await download(port, 'small.bin')
+    await until(() => served.length === 2)
+    expect(served[1]).toMatchObject({ retries: 0 })
   })
 })
 
