@@ -1,13 +1,18 @@
 /** boot, the region half: what each machine shall boot, and what unknown ones do; takes in what the racks served. */
 import { defineRegion } from '../../core/plugin.ts'
-import type { Entry, Query } from '../../core/plugin.ts'
+import type { Static } from 'typebox'
+import type { Entry, Query, Tx } from '../../core/plugin.ts'
 import { Images } from '../images/manifest.ts'
 import type { Image, ImageService } from '../images/manifest.ts'
 import { Machines } from '../machines/manifest.ts'
 import type { Machine, MachineService } from '../machines/manifest.ts'
 import { Provision } from '../provision/manifest.ts'
 import { manifest } from './manifest.ts'
+import { routes } from './api.ts'
 import { filesOf, intent, sentence } from './region/intent.ts'
+import { scopeOf, scopesOf } from './region/options.ts'
+import { keptOptions, removeOptions } from './store/options.ts'
+import { addRefused, refusedMacs } from './store/refused.ts'
 
 type BootEntry = Entry<typeof manifest.wanted>
 interface BootKey { readonly kind: 'machine' | 'unknown', readonly id: string }
@@ -65,14 +70,19 @@ export default defineRegion(manifest, {
   provides: {},
   setup ({ db, deps: { machines, images, provision }, log }) {
     const told = memory()
+    machines.hooks.transition.tapPromise('boot', async (tx, { machine, event }) => {
+      if (event === 'removed') await removeOptions(tx, `machine:${machine.id}`)
+    })
 
-    async function entriesOf (machine: Machine, find: ReturnType<typeof lookup>): Promise<BootEntry[]> {
+    async function entriesOf (machine: Machine, find: ReturnType<typeof lookup>, { kept, refused }: { readonly kept: ReadonlyMap<string, string>, readonly refused: ReadonlySet<string> }): Promise<BootEntry[]> {
       const purpose = machines.purpose(machine)
       if (purpose === 'enlist') return [] // boots like one that nobody knows
       const running = purpose === 'commission' || purpose === 'deploy' || purpose === 'release'
       const session = running ? await provision.session(db, machine.id) : undefined
       const image = !running ? undefined : purpose !== 'deploy' ? await find.ephemeral(machine.architecture) : session?.image ? await find.byId(session.image) : undefined
-      const value = intent(machine, purpose, image, session?.token ?? null)
+      // one board has one firmware: what refused at one of its cards refuses at the others
+      const loader = machine.interfaces.some(({ mac }) => refused.has(mac)) ? { loader: 'grub' as const } : {}
+      const value = { ...intent(machine, purpose, image, session?.token ?? null, kept), ...loader }
       return machine.interfaces.map(({ mac }) => ({ kind: 'machine' as const, id: mac, value }))
     }
 
@@ -80,44 +90,65 @@ export default defineRegion(manifest, {
       provides: {},
       rpc: {},
       services: [],
+      routes: routes(db, machines),
       async wanted (_rack, keys) {
         const find = lookup(db, images)
         const chosen = keys === undefined ? await machines.list(db) : await byMacs(machines, db, keys.filter(({ kind }) => kind === 'machine').map(({ id }) => id))
         const asked = keys === undefined ? undefined : new Set(keys.map(({ kind, id }) => `${kind} ${id}`))
         const entries: BootEntry[] = []
+        const kept = await keptOptions(db, keys === undefined ? undefined : [...new Set(['global', ...chosen.flatMap(machine => scopesOf(machine))])])
+        const refused = await refusedMacs(db, keys === undefined ? undefined : chosen.flatMap(({ interfaces }) => interfaces.map(({ mac }) => mac)))
         for (const machine of chosen) {
           told.add(machine)
-          entries.push(...await entriesOf(machine, find))
+          entries.push(...await entriesOf(machine, find, { kept, refused }))
         }
         const architectures = keys === undefined ? new Set((await images.list(db)).map(({ architecture }) => architecture)) : keys.filter(({ kind }) => kind === 'unknown').map(({ id }) => id)
         for (const architecture of architectures) {
           const image = await find.ephemeral(architecture)
           if (image === undefined) continue
           told.architectures.add(architecture)
-          entries.push({ kind: 'unknown', id: architecture, value: filesOf(image) })
+          entries.push({ kind: 'unknown', id: architecture, value: filesOf(image, kept) })
         }
         return asked === undefined ? entries : entries.filter(({ kind, id }) => asked.has(`${kind} ${id}`))
       },
       async touches (changes) {
-        const ids = new Set(changes.filter(({ topic }) => topic === 'machines.machine' || topic === 'provision.session').map(({ id }) => id))
+        const ids = new Set(changes.filter(({ topic }) => topic === 'machines.machine' || topic === 'provision.session' || topic === 'boot.machine').map(({ id }) => id))
         const keys: BootKey[] = []
         for (const id of ids) keys.push(...told.keys(id, await machines.get(db, id)))
-        if (changes.some(({ topic }) => topic === 'images.image')) keys.push(...await keysOfImages())
+        const scopes = changes.filter(({ topic }) => topic === 'boot.option').map(({ id }) => scopeOf(id))
+        if (changes.some(({ topic }) => topic === 'images.image') || scopes.some(({ kind }) => kind === 'global')) keys.push(...await keysOfImages())
+        const named = scopes.flatMap(scope => scope.kind === 'global' ? [] : [scope])
+        if (named.length > 0) keys.push(...await keysOfMachines(machine => named.some(({ kind, name }) => kind === 'tag' ? machine.tags.includes(name) : machine.id === name)))
         return keys
       },
       async facts (tx, rack, batch) {
-        for (const { body } of batch) {
-          if (body.machine === null) log.info({ rack, ...body }, 'served to a machine nobody knows')
+        for (const { kind, body } of batch) {
+          if (kind === 'refused') await refused(tx, rack, body)
+          else if (body.machine === null) log.info({ rack, ...body }, 'served to a machine nobody knows')
           else if (await machines.get(tx, body.machine) !== undefined) await machines.record(tx, body.machine, { type: 'boot', level: body.failure === null ? 'info' : 'warning', message: sentence(body), data: { rack, ...body } })
         }
       }
     }
 
-    /** An image came or went: what unknown machines run may be another one, and so may be what any machine runs that is to boot one. */
+    /** A machine's firmware took no iPXE: it gets GRUB from now on, from whichever rack. Kept by MAC, so that a machine nobody knows yet has to refuse but once. */
+    async function refused (tx: Tx, rack: string, { mac }: Static<typeof manifest.facts.refused>): Promise<void> {
+      if (!await addRefused(tx, mac)) return
+      const machine = (await machines.byMac(tx, mac))?.id
+      log.info({ rack, machine, mac }, 'firmware refused iPXE')
+      if (machine === undefined) return
+      await tx.changed('boot.machine', machine)
+      await machines.record(tx, machine, { type: 'boot', level: 'info', message: 'Its firmware refuses iPXE, as with Secure Boot: it gets shim and GRUB', data: { rack, mac } })
+    }
+
+    /** An image came or went, or the options of every machine: what unknown machines run may be another one, and so may be what any machine runs that is to boot one. */
     async function keysOfImages (): Promise<BootKey[]> {
       for (const { architecture } of await images.list(db)) told.architectures.add(architecture)
-      const waiting = (await machines.list(db)).filter(machine => !['local', 'poweroff', 'enlist'].includes(machines.purpose(machine)))
-      return [...[...told.architectures].map(id => ({ kind: 'unknown' as const, id })), ...waiting.flatMap(machine => told.keys(machine.id, machine))]
+      return [...[...told.architectures].map(id => ({ kind: 'unknown' as const, id })), ...await keysOfMachines(() => true)]
+    }
+    /** Of the machines that are to boot an image, those that `concerned` names. */
+    async function keysOfMachines (concerned: (machine: Machine) => boolean): Promise<BootKey[]> {
+      const waiting = (await machines.list(db)).filter(machine => concerned(machine) && !['local', 'poweroff', 'enlist'].includes(machines.purpose(machine)))
+      return waiting.flatMap(machine => told.keys(machine.id, machine))
     }
   }
 })

@@ -4,18 +4,21 @@ import type { Image } from '../../images/manifest.ts'
 import type { Machine, Purpose } from '../../machines/manifest.ts'
 import type { manifest } from '../manifest.ts'
 import type { BootFiles, MachineEntry } from '../script/ipxe.ts'
+import { composeOptions } from './options.ts'
 
-export const filesOf = ({ kernel, initrd, root, kernelOptions, way }: Image): BootFiles => ({ kernel: { ...kernel }, initrd: { ...initrd }, root: { ...root }, options: kernelOptions, way })
+/** What a machine, or one that nobody knows, runs from an image. `kept`: kernel options by scope. */
+export const filesOf = ({ kernel, initrd, root, kernelOptions, way }: Image, kept: ReadonlyMap<string, string> = new Map(), machine?: Machine): BootFiles =>
+  ({ kernel: { ...kernel }, initrd: { ...initrd }, root: { ...root }, options: composeOptions(kernelOptions, kept, machine), way: machine?.bootWay ?? way })
 
-/** The entry of each of the machine's MACs. `image`: what it shall run for this purpose, if there is one. `token`: of its session. */
-export function intent (machine: Machine, purpose: Exclude<Purpose, 'enlist'>, image: Image | undefined, token: string | null): MachineEntry {
+/** The entry of each of the machine's MACs. `image`: what it shall run for this purpose, if there is one. `token`: of its session. `kept`: kernel options by scope. */
+export function intent (machine: Machine, purpose: Exclude<Purpose, 'enlist'>, image: Image | undefined, token: string | null, kept: ReadonlyMap<string, string> = new Map()): MachineEntry {
   const about = { machine: machine.id, hostname: machine.hostname, purpose }
   switch (purpose) {
     case 'local': return { ...about, token: null, files: null, reason: null }
     case 'poweroff': return { ...about, token: null, files: null, reason: machine.reason ?? `it is ${machine.status}` }
     case 'commission':
     case 'deploy':
-    case 'release': return { ...about, token, files: image === undefined ? null : filesOf(image), reason: image === undefined ? missing(machine, purpose) : null }
+    case 'release': return { ...about, token, files: image === undefined ? null : filesOf(image, kept, machine), reason: image === undefined ? missing(machine, purpose) : null }
   }
 }
 

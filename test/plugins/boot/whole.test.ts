@@ -7,6 +7,7 @@ import { createHooks } from '../../../core/hooks.ts'
 import { createMetrics } from '../../../core/metrics.ts'
 import { createSecrets } from '../../../core/secrets.ts'
 import type { Change } from '../../../core/plugin.ts'
+import { manifest as bootManifest } from '../../../plugins/boot/manifest.ts'
 import bootRegion from '../../../plugins/boot/region.ts'
 import { chunkBytes, manifest } from '../../../plugins/images/manifest.ts'
 import { testDatabase } from '../../kit/database.ts'
@@ -30,7 +31,7 @@ let db: TestDatabase
 let disk: Awaited<ReturnType<typeof folder>>
 let closing: (() => Promise<unknown>)[] = []
 beforeAll(async () => {
-  db = await testDatabase({ migrations: [manifest] })
+  db = await testDatabase({ migrations: [manifest, bootManifest] })
   disk = await folder({ 'undionly.kpxe': loader })
 })
 afterAll(async () => {
