@@ -9,6 +9,7 @@ while read -r verb unit; do
 done < "$root/etc/systemd/system-preset/10-bedplate.preset"
 # later `update-grub` runs on the installed machine keep its console
 mkdir -p "$root/boot/grub"
+echo GenerateName=yes > "$root/etc/iscsi/initiatorname.iscsi"
 rm -f "$root"/etc/ssh/ssh_host_* "$root"/var/lib/dbus/machine-id "$root"/etc/hostname "$root"/var/lib/systemd/random-seed
 : > "$root/etc/machine-id"
 rm -f "$root"/initrd.img.old "$root"/vmlinuz.old "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/dpkg/dpkg.cfg.d/99mmdebstrap

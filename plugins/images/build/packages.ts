@@ -9,7 +9,7 @@ export type Flavour = 'cloud' | 'metal'
 const base = [
   'systemd-sysv', 'systemd-resolved', 'udev', 'dbus', 'kmod', 'initramfs-tools', 'busybox', 'netbase', 'iproute2', 'iputils-ping', 'less', 'curl', 'ca-certificates', 'debian-archive-keyring',
   'cloud-init', 'openssh-server', 'sudo',
-  'grub2-common', 'grub-pc-bin', 'e2fsprogs', 'dosfstools', 'gdisk', 'fdisk', 'util-linux', 'squashfs-tools', 'zstd',
+  'grub2-common', 'grub-pc-bin', 'e2fsprogs', 'dosfstools', 'gdisk', 'fdisk', 'util-linux', 'squashfs-tools', 'zstd', 'open-iscsi',
   'lshw', 'dmidecode', 'pciutils', 'ethtool'
 ]
 
