@@ -126,7 +126,7 @@ export async function createWorld (remains: Remains, o: WorldOptions): Promise<W
     const name = `rack-${letter}`
     const { namespace } = await plug(name, 21 + index)
     const cable = `s-${name}`
-    await network.cable({ namespace, name: 'eth1', addresses: [`${prefix}${2 + index}/24`] }, { namespace: wire, name: cable, bridge: 'br0' })
+    await network.cable({ namespace, name: 'eth1', addresses: [`${prefix}${2 + index}/24`], mac: `02:be:d0:00:00:0${2 + index}` }, { namespace: wire, name: cable, bridge: 'br0' })
     const enrolment = o.from === undefined ? (await api.send<{ token: string }>('POST', '/api/v1/controllers/tokens', { roles: ['rack'] })).token : undefined
     const data = join(directory, `${name}.data`)
     const process = await createController({
