@@ -1,6 +1,8 @@
 /** The command line: `bedplate <noun> <verb>`. Everything it knows of the process comes in as arguments. */
 import { Command, CommanderError, Option } from 'commander'
 import { addressCommands } from './commands/address.ts'
+import { caCommands } from './commands/ca.ts'
+import { bootCommands } from './commands/boot.ts'
 import { controllerCommands } from './commands/controller.ts'
 import { dhcpCommands } from './commands/dhcp.ts'
 import { eventCommands } from './commands/events.ts'
@@ -24,7 +26,7 @@ import { formats } from './output.ts'
 import { defaultUrl, openSession } from './session.ts'
 import type { Environment, GlobalOptions, Io, Noun, On, Work } from './session.ts'
 
-const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, dhcpCommands, iscsiCommands, joinCommands, leaveCommands, controllerCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
+const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, bootCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, dhcpCommands, iscsiCommands, joinCommands, leaveCommands, controllerCommands, caCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
 
 /** What an accepted command is to do: `work`, with its arguments and options. */
 export type Perform = (command: Command, work: Work<unknown>) => Promise<void>

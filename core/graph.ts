@@ -2,7 +2,7 @@
 import type { ActiveRack, ActiveRegion } from './active.ts'
 import { BedplateError } from './errors.ts'
 import type { Manifest, Plugin, RackHalf, RegionHalf, Role } from './plugin.ts'
-import { Controllers, Self } from './plugin.ts'
+import { Authority, Controllers, Self } from './plugin.ts'
 import { isObject } from './schema.ts'
 import { settingsSchema } from './settings.ts'
 
@@ -15,7 +15,7 @@ export const halfName = (of: { readonly manifest: Manifest, readonly role: Role 
 
 const kebab = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
 const camel = /^[a-z][A-Za-z0-9]*$/
-const fromCore: Readonly<Record<Role, readonly string[]>> = { region: [Self.id, Controllers.id], rack: [Self.id] }
+const fromCore: Readonly<Record<Role, readonly string[]>> = { region: [Self.id, Controllers.id, Authority.id], rack: [Self.id] }
 const tokenId = /^[a-z][A-Za-z0-9-]*\.[a-z][A-Za-z0-9-]*$/
 
 /**

@@ -27,7 +27,7 @@ import type { Logger } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import type { Elector, Parts } from './parts.ts'
 import type { Change, Controller, Plugin, Service } from './plugin.ts'
-import { Controllers, Self } from './plugin.ts'
+import { Authority, Controllers, Self } from './plugin.ts'
 import { createReconciler } from './reconcile.ts'
 import { admitRegion } from './rpc/admission.ts'
 import type { RegionEnd } from './rpc/ends.ts'
@@ -136,7 +136,7 @@ export async function startKernel (options: KernelOptions): Promise<Kernel> {
         if (half.role === 'region') return half.half.setup(regionContext(manifest, common, region ?? lacking('region')))
         return half.half.setup(rackContext(manifest, common, rack ?? lacking('rack')))
       }
-      const container = createHalves(ordered, context, { [Self.id]: { status: () => status() }, ...(region === undefined ? {} : { [Controllers.id]: { list: () => region.end.controllers() } }) })
+      const container = createHalves(ordered, context, { [Self.id]: { status: () => status() }, ...(region === undefined ? {} : { [Controllers.id]: { list: () => region.end.controllers() }, [Authority.id]: region.end.authority }) })
       const made: Halves[number][] = []
       for (const half of ordered) made.push({ ...half, running: await steps.run(halfName(half), () => container.resolve(half)) })
       for (const { role, manifest, running } of made) if (role === 'region') regions.push({ manifest, running: running as ActiveRegion['running'] }); else racks.push({ manifest, running: running as ActiveRack['running'] })

@@ -103,6 +103,9 @@ export const token = <T>(id: Token<T>['id']): Token<T> => ({ id })
 /** What the core provides to whoever requires it: this controller as it is now (not during setup), and, on a region, every controller of the installation, oldest first. */
 export const Self = token<{ status(): Status }>('core.self')
 export const Controllers = token<{ list(): Promise<readonly KnownController[]> }>('core.controllers')
+/** On a region: the installation's own authority. `server`: a certificate for what a rack serves to machines under this public key (SPKI, PEM; P-256) at these IP addresses; it says no role and opens no link. */
+export interface Certifier { certificate(): Promise<string>, server(rack: string, publicKey: string, addresses: readonly string[]): Promise<string> }
+export const Authority = token<Certifier>('core.authority')
 export const method = <R extends Role, P extends TSchema, A extends TSchema>(m: Method<R, P, A>): Method<R, P, A> => m
 export const defineManifest = <C extends TObject, M extends Methods, W extends Kinds, F extends Kinds>(manifest: Manifest<C, M, W, F>): Manifest<C, M, W, F> => Object.freeze(manifest)
 export const defineRegion = <M extends Manifest, Q extends Tokens, P extends Tokens>(_of: M, half: RegionHalf<M, Q, P>): RegionHalf<M, Q, P> => Object.freeze(half)

@@ -1,6 +1,7 @@
 /** The core's own routes: how the controllers are, and tokens to enrol more. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
+import { X509Certificate } from 'node:crypto'
 import { BedplateError } from '../errors.ts'
 import type { KnownController, RegionEnd } from '../rpc/ends.ts'
 import type { Status } from '../status.ts'
@@ -46,6 +47,17 @@ export const control = ({ end, status }: { end: RegionEnd, status: () => Status 
   }, async ({ params: { id }, query: { force } }, reply) => {
     await end.remove(id, force)
     return reply.code(204).send(null)
+  })
+  app.get('/authority', {
+    schema: {
+      tags: ['core'],
+      summary: 'The certificate of this installation\'s own authority, for whoever is to trust what its controllers serve: firmware that boots over HTTPS',
+      response: { 200: Type.Object({ certificate: Type.String({ description: 'PEM' }), sha256: Type.String({ description: 'of the certificate, hex' }), validTo: Type.String({ format: 'date-time' }) }) }
+    }
+  }, async () => {
+    const certificate = await end.authority.certificate()
+    const read = new X509Certificate(certificate)
+    return { certificate, sha256: read.fingerprint256.replaceAll(':', '').toLowerCase(), validTo: read.validToDate.toISOString() }
   })
   app.post('/controllers/tokens', {
     config: { scope: 'admin' },

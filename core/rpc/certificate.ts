@@ -79,6 +79,27 @@ export async function issue (authority: Authority, request: x509.Pkcs10Certifica
   return `${certificate.toString('pem')}\n`
 }
 
+/** A certificate for a server that machines ask at these IP addresses. No role stands in it, and a client cannot show it, so that it opens no link. INVALID_REQUEST for a key that is none on P-256, or no address. */
+export async function issueServer (authority: Authority, { name, publicKey, addresses }: { readonly name: string, readonly publicKey: string, readonly addresses: readonly string[] }, now: number, life = certificateLife): Promise<string> {
+  const wrong = addresses.find(address => isIP(address) === 0)
+  if (addresses.length === 0 || wrong !== undefined) throw new BedplateError('INVALID_REQUEST', { reason: wrong === undefined ? 'a server certificate needs an IP address' : `"${wrong}" is no IP address` })
+  let key: webcrypto.CryptoKey
+  try {
+    key = await webcrypto.subtle.importKey('spki', createPublicKey(publicKey).export({ type: 'spki', format: 'der' }), algorithm, true, ['verify'])
+  } catch (error) {
+    throw new BedplateError('INVALID_REQUEST', { reason: `the public key is none on P-256 (${reasonOf(error)})` }, error)
+  }
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serial(), subject: `CN=${name}`, issuer: new x509.X509Certificate(authority.certificate).subject,
+    publicKey: key, signingKey: (await keyPair(authority.key)).privateKey, signingAlgorithm: algorithm, notBefore: new Date(now - skew), notAfter: new Date(now + life),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true), new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true), new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1']),
+      new x509.SubjectAlternativeNameExtension(addresses.map(value => ({ type: 'ip' as const, value })))
+    ]
+  })
+  return `${certificate.toString('pem')}\n`
+}
+
 /** The controller a certificate names; undefined when it names none. */
 export const controllerOf = (certificate: X509Certificate): string | undefined => /^CN=(.+)$/m.exec(certificate.subject)?.[1]
 

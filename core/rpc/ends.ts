@@ -5,7 +5,7 @@ import type { Change, Database } from '../database/database.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import type { CallOptions, Controller, Reported, Role, Service } from '../plugin.ts'
+import type { CallOptions, Certifier, Controller, Reported, Role, Service } from '../plugin.ts'
 import type { Secrets } from '../secrets.ts'
 import type { Installation } from './needs.ts'
 import type { Wire } from './wire.ts'
@@ -81,6 +81,7 @@ export interface RegionEnd {
   refresh(): void
   /** The port racks reach this region at, once its service runs. */
   port(): number | undefined
+  readonly authority: Certifier
 }
 
 export interface RackEndOptions extends EndOptions {

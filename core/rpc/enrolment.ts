@@ -9,7 +9,7 @@ import type { Secrets } from '../secrets.ts'
 import { versionFault } from '../version.ts'
 import { authorityRow, controllerRoles, enrolController, enrolledController, lockToken, setCertificate, spendToken, storeToken } from '../state/registry.ts'
 import { check } from './check.ts'
-import { fingerprint, issue, makeAuthority, readRequest, type Authority } from './certificate.ts'
+import { fingerprint, issue, issueServer, makeAuthority, readRequest, type Authority } from './certificate.ts'
 import { EnrolRequest, type RegionNeeds } from './enrol-schema.ts'
 import { needsOf, type Installation } from './needs.ts'
 import { hashOf, makeToken, tokenText } from './token.ts'
@@ -36,6 +36,8 @@ export interface Registrar {
   enrol(body: unknown): Promise<Enrolled>
   /** A new certificate for a controller that has one. */
   renew(controller: string, csr: string, addresses: readonly string[]): Promise<{ readonly certificate: string, readonly authority: string }>
+  /** A certificate for what a rack serves to machines (issueServer). */
+  server(rack: string, publicKey: string, addresses: readonly string[]): Promise<string>
 }
 
 /** Makes the registrar of one region end. */
@@ -96,6 +98,10 @@ export function createRegistrar (o: RegistrarOptions): Registrar {
       const certificate = await issue(ca, request, { controller, roles, addresses }, o.clock.now())
       await setCertificate(o.db, controller, fingerprint(certificate))
       return { certificate, authority: ca.certificate }
+    },
+    async server (rack, publicKey, addresses) {
+      if ((await controllerRoles(o.db, rack))?.includes('rack') !== true) throw refuse('such a certificate is made only for a known rack')
+      return await issueServer(await authority(), { name: `boot.${rack}`, publicKey, addresses }, o.clock.now())
     }
   }
 }

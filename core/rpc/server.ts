@@ -246,6 +246,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
     })),
     missed,
     port: () => listener?.port,
+    authority: { certificate: async () => (await registrar.authority()).certificate, server: registrar.server },
     refresh: () => { wake.resolve() },
     remove: (id, force) => departures.remove(id, force),
     createToken: (roles, ttlSeconds) => registrar.createToken(roles, ttlSeconds),

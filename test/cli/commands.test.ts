@@ -1,4 +1,5 @@
 /** Every noun against a real region: what people see, what programs get, and what is said when it cannot be. */
+import { X509Certificate } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -110,6 +111,12 @@ describe('tokens and controllers', () => {
     expect((await ok('controller list')).split('\n')[0]).toMatch(/^ID +HOSTNAME +ROLES +VERSION +STATE +LINK +SEEN +WHY$/)
     expect(region).toMatch(/ region-1 +region +0\.1\.0 +running +up +\d+ s ago +-$/)
     expect(await ok('controller show region-1')).toMatch(/^ID: +\S+\nHostname: +region-1\n[^]*\nState: +running\nWhy: +-\n[^]*\nServices \(more: bedplate service list --controller region-1\)\n {2}running {2}\d+\n/)
+  })
+
+  it('the authority\'s certificate is shown as what other programs read', async () => {
+    const shown = await ok('ca show')
+    expect(new X509Certificate(shown)).toMatchObject({ ca: true, subject: 'CN=Bedplate authority' })
+    expect(await bench.json('ca show')).toEqual({ certificate: shown, sha256: expect.stringMatching(/^[0-9a-f]{64}$/), validTo: expect.any(String) })
   })
 
   it('a controller is removed by another region only, and as admin', async () => {

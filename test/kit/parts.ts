@@ -52,6 +52,7 @@ export function fakeParts (trace: string[] = [], override: Partial<Parts> = {}):
       rackStates: async () => [],
       controllers: async () => [],
       port: () => undefined,
+      authority: { certificate: async () => '', server: async () => '' },
       remove: async () => {},
       refresh: () => {}
     }),
