@@ -3,25 +3,34 @@ import { reasonOf } from '../../core/errors.ts'
 import { off } from '../../core/health.ts'
 import { defineRack } from '../../core/plugin.ts'
 import type { Service } from '../../core/plugin.ts'
+import { Dhcp } from '../dhcp/manifest.ts'
 import { Files } from '../images/manifest.ts'
 import { bootRoutes } from './http/routes.ts'
+import { createAnswers } from './firmware/answers.ts'
 import { usualDirectories } from './firmware/catalogue.ts'
+import { createChoice } from './firmware/choice.ts'
+import { createRequestHook } from './firmware/hook.ts'
 import { createLoaders } from './firmware/loaders.ts'
+import { tapDhcp } from './firmware/tap.ts'
 import { createFloating } from './floating/service.ts'
 import { createRoots } from './iscsi/roots.ts'
 import { createIscsiService } from './iscsi/service.ts'
-import { manifest } from './manifest.ts'
+import { Boot, manifest } from './manifest.ts'
 import { macOf } from './rack/neighbour.ts'
+import { configurationNamed } from './script/names.ts'
 import { createTftpServer } from './tftp/server.ts'
 import { createWanted } from './rack/wanted.ts'
 
 const rescanLoaders = 10_000
 
 export default defineRack(manifest, {
-  requires: { files: Files },
-  provides: {},
+  requires: { files: Files, dhcp: Dhcp },
+  provides: { boot: Boot },
   setup ({ config, deps, log, clock, metrics, report }) {
     const wanted = createWanted()
+    const choice = createChoice(config.loader ?? 'auto')
+    const tapFailures = metrics.counter('boot_tap_failures', 'Extensions that answer boot requests and failed, and were passed over.', ['tap'])
+    const request = createRequestHook({ clock, failed (tap, reason) { tapFailures.inc({ tap }); log.warn({ tap, reason }, 'an extension that answers boot requests failed and was passed over') } })
     const loaders = createLoaders(config.loaderDirectories ?? (config.loaderDirectory === undefined ? usualDirectories : [config.loaderDirectory]))
     const dropped = metrics.counter('tftp_dropped_total', 'Malformed TFTP packets.')
     const sentBytes = metrics.counter('boot_sent_bytes_total', 'Bytes sent to machines that boot.', ['by'])
@@ -30,7 +39,8 @@ export default defineRack(manifest, {
     async function served (by: 'tftp' | 'http' | 'iscsi', request: { readonly address: string, readonly mac: string | null, readonly what: string, readonly bytes: number, readonly milliseconds: number, readonly failure: string | null, readonly retries?: number }): Promise<void> {
       sentBytes.inc({ by }, request.bytes)
       requests.inc({ by, outcome: request.failure === null ? 'sent' : 'failed' })
-      const mac = request.mac ?? await macOf(request.address)
+      const mac = request.mac ?? seen.macOf(request.address) ?? await macOf(request.address)
+      if (mac !== null && request.failure === null) choice.fetched(mac, request.what, clock.monotonic())
       const machine = mac === null ? null : wanted.machine(mac)?.machine ?? null
       log.info({ by, address: request.address, mac, what: request.what, bytes: request.bytes, milliseconds: request.milliseconds, failure: request.failure }, 'served')
       report('served', { machine, mac, address: request.address, by, what: request.what, bytes: request.bytes, milliseconds: request.milliseconds, failure: request.failure, ...request.retries === undefined ? {} : { retries: request.retries } })
@@ -39,13 +49,16 @@ export default defineRack(manifest, {
       served(by, request).catch((error: unknown) => log.warn({ err: error }, `A boot request could not be reported: ${reasonOf(error)}`))
     }
 
+    const seen = tapDhcp(deps.dhcp, { choice, clock, wanted, loaders, refused: (mac, machine) => { report('refused', { mac, machine }) } })
+    const answers = createAnswers({ wanted, files: deps.files, loaders, console: config.console, iscsiPort: config.iscsiPort, httpPort: deps.dhcp.httpPort, request, firmwareOf: seen.firmwareOf })
+
     const tftp = createTftpServer({
       port: config.tftpPort,
       log,
       clock,
-      open: name => loaders.open(name),
+      open: (name, { address, local }) => answers.open(name, address, local),
       dropped: () => dropped.inc(),
-      served: ({ name, ...request }) => tell('tftp', { ...request, mac: null, what: name })
+      served: ({ name, ...request }) => tell('tftp', { ...request, mac: configurationNamed(name)?.mac ?? null, what: name })
     })
 
     const floating = createFloating({ clock, log, metrics })
@@ -53,10 +66,10 @@ export default defineRack(manifest, {
     const iscsi = createIscsiService({ port: config.iscsiPort, files: deps.files, log, clock, served: request => tell('iscsi', { ...request, mac: null }) })
 
     return {
-      provides: {},
+      provides: { boot: { hooks: Object.freeze({ request }) } },
       rpc: {},
       services: [tftp, iscsi, watchLoaders(), floating.service],
-      routes: bootRoutes({ wanted, files: deps.files, loaders, console: config.console, clock, served: request => tell('http', request) }),
+      routes: bootRoutes({ wanted, files: deps.files, loaders, answers, clock, served: request => tell('http', request) }),
       apply (change, whole) {
         wanted.apply(change, whole)
         if (whole || [...change.put, ...change.remove].some(({ kind }) => kind === 'floating')) floating.want(wanted.floating())

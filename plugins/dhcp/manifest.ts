@@ -117,6 +117,7 @@ export const manifest = defineManifest({
 /** The chain every packet on a rack goes through, for rack halves that extend it: `requires: { dhcp: Dhcp }`, and taps on `deps.dhcp.hooks` during setup. */
 export const Dhcp = token<DhcpService>('dhcp.chain')
 export type { DhcpHooks, DhcpService, Exchange } from './v4/chain.ts'
+export type { LoaderKind } from './options/loaders.ts'
 
 /** A binding as other plugins see it. `hostname` is what it is known under: of its fixed address, or what its client calls itself. */
 export interface LeaseOf { readonly address: string, readonly subnetId: string, readonly client: string, readonly hostname: string | null, readonly boundAt: Date, readonly expires: Date }

@@ -1,6 +1,8 @@
 /** The rack's HTTP routes for machines that boot: their script, the files of images, and loaders for firmware that boots by HTTP. */
+import { createReadStream } from 'node:fs'
+import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
 import type { Clock } from '../../../core/plugin.ts'
@@ -8,15 +10,19 @@ import type { FileStore } from '../../images/manifest.ts'
 import { createSender } from './files.ts'
 import type { Sender } from './files.ts'
 import { systemCalls } from './sendfile.ts'
+import { plainName } from '../firmware/loaders.ts'
 import type { Loaders } from '../firmware/loaders.ts'
 import { parseMac } from '../rack/mac.ts'
-import { architectureOf, bootScript } from '../script/ipxe.ts'
+import type { Answers, Asking } from '../firmware/answers.ts'
+import { architectureOf } from '../script/ipxe.ts'
+import { configurationNamed } from '../script/names.ts'
+import { hostOf } from '../script/task.ts'
 import type { Wanted } from '../rack/wanted.ts'
 
 /** A request by HTTP that was answered. `mac`: where the request itself names it. */
 export interface Answered { readonly address: string, readonly mac: string | null, readonly what: string, readonly bytes: number, readonly milliseconds: number, readonly failure: string | null }
 export interface RouteOptions {
-  readonly wanted: Wanted, readonly files: FileStore, readonly loaders: Loaders, readonly console: string, readonly clock: Clock
+  readonly wanted: Wanted, readonly files: FileStore, readonly loaders: Loaders, readonly answers: Answers, readonly clock: Clock
   served(what: Answered): void
   /** How long a client may wait for a file that has to be pulled first, in ms. */
   readonly pullPatience?: number
@@ -24,7 +30,7 @@ export interface RouteOptions {
 }
 
 /** Mounted at /boot on the rack's HTTP port. No accounts: nothing here is secret but tokens, and a script goes to whoever names the MAC. */
-export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pullPatience = 120_000, sender = createSender({ calls: systemCalls }) }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
+export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pullPatience = 120_000, sender = createSender({ calls: systemCalls }) }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
   const getAndHead = ['GET', 'HEAD']
 
   app.route({
@@ -37,17 +43,37 @@ export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pul
       const { arch } = request.query as { arch?: string }
       const mac = parseMac(asked)
       if (mac === undefined) throw new BedplateError('INVALID_REQUEST', { reason: `"${asked}" is not a MAC address` })
-      const began = clock.monotonic()
-      const script = bootScript(wanted.machine(mac), wanted.unknown(architectureOf(arch)), { base: baseOf(request), mac, console })
-      if (request.method === 'GET') {
-        reply.raw.once('close', () => {
-          const whole = reply.raw.writableFinished
-          served({ address: clientOf(request), mac, what: `/ipxe/${mac}`, bytes: whole ? Buffer.byteLength(script) : 0, milliseconds: Math.round(clock.monotonic() - began), failure: whole ? null : 'the client closed the connection' })
-        })
-      }
-      return reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send(script)
+      return await configuration(request, reply, { mac, language: 'ipxe', architecture: architectureOf(arch) }, `/ipxe/${mac}`)
     }
   })
+
+  // The other conventions' names, for loaders and firmware that came here by HTTP.
+  for (const url of ['/boot.ipxe', '/grub/*', '/pxelinux.cfg/*']) {
+    app.route({
+      method: getAndHead,
+      url,
+      exposeHeadRoute: false,
+      async handler (request, reply) {
+        const name = url.replace('*', (request.params as { '*'?: string })['*'] ?? '')
+        const named = configurationNamed(name)
+        if (named === undefined) throw new BedplateError('NOT_FOUND', { what: 'configuration', id: name })
+        return await configuration(request, reply, named, name)
+      }
+    })
+  }
+
+  async function configuration (request: FastifyRequest, reply: FastifyReply, asking: Pick<Asking, 'mac' | 'language' | 'architecture'>, what: string): Promise<FastifyReply> {
+    const began = clock.monotonic()
+    const base = baseOf(request)
+    const text = await answers.text({ ...asking, address: clientOf(request), by: 'http' }, base, hostOf(base))
+    if (request.method === 'GET') {
+      reply.raw.once('close', () => {
+        const whole = reply.raw.writableFinished
+        served({ address: clientOf(request), mac: asking.mac, what, bytes: whole ? Buffer.byteLength(text) : 0, milliseconds: Math.round(clock.monotonic() - began), failure: whole ? null : 'the client closed the connection' })
+      })
+    }
+    return reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send(text)
+  }
 
   app.route({
     method: getAndHead,
@@ -66,32 +92,61 @@ export const bootRoutes = ({ wanted, files, loaders, console, clock, served, pul
 
   app.route({
     method: getAndHead,
-    url: '/loaders/:name',
+    url: '/loaders/*', // shim asks for //grubx64.efi
     exposeHeadRoute: false,
-    schema: { params: Type.Object({ name: Type.String({ maxLength: 128 }) }) },
+    schema: { params: Type.Object({ '*': Type.String({ maxLength: 128 }) }) },
     async handler (request, reply) {
-      const { name } = request.params as { name: string }
+      const name = plainName((request.params as { '*': string })['*'])
       const path = loaders.path(name)
       if (path === undefined) throw new BedplateError('NOT_FOUND', { what: 'loader', id: name })
       return sender.send(request, reply, path, { sent: report(request, `/loaders/${name}`, clock.monotonic()) })
     }
   })
 
+  app.route({
+    method: getAndHead,
+    url: '/initrd/:initrd/:root/:name',
+    exposeHeadRoute: false,
+    schema: { params: Type.Object({ initrd: Type.String({ pattern: '^[0-9a-f]{64}$' }), root: Type.String({ pattern: '^[0-9a-f]{64}$' }), name: Type.String({ maxLength: 128 }) }) },
+    async handler (request, reply) {
+      const { initrd, root, name } = request.params as { initrd: string, root: string, name: string }
+      const began = clock.monotonic()
+      const { parts, size } = await waited(request, signal => answers.joined(initrd, root, signal))
+      void reply.header('content-length', size).header('cache-control', 'no-cache').type('application/octet-stream')
+      if (request.method === 'HEAD') return reply.send()
+      let bytes = 0
+      reply.raw.once('close', () => { report(request, `/initrd/${initrd}/${root}/${name}`, began)(bytes, reply.raw.writableFinished ? null : 'the client closed the connection') })
+      return reply.send(Readable.from(piecesOf(parts, more => { bytes += more })))
+    }
+  })
+
   const report = (request: FastifyRequest, what: string, began: number) => (bytes: number, failure: string | null): void =>
     served({ address: clientOf(request), mac: null, what, bytes, milliseconds: Math.round(clock.monotonic() - began), failure })
 
-  /** Waits for the file while the client does; gives up with the client, or after `pullPatience`. */
-  async function pulled (sha256: string, request: FastifyRequest): Promise<string> {
+  const pulled = (sha256: string, request: FastifyRequest): Promise<string> => waited(request, signal => files.path(sha256, signal))
+
+  /** Waits for files while the client does; gives up with the client, or after `pullPatience`. */
+  async function waited<T> (request: FastifyRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const gone = new AbortController()
     const leave = () => gone.abort()
     request.raw.socket.once('close', leave)
     try {
-      return await files.path(sha256, AbortSignal.any([gone.signal, AbortSignal.timeout(pullPatience)]))
+      return await work(AbortSignal.any([gone.signal, AbortSignal.timeout(pullPatience)]))
     } catch (error) {
       if (error instanceof BedplateError && error.code === 'NOT_FOUND') throw error
       throw new BedplateError('UNAVAILABLE', { reason: `the file is not on this rack yet (${error instanceof Error ? error.message : String(error)})` }, error)
     } finally {
       request.raw.socket.off('close', leave)
+    }
+  }
+}
+
+/** The parts in order, each file no further than the size it should have. */
+async function * piecesOf (parts: readonly (Buffer | { readonly path: string, readonly size: number })[], passed: (bytes: number) => void): AsyncGenerator<Buffer> {
+  for (const part of parts) {
+    for await (const piece of Buffer.isBuffer(part) ? [part] : createReadStream(part.path, { end: part.size - 1, highWaterMark: 1 << 18 })) {
+      passed((piece as Buffer).length)
+      yield piece as Buffer
     }
   }
 }

@@ -11,6 +11,8 @@ export interface Wanted {
   unknown(architecture: string): BootFiles | undefined
   /** Whether a file is part of anything a machine may boot. */
   knows(sha256: string): boolean
+  /** The sizes of an initrd and of the root that some machine is to get beside it; undefined when none is. */
+  joins(initrd: string, root: string): { readonly initrd: number, readonly root: number } | undefined
   /** The VLANs whose boot addresses this rack holds in turn with others. */
   floating(): ReadonlyMap<string, FloatingEntry>
 }
@@ -45,6 +47,12 @@ export function createWanted (): Wanted {
     machine: mac => machines.get(mac),
     unknown: architecture => unknown.get(architecture),
     knows: sha256 => known.has(sha256),
+    joins (initrd, root) {
+      for (const files of [...[...machines.values()].map(entry => entry.files), ...unknown.values()]) {
+        if (files?.way === 'initrd' && files.initrd.sha256 === initrd && files.root.sha256 === root) return { initrd: files.initrd.size, root: files.root.size }
+      }
+      return undefined
+    },
     floating: () => floating
   }
 }

@@ -59,6 +59,8 @@ export type Stage = keyof DhcpHooks
 /** What other plugins get of dhcp on a rack. */
 export interface DhcpService {
   readonly hooks: DhcpHooks
+  /** Port of the racks' HTTP, as clients are told it. */
+  readonly httpPort: number
   /** What a client is told when its firmware is to get a loader of this kind; iPXE gets its script, whatever the kind. */
   bootOf(exchange: Exchange, kind: LoaderKind): Boot | undefined
 }
@@ -151,6 +153,8 @@ export class Chain implements DhcpService {
     const reply = nakReply(step.segment, step.packet, reason)
     return this.hooks.reply.taps.length > 0 ? this.hooks.reply.call(reply, step) : reply
   }
+
+  get httpPort (): number { return this.options.httpPort }
 
   bootOf ({ segment, packet }: Exchange, kind: LoaderKind): Boot | undefined { return bootOf(packet, segment.address, this.options.httpPort, kind) }
 

@@ -12,6 +12,7 @@ import { createMetrics } from '../../../core/metrics.ts'
 import rack from '../../../plugins/boot/rack.ts'
 import { createTftpServer } from '../../../plugins/boot/tftp/server.ts'
 import type { Served, TftpOptions } from '../../../plugins/boot/tftp/server.ts'
+import { Chain } from '../../../plugins/dhcp/v4/chain.ts'
 import { createLoaders } from '../../../plugins/boot/firmware/loaders.ts'
 import { decode } from '../../../plugins/boot/tftp/packet.ts'
 import type { Packet } from '../../../plugins/boot/tftp/packet.ts'
@@ -60,7 +61,7 @@ export async function rackHalf (files: FileStore, config: { readonly loaderDirec
   const reports: Report[] = []
   const running = rack.setup({
     config: { tftpPort: config.tftpPort ?? await freePort(), iscsiPort: 0, loaderDirectory: config.loaderDirectory, console: 'console=ttyS0' },
-    deps: { files }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), region: {},
+    deps: { files, dhcp: new Chain({ httpPort: 5248, firmwareLeaseSeconds: 120, log: quiet }) }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), region: {},
     controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nowhere' }, report: (_kind, body) => { reports.push(body); return reported }
   })
   const app = createApp(quiet)
