@@ -27,7 +27,7 @@ async function target (options: Partial<ServerOptions> = {}): Promise<{ readonly
   ended.length = 0
   const server = await serve({ portals: [{ host: '127.0.0.1', port: 0 }], log: (_, { why }) => { if (typeof why === 'string') ended.push(why) }, ...options })
   ending.push(() => server.close())
-  server.offer([{ name: disk, units: new Map([[1, { open: () => openFile(file, { readOnly: true }), shared: true, readOnly: true, blockLength: 512, serial: 'one', thin: false }]]) }])
+  server.offer([{ name: disk, units: new Map([[1, { open: () => openFile(file, { readOnly: true }), shared: true, readOnly: true, blockLength: 512, serial: 'one', thin: false }], [2, { open: () => openFile(file, { readOnly: false }), shared: true, readOnly: false, blockLength: 512, serial: 'two', thin: false }]]) }])
   return { server, port: server.addresses[0]?.port ?? 0 }
 }
 async function login (port: number, who = 'me', keys: [string, string][] = []): Promise<Initiator> {
@@ -83,22 +83,42 @@ describe('an initiator that is slow to read', () => {
     await until(() => server.sessions === 0, { timeout: 5000, what: 'the end of its session' })
     expect(ended).toContain('the initiator does not read what it is sent')
   })
-  it('that resets the unit meanwhile hears nothing more of what it read', async () => {
+  const resetBy = async (one: Initiator, lun: number): Promise<void> => {
+    const reset = header(0x42, 0x80 | 5, { 16: 0x5000, 20: 0xffffffff, 24: one.cmdSN })
+    reset[9] = lun
+    one.send(reset)
+    expect(await one.next()).toMatchObject({ opcode: 0x22 })
+  }
+  it('hears nothing more of what it read once another has reset the unit', async () => {
     const { port } = await target()
-    const initiator = await login(port, 'resetting', [['MaxRecvDataSegmentLength', '65536']])
-    initiator.socket.pause()
-    initiator.start(read10(0, 32_768), { read: 16 << 20 })
-    const reset = header(0x42, 0x80 | 5, { 16: 0x5000, 20: 0xffffffff, 24: initiator.cmdSN })
-    reset[9] = 1
-    initiator.send(reset)
-    initiator.socket.resume()
+    const [slow, other] = [await login(port, 'slow', [['MaxRecvDataSegmentLength', '65536']]), await login(port, 'other')]
+    slow.socket.pause()
+    slow.start(read10(0, 32_768), { read: 16 << 20, lun: 2 })
+    await until(() => slow.socket.bytesWritten > 48, { what: 'the command to be sent' })
+    expect(await other.command(ready, { lun: 2 })).toMatchObject({ status: 0 })
+    await resetBy(other, 2)
+    const after = slow.start(ready, { lun: 2 })
+    slow.socket.resume()
+    let got = 0
     for (;;) {
-      const one = await initiator.next()
-      if (one.opcode === 0x22) { expect(one.header[2]).toBe(0); break }
-      expect(one.opcode).toBe(0x25)
+      const one = await slow.next()
+      if (one.header.readUInt32BE(16) === after) { expect(one).toMatchObject({ opcode: 0x21 }); break }
+      expect([one.opcode, one.flags & 1]).toEqual([0x25, 0]) // never its end
+      got += one.data.length
     }
-    expect(await initiator.command(ready)).toMatchObject({ status: 2, sense: '6 2903' })
-    expect((await initiator.command(read10(5, 1), { read: 512 })).data).toEqual(content.subarray(5 * 512, 6 * 512))
+    expect(got).toBeLessThan(16 << 20)
+    expect((await slow.command(read10(5, 1), { read: 512, lun: 2 })).data).toEqual(content.subarray(5 * 512, 6 * 512))
+  })
+  it('of a unit that cannot be written is not disturbed by the resets of others', async () => {
+    const { port } = await target()
+    const [slow, other] = [await login(port, 'slow', [['MaxRecvDataSegmentLength', '65536']]), await login(port, 'other')]
+    slow.socket.pause()
+    const task = slow.start(read10(0, 32_768), { read: 16 << 20 })
+    await resetBy(other, 1)
+    slow.socket.resume()
+    expect((await slow.finish(task)).data.equals(content)).toBe(true)
+    expect(await slow.command(ready)).toMatchObject({ status: 0 })
+    expect(await other.command(ready)).toMatchObject({ status: 2, sense: '6 2903' })
   })
 })
 
