@@ -1,11 +1,14 @@
-/** `bedplate machine list|show|create|rename|tag|set-boot|delete|events`: the machines, and their history. */
+/** `bedplate machine list|show|create|rename|tag|set-boot|delete|events|boots`: the machines, and their history. */
 import { Argument, Option } from 'commander'
 import { ways } from '../../plugins/images/manifest.ts'
 import type { Client } from '../client.ts'
 import type { Vlan } from '../names.ts'
+import { begin, boots, shortName, type Request } from '../boots.ts'
+import { controllerNames } from '../names.ts'
 import { ago, bytes } from '../output.ts'
 import type { Column } from '../output.ts'
 import type { Noun } from '../session.ts'
+import { integer } from './vlan.ts'
 
 export interface Machine {
   readonly id: string, readonly hostname: string, readonly status: string, readonly reason: string | null, readonly since: string, readonly deadline: string | null, readonly architecture: string, readonly firmware: string, readonly owner: string | null
@@ -81,6 +84,14 @@ export const machineCommands: Noun = (program, on) => {
   on(noun.command('delete').description('forget a machine').argument('<machine>', 'id or hostname'), async ({ client, output }, [name = '']) => {
     await client.send('DELETE', path(name))
     output.done(`Machine ${name} is forgotten.`, { machine: name })
+  })
+  on<{ last: number }>(noun.command('boots').description('what a machine fetched each time it booted, and from where').argument('<machine>', 'id or hostname').option('--last <number>', 'so many boots', integer, 1), async ({ client, output }, [name = ''], { last }) => {
+    const all = boots((await client.list<MachineEvent & { readonly data: Request['data'] | null }>(path(name, '/events'))).flatMap(({ type, at, data }) => type === 'boot' && data !== null && 'what' in data ? [{ at, data }] : []))
+    const shown = all.slice(-Math.max(1, last)).map((boot, index, those) => ({ number: all.length - those.length + index + 1, ...boot }))
+    const nameOf = await controllerNames(client)
+    const lines = shown.flatMap(boot => boot.requests.map(request => ({ ...request, number: boot.number, after: (begin(request) - Date.parse(boot.from)) / 1000 })))
+    output.rows(lines, [['BOOT', one => one.number], ['AT', one => new Date(begin(one)).toISOString()], ['AFTER', one => `${one.after.toFixed(1)} s`], ['WHAT', one => shortName(one.data.what)], ['BY', one => one.data.by], ['RACK', one => nameOf(one.data.rack)],
+      ['BYTES', one => bytes(one.data.bytes)], ['TOOK', one => `${(one.data.milliseconds / 1000).toFixed(1)} s`], ['AGAIN', one => one.data.retries === undefined || one.data.retries === 0 ? null : one.data.retries], ['FAILED', one => one.data.failure]], 'It has not booted over the network yet.')
   })
   on(noun.command('events').description('the history of a machine, oldest first').argument('<machine>', 'id or hostname'), async ({ client, output }, [name = '']) => {
     output.rows(await client.list<MachineEvent>(path(name, '/events')), [['AT', event => event.at], ['LEVEL', event => event.level], ['TYPE', event => event.type], ['MESSAGE', event => event.message]], 'Nothing has happened to it yet.')

@@ -26,9 +26,16 @@ const missing = (machine: Machine, purpose: Purpose): string =>
   purpose === 'deploy' && machine.deployment !== null ? `Image ${machine.deployment.imageId} is gone.` : `There is no image for ${machine.architecture}.`
 
 /** One line for the machine's history. */
-export const sentence = ({ what, by, address, bytes, milliseconds, failure }: Static<typeof manifest.facts.served>): string => {
-  const shown = what.replace(/^\/files\/[0-9a-f]{64}\//, '') // a content address tells a person nothing; the event's data has it whole
+export const sentence = ({ what, by, address, bytes, milliseconds, failure, retries = 0 }: Static<typeof manifest.facts.served>): string => {
+  // a content address tells a person nothing; the event's data has it whole
+  const shown = what.replace(/^\/files\/[0-9a-f]{64}\//, '').replace(/^iqn\.[^ ]*:(root)\.[0-9a-f]{64}/, '$1')
+  const took = `${bytes} bytes in ${(milliseconds / 1000).toFixed(1)} s`
+  if (by === 'iscsi') {
+    const again = retries === 0 ? '' : `, login ${retries + 1}`
+    if (shown.endsWith(' (login)')) return `${shown.slice(0, -8)} is read over iSCSI by ${address}${again}`
+    return `${shown} was read over iSCSI by ${address}${again}: ${took}${failure === null ? '' : `, until ${failure}`}`
+  }
   const over = `over ${by.toUpperCase()} by ${address}`
   if (failure !== null) return `${shown} was asked for ${over} but not sent whole (${bytes} bytes): ${failure}`
-  return `${shown} was fetched ${over}: ${bytes} bytes in ${(milliseconds / 1000).toFixed(1)} s`
+  return `${shown} was fetched ${over}: ${took}${retries === 0 ? '' : `, ${retries} ${retries === 1 ? 'packet' : 'packets'} sent again`}`
 }

@@ -52,6 +52,11 @@ describe('intents', () => {
     expect(sentence(request)).toBe('/files/x/vmlinuz was fetched over HTTP by 10.0.0.9: 1000 bytes in 1.5 s')
     expect(sentence({ ...request, by: 'tftp', failure: 'the client fell silent' })).toContain('over TFTP by 10.0.0.9 but not sent whole (1000 bytes): the client fell silent')
     expect(sentence({ ...request, what: `/files/${'a'.repeat(64)}/vmlinuz` })).toMatch(/^vmlinuz was fetched/)
+    expect(sentence({ ...request, by: 'tftp', what: 'undionly.kpxe', retries: 3 })).toBe('undionly.kpxe was fetched over TFTP by 10.0.0.9: 1000 bytes in 1.5 s, 3 packets sent again')
+    const what = `iqn.2026-11.io.bedplate:root.${'a'.repeat(64)}`
+    expect(sentence({ ...request, by: 'iscsi', what: `${what} (login)`, retries: 0 })).toBe('root is read over iSCSI by 10.0.0.9')
+    expect(sentence({ ...request, by: 'iscsi', what: `${what} (login)`, retries: 1 })).toBe('root is read over iSCSI by 10.0.0.9, login 2')
+    expect(sentence({ ...request, by: 'iscsi', what, retries: 1, failure: 'it fell silent' })).toBe('root was read over iSCSI by 10.0.0.9, login 2: 1000 bytes in 1.5 s, until it fell silent')
   })
 })
 
