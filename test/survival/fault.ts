@@ -11,7 +11,7 @@ export interface Fault {
 }
 
 export const faults: readonly Fault[] = [
-  { name: 'kill', title: 'kill -9', begin: rack => rack.process.kill(), end: async () => {} },
+  { name: 'kill', title: 'kill -9', begin: rack => rack.kill(), end: async () => {} },
   { name: 'unplug', title: 'unplugged', begin: rack => rack.unplug(), end: rack => rack.plug() },
   // longer than any of the programs waits for an answer, or the racks for each other
   { name: 'pause', title: 'paused for 90 s', begin: rack => rack.pause(), lasts: 90_000, end: rack => rack.resume() }

@@ -37,7 +37,7 @@ const seconds = (ms: number): number => Math.round(ms / 100) / 10
 /** What the machine gets over the cables, and the fault when its moment has come. */
 function observe ({ point, fault, say }: RunOptions, world: World, began: number) {
   const isNow = point?.observe()
-  const seen = { fault: undefined as { readonly at: number, readonly rack: Rack } | undefined, ended: Infinity, progress: undefined as number | undefined, done: Promise.resolve() as Promise<unknown> }
+  const seen = { fault: undefined as { readonly at: number, readonly rack: Rack } | undefined, ended: Infinity, progress: undefined as number | undefined, trouble: undefined as string | undefined, done: Promise.resolve() as Promise<unknown> }
   async function disturb (rack: Rack): Promise<void> {
     if (fault === undefined) return
     await fault.begin(rack)
@@ -62,7 +62,7 @@ function observe ({ point, fault, say }: RunOptions, world: World, began: number
     if (rack === undefined) return
     seen.fault = { at: Date.now(), rack }
     say(`${point?.title} after ${seconds(Date.now() - began)} s: ${fault?.title}: ${rack.name}`)
-    seen.done = disturb(rack).catch((error: unknown) => { say(`the fault: ${reasonOf(error)}`) })
+    seen.done = disturb(rack).catch((error: unknown) => { seen.trouble = reasonOf(error); say(seen.trouble) })
   }
   return { seen, heard }
 }
@@ -116,6 +116,7 @@ export async function runCell (o: RunOptions): Promise<Outcome> {
     if (why === undefined && view !== undefined) why = await login(world, view)
     if (o.point !== undefined && seen.fault === undefined) why = `its moment never came${why === undefined ? '' : `; ${why}`}`
     await seen.done
+    why ??= seen.trouble
     if (o.fault?.lasts === undefined && seen.fault !== undefined) await o.fault?.end(seen.fault.rack)
     while ((await look()).length > 0) { /* the rest */ }
     const starts = power.filter(({ line }) => line.startsWith('power on')).length

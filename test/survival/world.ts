@@ -37,6 +37,8 @@ export interface Rack {
   /** Takes its cable out of the machines' segment, and puts it back. */
   unplug(): Promise<void>
   plug(): Promise<void>
+  /** SIGKILL to the daemon alone; resolves when it and what it had started are gone, rejects when some of that outlives it by 10 s. */
+  kill(): Promise<void>
   /** Stops the daemon and everything it started as a host does that hangs, and lets them go on. */
   pause(): Promise<void>
   resume(): Promise<void>
@@ -133,15 +135,17 @@ export async function createWorld (remains: Remains, o: WorldOptions): Promise<W
       name, namespace: namespace.name, directory, died,
       config: { ...common, roles: ['rack'], hostname: name, dataDirectory: data, regions: [`${regionAddress}:5250`], ...enrolment === undefined ? {} : { enrolmentToken: enrolment } }
     })
-    const signal = async (what: NodeJS.Signals): Promise<void> => {
-      const { stdout } = await run('ip', ['netns', 'pids', namespace.name])
-      for (const pid of stdout.split('\n').filter(Boolean)) globalThis.process.kill(Number(pid), what)
-    }
+    const pids = async (): Promise<number[]> => (await run('ip', ['netns', 'pids', namespace.name])).stdout.split('\n').filter(Boolean).map(Number)
+    const signal = async (what: NodeJS.Signals): Promise<void> => { for (const pid of await pids()) globalThis.process.kill(pid, what) }
     const link = async (state: 'up' | 'down'): Promise<void> => { await run('ip', ['-n', wire.name, 'link', 'set', cable, state]) }
     undo.push(async () => { await signal('SIGCONT'); await process.stop() })
     process.start()
     racks.push({
       name, namespace, process, id: async () => (await readFile(join(data, 'controller.id'), 'utf8')).trim(),
+      async kill () {
+        await process.kill()
+        await until(async () => (await pids()).length === 0, { timeout: 10_000, interval: 100, what: `what ${name} had started ends with it` })
+      },
       unplug: () => link('down'), plug: () => link('up'), pause: () => signal('SIGSTOP'), resume: () => signal('SIGCONT')
     })
   }
