@@ -173,6 +173,6 @@ describe('a machine with it', () => {
 
   test('a machine whose session is over goes off by itself', async () => {
     rack.running.apply!({ put: [], remove: [] }, true)
-    await (await machine('over', join(directory, 'disk.qcow2'), { token: 't-gone' })).off()
+    await (await machine('over', join(directory, 'disk.qcow2'), { token: 't-release' })).off()
   })
 })
