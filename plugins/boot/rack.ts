@@ -62,6 +62,7 @@ export default defineRack(manifest, {
     })
 
     const floating = createFloating({ clock, log, metrics })
+    deps.dhcp.knowServed(address => floating.served(address))
     const roots = createRoots()
     const iscsi = createIscsiService({ port: config.iscsiPort, files: deps.files, log, clock, served: request => tell('iscsi', { ...request, mac: null }) })
 

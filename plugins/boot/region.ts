@@ -1,21 +1,25 @@
 /** boot, the region half: what each machine shall boot, and what unknown ones do; takes in what the racks served. */
 import { defineRegion } from '../../core/plugin.ts'
 import type { Static } from 'typebox'
-import type { Entry, Query, Tx } from '../../core/plugin.ts'
+import type { Change, Entry, Query, Tx } from '../../core/plugin.ts'
+import { ServedVlans } from '../dhcp/manifest.ts'
 import { Images } from '../images/manifest.ts'
 import type { Image, ImageService } from '../images/manifest.ts'
 import { Machines } from '../machines/manifest.ts'
 import type { Machine, MachineService } from '../machines/manifest.ts'
+import { Network } from '../network/manifest.ts'
 import { Provision } from '../provision/manifest.ts'
 import { manifest } from './manifest.ts'
 import { routes } from './api.ts'
+import { floatingOf } from './region/addresses.ts'
 import { filesOf, intent, sentence } from './region/intent.ts'
+import { createAddressKeeper, touchesAddresses } from './region/keeper.ts'
 import { scopeOf, scopesOf } from './region/options.ts'
 import { keptOptions, removeOptions } from './store/options.ts'
 import { addRefused, refusedMacs } from './store/refused.ts'
 
 type BootEntry = Entry<typeof manifest.wanted>
-interface BootKey { readonly kind: 'machine' | 'unknown', readonly id: string }
+interface BootKey { readonly kind: 'machine' | 'unknown' | 'floating', readonly id: string }
 
 /** Images looked up once per computation, however many machines use them. */
 function lookup (q: Query, images: ImageService) {
@@ -66,10 +70,12 @@ async function byMacs (machines: MachineService, q: Query, macs: readonly string
 }
 
 export default defineRegion(manifest, {
-  requires: { machines: Machines, images: Images, provision: Provision },
+  requires: { machines: Machines, images: Images, provision: Provision, network: Network, served: ServedVlans },
   provides: {},
-  setup ({ db, deps: { machines, images, provision }, log }) {
+  setup ({ db, clock, deps: { machines, images, provision, network, served }, log }) {
     const told = memory()
+    const plan = { network, served }
+    const keeper = createAddressKeeper({ db, plan, clock, log })
     machines.hooks.transition.tapPromise('boot', async (tx, { machine, event }) => {
       if (event === 'removed') await removeOptions(tx, `machine:${machine.id}`)
     })
@@ -89,9 +95,10 @@ export default defineRegion(manifest, {
     return {
       provides: {},
       rpc: {},
-      services: [],
-      routes: routes(db, machines),
-      async wanted (_rack, keys) {
+      services: [keeper],
+      routes: routes(db, machines, plan),
+      changed: changes => { keeper.changed(changes) },
+      async wanted (rack, keys) {
         const find = lookup(db, images)
         const chosen = keys === undefined ? await machines.list(db) : await byMacs(machines, db, keys.filter(({ kind }) => kind === 'machine').map(({ id }) => id))
         const asked = keys === undefined ? undefined : new Set(keys.map(({ kind, id }) => `${kind} ${id}`))
@@ -109,6 +116,8 @@ export default defineRegion(manifest, {
           told.architectures.add(architecture)
           entries.push({ kind: 'unknown', id: architecture, value: filesOf(image, kept) })
         }
+        const vlans = keys?.filter(({ kind }) => kind === 'floating').map(({ id }) => id)
+        if (vlans === undefined || vlans.length > 0) for (const entry of await floatingOf(db, plan, rack, vlans)) entries.push({ kind: 'floating', ...entry })
         return asked === undefined ? entries : entries.filter(({ kind, id }) => asked.has(`${kind} ${id}`))
       },
       async touches (changes) {
@@ -118,6 +127,7 @@ export default defineRegion(manifest, {
         const scopes = changes.filter(({ topic }) => topic === 'boot.option').map(({ id }) => scopeOf(id))
         if (changes.some(({ topic }) => topic === 'images.image') || scopes.some(({ kind }) => kind === 'global')) keys.push(...await keysOfImages())
         const named = scopes.flatMap(scope => scope.kind === 'global' ? [] : [scope])
+        if (touchesAddresses(changes)) keys.push(...await keysOfVlans(changes))
         if (named.length > 0) keys.push(...await keysOfMachines(machine => named.some(({ kind, name }) => kind === 'tag' ? machine.tags.includes(name) : machine.id === name)))
         return keys
       },
@@ -128,6 +138,13 @@ export default defineRegion(manifest, {
           else if (await machines.get(tx, body.machine) !== undefined) await machines.record(tx, body.machine, { type: 'boot', level: body.failure === null ? 'info' : 'warning', message: sentence(body), data: { rack, ...body } })
         }
       }
+    }
+
+    /** Which racks serve a VLAN, or its boot address, may be others: there are few VLANs, and little is told of each. */
+    async function keysOfVlans (changes: readonly Change[]): Promise<BootKey[]> {
+      const ids = new Set((await network.vlans(db)).map(({ id }) => id))
+      for (const { topic, id } of changes) if (topic === 'network.vlan' || topic === 'dhcp.vlan' || topic === 'boot.vlan') ids.add(id)
+      return [...ids].map(id => ({ kind: 'floating' as const, id }))
     }
 
     /** A machine's firmware took no iPXE: it gets GRUB from now on, from whichever rack. Kept by MAC, so that a machine nobody knows yet has to refuse but once. */

@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { defineManifest, method, token } from '../../core/plugin.ts'
 import type { Client as RpcClient, Entry, Fact, Key, Query } from '../../core/plugin.ts'
+import type { Attachment } from '../network/manifest.ts'
 import type { DhcpService } from './v4/chain.ts'
 
 const Ip = Type.String({ description: 'IPv4 or IPv6 address' })
@@ -77,12 +78,13 @@ export const manifest = defineManifest({
     segment: Type.Object({
       interface: Type.String(), address: Ip, rank: Type.Integer({ minimum: 0 }), mtu: Type.Integer(), subnets: Type.Array(SubnetEntry),
       peers: Type.Optional(Type.Array(Ip)), // addresses of the other racks there: their words are not a foreign server's
+      bootAddress: Type.Optional(Ip), // what the racks there hold in turn: where machines find what they boot; absent: at `address`
       mode: Type.Optional(Type.Enum(['server', 'proxy', 'off'])), // IPv4: gives addresses, or only says what to boot, or does nothing; absent: server
       v6: Type.Optional(Type.Enum(['off', 'stateless', 'stateful'])) // absent: off
     }),
     /** id = the VLAN. Present when this rack serves the VLAN with DHCPv6. `address`: this rack's own there; `server`: a UUID, the same on every rack; `taken`: addresses in the ranges that are somebody's without a binding. */
     segment6: Type.Object({
-      interface: Type.String(), address: Type.Union([Ip, Type.Null()]), rank: Type.Integer({ minimum: 0 }), mode: Type.Union([Type.Literal('stateless'), Type.Literal('stateful')]),
+      interface: Type.String(), address: Type.Union([Ip, Type.Null()]), bootAddress: Type.Optional(Ip), rank: Type.Integer({ minimum: 0 }), mode: Type.Union([Type.Literal('stateless'), Type.Literal('stateful')]),
       server: Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' }),
       subnets: Type.Array(Type.Object({
         id: Type.String(), cidr: Type.String(), dnsServers: Type.Array(Ip), search: Type.Array(Type.String()), ntpServers: Type.Array(Ip),
@@ -131,6 +133,12 @@ export interface LeaseService {
   leases(q: Query, filter?: { readonly addresses?: readonly string[], readonly subnetIds?: readonly string[] }): Promise<readonly LeaseOf[]>
 }
 export const Leases = token<LeaseService>('dhcp.leases')
+
+/** A VLAN with DHCP on: for which families, and the racks that serve it, ranked, each with its addresses there (those that float come last). VLANs behind relays are served by the racks of another one, and not named. */
+export interface VlanRacks { readonly vlanId: string, readonly v4: boolean, readonly v6: boolean, readonly racks: readonly { readonly rack: string, readonly attachments: readonly Attachment[] }[] }
+/** Given to region halves. Change-log topics: `dhcp.vlan` and `dhcp.serving`, and the network's own. */
+export interface VlanRacksService { vlans(q: Query): Promise<readonly VlanRacks[]> }
+export const ServedVlans = token<VlanRacksService>('dhcp.served')
 
 type M = typeof manifest
 export type SegmentEntry = Static<M['wanted']['segment']>

@@ -7,8 +7,8 @@ import { createHandlers } from './region/handlers.ts'
 import type { Pool } from './region/handlers.ts'
 import { createKeeper } from './region/keeper.ts'
 import { leaseService } from './region/leases.ts'
-import { Leases, manifest } from './manifest.ts'
-import { ranked, Serving } from './region/serving.ts'
+import { Leases, manifest, ServedVlans } from './manifest.ts'
+import { ranked, servedVlans, Serving } from './region/serving.ts'
 import { forgetRacks, goneRacks, referee, restReserve, tidy, trimBlocks } from './store.ts'
 import { claim } from './store/claims.ts'
 import { setAside } from './store/occupied.ts'
@@ -26,7 +26,7 @@ const keptDays6 = 7 // a client of IPv6 that comes back within them gets the add
 
 export default defineRegion(manifest, {
   requires: { network: Network, controllers: Controllers },
-  provides: { leases: Leases },
+  provides: { leases: Leases, served: ServedVlans },
   setup ({ config, db, clock, log, deps: { network, controllers } }) {
     const serving = new Serving(db, network, clock)
 
@@ -89,7 +89,7 @@ export default defineRegion(manifest, {
       })
     })
     return {
-      provides: { leases: leaseService(network) },
+      provides: { leases: leaseService(network), served: { vlans: async q => servedVlans(await serving.look(q)) } },
       services: [keeper],
       routes: routes(db, network, config),
       rpc: { bind: handlers.bind, grant: handlers.grant, sync: handlers.sync },

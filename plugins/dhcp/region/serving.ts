@@ -1,6 +1,7 @@
 /** Which rack serves which VLANs, worked out from the network's plan; and which subnets changed their racks since that was last looked at. */
 import type { Clock, Database, Query } from '../../../core/plugin.ts'
 import type { Attachment, NetworkService, Subnet, Vlan } from '../../network/manifest.ts'
+import type { VlanRacks } from '../manifest.ts'
 import { listServed, listVlans, lockServed, replaceServed } from '../store/settings.ts'
 import type { ServedSubnet, ServedVlan } from '../store/settings.ts'
 
@@ -12,6 +13,17 @@ export function ranked ({ racks }: Pick<ServedVlan, 'racks'>, attachments: reado
 
 /** A VLAN a rack serves: how, as the how-manieth, with which addresses of its own (by interface and address, none that floats), beside which of other racks, and all subnets there, of both families; then those of VLANs whose relays send to this one. */
 export interface Served { readonly rack: string, readonly vlan: Vlan, readonly settings: ServedVlan, readonly rank: number, readonly attachments: readonly Attachment[], readonly peers: readonly Attachment[], readonly subnets: readonly Subnet[] }
+
+/** The same by VLAN, for other plugins. */
+export function servedVlans (served: readonly Served[]): VlanRacks[] {
+  const vlans = new Map<string, { -readonly [K in keyof VlanRacks]: K extends 'racks' ? { rack: string, attachments: readonly Attachment[] }[] : VlanRacks[K] }>()
+  for (const { rack, vlan, settings: { mode, v6 }, attachments } of served) { // in the order of their ranks
+    const one = vlans.get(vlan.id) ?? { vlanId: vlan.id, v4: mode !== 'off', v6: v6 !== 'off', racks: [] }
+    one.racks.push({ rack, attachments })
+    vlans.set(vlan.id, one)
+  }
+  return [...vlans.values()]
+}
 
 const keptFor = 1000 // ms
 

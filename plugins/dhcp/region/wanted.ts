@@ -1,5 +1,6 @@
 /** What a rack is told: the VLANs it serves, their options, hosts, bindings and blocks; and which of that a change concerns. */
 import type { Change, Database, Query } from '../../../core/plugin.ts'
+import { bootAddresses } from './boot-address.ts'
 import { effective } from '../config/custom.ts'
 import { fixedOwner } from '../config/fixed.ts'
 import type { WantedEntry, WantedKey } from '../manifest.ts'
@@ -15,17 +16,19 @@ export { ranked } from './serving.ts'
 const family4 = (addresses: readonly string[]): string[] => addresses.filter(address => !address.includes(':'))
 
 /** The segments of IPv4, as their racks see them. */
-async function segmentsOf (q: Query, served: readonly Served[], leaseSeconds: number): Promise<WantedEntry[]> {
+async function segmentsOf (q: Query, network: NetworkService, served: readonly Served[], leaseSeconds: number): Promise<WantedEntry[]> {
+  const boot = await bootAddresses(q, network, served, 4)
   const settings = new Map((await listSubnetSettings(q)).map(one => [one.id, one]))
   return served.flatMap(({ vlan, settings: { mode, v6 }, rank, attachments, peers, subnets }): WantedEntry[] => {
     const own = subnets.filter(({ family }) => family === 4)
     const attachment = attachments.find(({ subnetId }) => own.some(({ id }) => id === subnetId))
     if (attachment === undefined) return []
+    const bootAddress = boot.get(vlan.id)
     return [{
       kind: 'segment',
       id: vlan.id,
       value: {
-        interface: attachment.interface, address: attachment.address, rank, mtu: vlan.mtu, mode, v6, peers: family4(peers.map(({ address }) => address)),
+        interface: attachment.interface, address: attachment.address, rank, mtu: vlan.mtu, mode, v6, peers: family4(peers.map(({ address }) => address)).filter(address => address !== bootAddress), ...bootAddress === undefined ? {} : { bootAddress },
         subnets: own.map(({ id, vlanId, cidr, gateway, dnsServers, ranges }) => {
           const { leaseSeconds: own, firmwareSeconds } = settings.get(id) ?? { leaseSeconds: null, firmwareSeconds: null }
           return {
@@ -82,7 +85,7 @@ export async function wantedBy (db: Database, network: NetworkService, serving: 
   const blocks = wants('block') ? await blocksOf(db, rack, blockIds === undefined ? subnetIds : subnetIds.filter(id => blockIds.includes(id))) : []
   return [
     ...own,
-    ...wants('segment') ? await segmentsOf(db, served.filter(({ vlan }) => chosen === undefined || chosen.includes(vlan.id)), leaseSeconds) : [],
+    ...wants('segment') ? await segmentsOf(db, network, served.filter(({ vlan }) => chosen === undefined || chosen.includes(vlan.id)), leaseSeconds) : [],
     ...wants('options') ? await optionsOf(db, subnetIds, asked('options')) : [],
     ...wants('host') ? await hostsOf(db, network, subnetIds, asked('host')) : [],
     ...bindings.map(({ address, subnet, client, clientId, expires, number }): WantedEntry => ({ kind: 'binding', id: address, value: { subnet, client, clientId, expires: expires.toISOString(), number } })),
@@ -109,6 +112,7 @@ export async function touchedBy (db: Database, network: NetworkService, serving:
     else if (topic === 'network.address') add('host', id)
     else if (topic === 'dhcp.option') add('options', id)
     else if (topic === 'dhcp.serving') moved.add(id)
+    else if (topic === 'boot.vlan') add('segment', id)
     else if (topic === 'dhcp.vlan' || topic === 'network.vlan') { add('segment', id); plan = true } else if (topic === 'network.subnet' || topic === 'network.attachment') plan = everySegment = true
     else if (topic === 'dhcp.subnet') { everySegment = true; add('options', `subnet:${id}`) }
   }

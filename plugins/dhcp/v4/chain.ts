@@ -10,6 +10,7 @@ import type { Classes } from './classes.ts'
 import { classesOf } from './classes.ts'
 import type { Decision } from './decision.ts'
 import { decide } from './decision.ts'
+import { ipText } from './ipv4.ts'
 import type { MessageType } from '../options/codes.ts'
 import type { LoaderKind } from '../options/loaders.ts'
 import { messageName, option } from '../options/codes.ts'
@@ -63,6 +64,8 @@ export interface DhcpService {
   readonly httpPort: number
   /** What a client is told when its firmware is to get a loader of this kind; iPXE gets its script, whatever the kind. */
   bootOf(exchange: Exchange, kind: LoaderKind): Boot | undefined
+  /** Says who knows whether a rack has a boot address now (its text); until then it is believed. Called for each packet of a client that boots. */
+  knowServed(served: (address: string) => boolean): void
 }
 
 export interface ChainOptions {
@@ -88,6 +91,7 @@ export class Chain implements DhcpService {
   readonly told = new ToldBySubnet()
   private readonly options: ChainOptions
   private readonly failures = new Map<string, number>()
+  private bootServed: (address: string) => boolean = () => true
 
   constructor (options: ChainOptions) {
     this.options = options
@@ -156,11 +160,18 @@ export class Chain implements DhcpService {
 
   get httpPort (): number { return this.options.httpPort }
 
-  bootOf ({ segment, packet }: Exchange, kind: LoaderKind): Boot | undefined { return bootOf(packet, segment.address, this.options.httpPort, kind) }
+  bootOf ({ segment, packet }: Exchange, kind: LoaderKind): Boot | undefined { return bootOf(packet, this.bootAddress(segment), this.options.httpPort, kind) }
+
+  knowServed (served: (address: string) => boolean): void { this.bootServed = served }
+  /** For DHCPv6, which has no chain. */
+  isServed (address: string): boolean { return this.bootServed(address) }
+
+  /** A boot address that no rack has helps nobody: then it is this one's own. */
+  private bootAddress ({ address, bootAddress }: Segment): number { return bootAddress !== undefined && this.bootServed(ipText(bootAddress)) ? bootAddress : address }
 
   /** The stage `boot`. */
   boot (step: Step): Boot | undefined {
-    const boot = bootOf(step.packet, step.segment.address, this.options.httpPort)
+    const boot = bootOf(step.packet, this.bootAddress(step.segment), this.options.httpPort)
     if (this.hooks.boot.taps.length === 0) return boot
     return this.hooks.boot.call(boot === undefined ? undefined : { ...boot, options: new Map(boot.options), asked: new Map(boot.asked) }, step) // one Boot may serve many clients: taps get a copy
   }

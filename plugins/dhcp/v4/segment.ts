@@ -20,6 +20,8 @@ export interface Segment {
   readonly direct: readonly Subnet[]
   /** Whether addresses are given here, or only said what to boot, or nothing. */
   readonly mode: 'server' | 'proxy' | 'off'
+  /** Where machines find what they boot: on the rack that has it now, or on this one. */
+  readonly bootAddress?: number
   /** Addresses of the other racks of this installation here. */
   readonly peers: readonly number[]
 }
@@ -44,6 +46,7 @@ export function segmentOf (vlan: string, entry: SegmentEntry): Segment {
     mtu: entry.mtu,
     mode: entry.mode ?? 'server',
     peers: (entry.peers ?? []).map(parseIp),
+    ...entry.bootAddress === undefined ? {} : { bootAddress: parseIp(entry.bootAddress) },
     subnets,
     direct: subnets.some(({ link }) => link !== undefined) ? subnets.filter(({ link }) => link === undefined) : subnets
   }

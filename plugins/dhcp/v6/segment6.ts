@@ -17,6 +17,7 @@ export interface Subnet6 {
 export interface Segment6 {
   readonly vlan: string, readonly interface: string, readonly rank: number, readonly mode: 'stateless' | 'stateful'
   readonly address: Ip6 | null // this rack's own there; boot files cannot be named without one
+  readonly bootAddress?: Ip6 // where machines find what they boot, on whatever rack; absent: at `address`
   readonly server: string // the server's DUID in hexadecimal, the same on every rack
   readonly subnets: readonly Subnet6[]
 }
@@ -28,6 +29,7 @@ export const segment6Of = (vlan: string, entry: Segment6Entry): Segment6 => ({
   rank: entry.rank,
   mode: entry.mode,
   address: entry.address === null ? null : parseIp6(entry.address),
+  ...entry.bootAddress === undefined ? {} : { bootAddress: parseIp6(entry.bootAddress) },
   server: duidOfUuid(entry.server).toString('hex'),
   subnets: entry.subnets.map(subnet => {
     const dynamic = subnet.dynamic.map(({ start, end }): Range6 => {

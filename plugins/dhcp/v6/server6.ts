@@ -26,6 +26,8 @@ import type { Segment6, Subnet6 } from './segment6.ts'
 export interface Server6Options {
   readonly memory: Memory6, readonly wishes: Pick<Wishes, 'ask'>, readonly limits: Pick<Limits, 'admit'>, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
   readonly httpPort: number, readonly quarantineSeconds: number, readonly firmwareSeconds: number
+  /** Whether a rack has a boot address now; left out: it is believed. */
+  readonly served?: (address: string) => boolean
   /** Left out: by the turns of the event loop. */
   readonly lulls?: Pick<Lulls, 'count' | 'heard' | 'watch'>
   readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, client: string, number: string | null }) => void
@@ -60,6 +62,11 @@ export class Server6 {
     }
   }
 
+  /** A boot address that no rack has helps nobody: then it is this one's own. */
+  private bootAddress ({ address, bootAddress }: Segment6): Ip6 | null {
+    return bootAddress !== undefined && (this.options.served?.(ip6Text(bootAddress)) ?? true) ? bootAddress : address
+  }
+
   private handle (device: string, datagram: Datagram6, from: Origin, send: Send): void {
     const { memory, traffic, clock } = this.options
     const { message, relays } = datagram
@@ -71,7 +78,7 @@ export class Server6 {
     if (duid !== undefined && (message.type === message6.SOLICIT || message.type === message6.REQUEST || message.type === message6.CONFIRM || message.type === message6['INFORMATION-REQUEST'])) memory.ask(duid, now)
     const view = memory.view(segment, now)
     const decision = decide6(view, datagram, from.ip, now)
-    const boot = decision.kind === 'lease' || decision.kind === 'inform' ? bootOf6(message.options, segment.address, this.options.httpPort, macOf6(datagram, from.ip)) : undefined
+    const boot = decision.kind === 'lease' || decision.kind === 'inform' ? bootOf6(message.options, this.bootAddress(segment), this.options.httpPort, macOf6(datagram, from.ip)) : undefined
     const exchange = { segment, datagram, from, boot, send }
     switch (decision.kind) {
       case 'drop': traffic.dropped(decision.reason); break

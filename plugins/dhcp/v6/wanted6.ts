@@ -4,6 +4,7 @@ import type { NetworkService } from '../../network/manifest.ts'
 import { fixedOwner } from '../config/fixed.ts'
 import type { WantedEntry, WantedKey } from '../manifest.ts'
 import type { Served } from '../region/serving.ts'
+import { bootAddresses } from '../region/boot-address.ts'
 import { bindingsOf } from '../store.ts'
 import { server6 } from '../store/server6.ts'
 import { listFixed, listSubnetSettings } from '../store/settings.ts'
@@ -14,6 +15,7 @@ const family6 = (addresses: readonly string[]): string[] => addresses.filter(add
 async function segments6 (q: Query, network: NetworkService, served: readonly Served[], leaseSeconds: number): Promise<WantedEntry[]> {
   if (served.length === 0) return []
   const [settings, server] = [new Map((await listSubnetSettings(q)).map(one => [one.id, one])), await server6(q)]
+  const boot = await bootAddresses(q, network, served, 6)
   const racks = new Map<string, string[]>() // addresses of racks by subnet
   for (const { subnetId, address } of await network.attachments(q)) racks.set(subnetId, [...racks.get(subnetId) ?? [], address])
   return served.flatMap(({ vlan, settings: { v6 }, rank, attachments, subnets }): WantedEntry[] => {
@@ -21,11 +23,12 @@ async function segments6 (q: Query, network: NetworkService, served: readonly Se
     const here = attachments.find(({ subnetId }) => own.some(({ id }) => id === subnetId))
     const device = (here ?? attachments[0])?.interface
     if (v6 === 'off' || device === undefined) return []
+    const bootAddress = boot.get(vlan.id)
     return [{
       kind: 'segment6',
       id: vlan.id,
       value: {
-        interface: device, address: here?.address ?? null, rank, mode: v6, server,
+        interface: device, address: here?.address ?? null, ...bootAddress === undefined ? {} : { bootAddress }, rank, mode: v6, server,
         subnets: own.map(({ id, vlanId, cidr, gateway, dnsServers, ranges }) => ({
           id, cidr, dnsServers: family6(dnsServers), search: [...settings.get(id)?.search ?? []], ntpServers: family6(settings.get(id)?.ntp ?? []),
           leaseSeconds: settings.get(id)?.leaseSeconds ?? leaseSeconds,

@@ -1,8 +1,10 @@
 /** Stand-ins for what boot requires of other plugins, at the boundary of their tokens. */
 import { AsyncSeriesHook } from 'tapable'
+import type { VlanRacksService } from '../../../plugins/dhcp/manifest.ts'
 import type { FileStore, Image, ImageService } from '../../../plugins/images/manifest.ts'
 import type { Machine, MachineRecord, MachineService, Purpose, Transition } from '../../../plugins/machines/manifest.ts'
-import type { Tx } from '../../../core/plugin.ts'
+import type { NetworkService } from '../../../plugins/network/manifest.ts'
+import type { Certifier, Tx } from '../../../core/plugin.ts'
 import { BedplateError } from '../../../core/errors.ts'
 
 export const fakeImage = (changes: Partial<Image> = {}): Image => ({
@@ -61,4 +63,14 @@ export function fakeFiles (paths: Record<string, string>) {
     }
   }
   return { store, asked, arrive: (sha256: string, path: string) => { paths[sha256] = path; waiting.get(sha256)?.resolve(path) }, fail: (sha256: string, error: Error) => waiting.get(sha256)?.reject(error) }
+}
+
+/** A network without VLANs, and so without boot addresses, and an authority that is not asked. */
+export function fakePlan (): { readonly network: NetworkService, readonly served: VlanRacksService, readonly authority: Certifier } {
+  const nothing = async () => []
+  return {
+    network: { vlans: nothing, subnets: nothing, subnetOf: async () => undefined, attachments: nothing, interfaces: nothing, addresses: nothing, allocate: absent, release: async () => 0 },
+    served: { vlans: nothing },
+    authority: { certificate: absent, server: absent }
+  }
 }

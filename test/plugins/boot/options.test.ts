@@ -16,7 +16,7 @@ import { checkOptions, composeOptions, scopeOf } from '../../../plugins/boot/reg
 import { bootScript } from '../../../plugins/boot/script/ipxe.ts'
 import { testDatabase, type TestDatabase } from '../../kit/database.ts'
 import { quiet } from '../../kit/parts.ts'
-import { fakeImage, fakeImages, fakeMachine, fakeMachines } from './fakes.ts'
+import { fakeImage, fakeImages, fakeMachine, fakeMachines, fakePlan } from './fakes.ts'
 
 describe('a scope', () => {
   test.each([['global', { kind: 'global' }], ['tag:gpu', { kind: 'tag', name: 'gpu' }], ['machine:4x7', { kind: 'machine', name: '4x7' }]])('%s', (text, scope) => expect(scopeOf(text)).toEqual(scope))
@@ -62,7 +62,7 @@ describe('in a region', () => {
     machines.purposes.set('3', 'local')
     running = region.setup({
       config: { tftpPort: 69, iscsiPort: 0, console: '' }, hooks, log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
-      deps: { machines: machines.service, images: fakeImages(fakeImage({ way: 'iscsi' })).service, provision: { session: async () => ({ token: 'tok', image: null }) } },
+      deps: { ...fakePlan(), machines: machines.service, images: fakeImages(fakeImage({ way: 'iscsi' })).service, provision: { session: async () => ({ token: 'tok', image: null }) } },
       controller: { id: 'region', hostname: 'region', roles: ['region'], version: '0', dataDirectory: '' }, rack: () => { throw new TypeError('none') }, racks: () => []
     })
     app = createApp(quiet)

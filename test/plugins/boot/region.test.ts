@@ -7,7 +7,7 @@ import type { Change, Database, Tx } from '../../../core/plugin.ts'
 import { createSecrets } from '../../../core/secrets.ts'
 import region from '../../../plugins/boot/region.ts'
 import { quiet } from '../../kit/parts.ts'
-import { fakeImage, fakeImages, fakeMachine, fakeMachines } from './fakes.ts'
+import { fakeImage, fakeImages, fakeMachine, fakeMachines, fakePlan } from './fakes.ts'
 
 const tx: Tx = { query: async () => [], changed: async () => {} }
 const db: Database = { ...tx, once: async () => [], tx: work => work(tx) }
@@ -24,7 +24,7 @@ beforeEach(() => {
   sessions = new Map([['1', 'tok1']])
   running = region.setup({
     config: { tftpPort: 69, iscsiPort: 0, loaderDirectory: '', console: '' }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
-    deps: { machines: machines.service, images: images.service, provision: { session: async (_q, machine) => { const token = sessions.get(machine); return token === undefined ? undefined : { token, image: machines.all.get(machine)?.deployment?.imageId ?? null } } } },
+    deps: { ...fakePlan(), machines: machines.service, images: images.service, provision: { session: async (_q, machine) => { const token = sessions.get(machine); return token === undefined ? undefined : { token, image: machines.all.get(machine)?.deployment?.imageId ?? null } } } },
     controller: { id: 'region', hostname: 'region', roles: ['region'], version: '0', dataDirectory: '' }, rack: () => { throw new TypeError('none') }, racks: () => []
   })
   machines.all.set('1', fakeMachine({ interfaces: [nic('m1'), nic('m2')] }))

@@ -16,7 +16,7 @@ import { quiet } from '../../kit/parts.ts'
 import { until } from '../../kit/wait.ts'
 import { fakeInitrd, fakeKernel, fakeRoot, serve, setupRack, setupRegion, sha256 } from '../images/rig.ts'
 import { download } from './client.ts'
-import { fakeMachine, fakeMachines } from './fakes.ts'
+import { fakeMachine, fakeMachines, fakePlan } from './fakes.ts'
 import { folder, freePort, rackHalf } from './rig.ts'
 
 const mac = '52:54:00:00:00:07'
@@ -48,7 +48,7 @@ test('an image goes in by the API and comes out at the machine, also once the re
   machines.all.set('1', fakeMachine({ interfaces: [{ mac, name: null, vlanId: null, boot: true }] }))
   const boot = bootRegion.setup({
     config: { tftpPort: 69, iscsiPort: 0, loaderDirectory: '', console: '' }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
-    deps: { machines: machines.service, images: images.provides.images, provision: { session: async () => ({ token: 'tok', image: null }) } },
+    deps: { ...fakePlan(), machines: machines.service, images: images.provides.images, provision: { session: async () => ({ token: 'tok', image: null }) } },
     controller: { id: 'region', hostname: 'region', roles: ['region'], version: '0', dataDirectory: '' }, rack: () => { throw new TypeError('none') }, racks: () => []
   })
 

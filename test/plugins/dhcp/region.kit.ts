@@ -6,7 +6,7 @@ import { conventions } from '../../../core/http/conditional.ts'
 import { createLogger } from '../../../core/log.ts'
 import { createMetrics } from '../../../core/metrics.ts'
 import type { Change, RegionRunning, Term } from '../../../core/plugin.ts'
-import { Leases, manifest } from '../../../plugins/dhcp/manifest.ts'
+import { Leases, manifest, ServedVlans } from '../../../plugins/dhcp/manifest.ts'
 import type { Answer, SyncParams, SyncResult, WantedEntry, WantedKey, Wish } from '../../../plugins/dhcp/manifest.ts'
 import half from '../../../plugins/dhcp/region.ts'
 import { manifest as networkManifest } from '../../../plugins/network/manifest.ts'
@@ -21,7 +21,7 @@ export interface Region {
   readonly db: TestDatabase
   readonly app: FastifyInstance
   readonly network: NetworkService
-  readonly running: RegionRunning<typeof manifest, { readonly leases: typeof Leases }>
+  readonly running: RegionRunning<typeof manifest, { readonly leases: typeof Leases, readonly served: typeof ServedVlans }>
   /** The racks that are enrolled. */
   readonly controllers: Set<string>
   sync(rack: string, params?: Partial<SyncParams>): Promise<SyncResult>
