@@ -2,7 +2,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import type { AsyncSeriesBailHook } from 'tapable'
-import { defineManifest, token } from '../../core/plugin.ts'
+import { defineManifest, method, token } from '../../core/plugin.ts'
 import { ways } from '../images/manifest.ts'
 
 const File = Type.Object({ sha256: Type.String(), size: Type.Integer() })
@@ -18,6 +18,7 @@ export const manifest = defineManifest({
   name: 'boot',
   config: Type.Object({
     tftpPort: Type.Integer({ default: 69, minimum: 1, maximum: 65535, description: 'UDP port of the TFTP server.' }),
+    httpsPort: Type.Integer({ default: 5249, minimum: 0, maximum: 65535, description: 'TCP port where the rack\'s HTTP is served over TLS too, with a certificate of the region\'s authority for its addresses; 0: not at all.' }),
     iscsiPort: Type.Integer({ default: 3260, minimum: 0, maximum: 65535, description: 'TCP port of the iSCSI target that serves root file systems; 0: any that is free.' }),
     loaderDirectories: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description: 'Where boot loaders lie, the first that has a name counts. Absent: /usr/local/lib/bedplate/loaders, then where Debian\'s packages put them.' })),
     loaderDirectory: Type.Optional(Type.String({ description: 'The only folder of loaders, as before there could be several; loaderDirectories stands above it.' })),
@@ -25,7 +26,10 @@ export const manifest = defineManifest({
     console: Type.String({ default: 'console=tty0 console=ttyS0,115200', description: 'Kernel options that choose the console of ephemeral and installed systems.' })
   }, { additionalProperties: false }),
   migrations: new URL('./migrations/', import.meta.url),
-  rpc: {},
+  rpc: {
+    /** A certificate of the region's authority for the HTTPS port: for this public key (SPKI, PEM; P-256), at these IP addresses. INVALID_REQUEST, ENROLMENT_REFUSED. */
+    certify: method({ answeredBy: 'region', idempotent: true, params: Type.Object({ publicKey: Type.String({ maxLength: 1024 }), addresses: Type.Array(Type.String({ maxLength: 64 }), { minItems: 1, maxItems: 512 }) }), result: Type.Object({ certificate: Type.String(), authority: Type.String() }) })
+  },
   wanted: {
     /** id = a MAC of the machine. `files` and `token` are there when the purpose needs them. */
     machine: Type.Object({

@@ -1,11 +1,15 @@
 /** boot, the rack half: TFTP and HTTP for machines, answered from wanted state. */
+import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
 import { reasonOf } from '../../core/errors.ts'
 import { off } from '../../core/health.ts'
 import { defineRack } from '../../core/plugin.ts'
 import type { Service } from '../../core/plugin.ts'
 import { Dhcp } from '../dhcp/manifest.ts'
 import { Files } from '../images/manifest.ts'
+import { createShownStore } from './http/identity.ts'
 import { bootRoutes } from './http/routes.ts'
+import { createSecure } from './http/secure.ts'
 import { createAnswers } from './firmware/answers.ts'
 import { usualDirectories } from './firmware/catalogue.ts'
 import { createChoice } from './firmware/choice.ts'
@@ -26,7 +30,7 @@ const rescanLoaders = 10_000
 export default defineRack(manifest, {
   requires: { files: Files, dhcp: Dhcp },
   provides: { boot: Boot },
-  setup ({ config, deps, log, clock, metrics, report }) {
+  setup ({ config, controller, deps, log, clock, metrics, region, report }) {
     const wanted = createWanted()
     const choice = createChoice(config.loader ?? 'auto')
     const tapFailures = metrics.counter('boot_tap_failures', 'Extensions that answer boot requests and failed, and were passed over.', ['tap'])
@@ -63,17 +67,25 @@ export default defineRack(manifest, {
 
     const floating = createFloating({ clock, log, metrics })
     deps.dhcp.knowServed(address => floating.served(address))
+    const secure = createSecure({
+      port: config.httpsPort, store: createShownStore(join(controller.dataDirectory, 'boot', 'https')), clock, log,
+      addresses: () => [...new Set([...ownAddresses(), ...[...wanted.floating().values()].flatMap(({ addresses }) => addresses.map(({ address }) => address))])].sort(),
+      certify: (publicKey, addresses, signal) => region.certify({ publicKey, addresses: [...addresses] }, { signal })
+    })
     const roots = createRoots()
     const iscsi = createIscsiService({ port: config.iscsiPort, files: deps.files, log, clock, served: request => tell('iscsi', { ...request, mac: null }) })
 
     return {
       provides: { boot: { hooks: Object.freeze({ request }) } },
       rpc: {},
-      services: [tftp, iscsi, watchLoaders(), floating.service],
-      routes: bootRoutes({ wanted, files: deps.files, loaders, answers, clock, served: request => tell('http', request) }),
+      services: [tftp, iscsi, watchLoaders(), floating.service, secure],
+      async routes (app) {
+        secure.handle((asked, response) => { app.routing(asked, response) })
+        await app.register(bootRoutes({ wanted, files: deps.files, loaders, answers, clock, httpPort: deps.dhcp.httpPort, served: request => tell('http', request) }))
+      },
       apply (change, whole) {
         wanted.apply(change, whole)
-        if (whole || [...change.put, ...change.remove].some(({ kind }) => kind === 'floating')) floating.want(wanted.floating())
+        if (whole || [...change.put, ...change.remove].some(({ kind }) => kind === 'floating')) { floating.want(wanted.floating()); secure.look() }
         roots.apply(change, whole)
         iscsi.offer(roots.list())
       }
@@ -108,3 +120,6 @@ export default defineRack(manifest, {
     }
   }
 })
+
+/** Addresses of this host that a machine may reach it at. */
+const ownAddresses = (): string[] => Object.values(networkInterfaces()).flatMap(list => list ?? []).filter(({ internal, address }) => !internal && !/^fe80:/i.test(address)).map(({ address }) => address)

@@ -1,5 +1,5 @@
 /** boot, the region half: what each machine shall boot, and what unknown ones do; takes in what the racks served. */
-import { defineRegion } from '../../core/plugin.ts'
+import { Authority, defineRegion } from '../../core/plugin.ts'
 import type { Static } from 'typebox'
 import type { Change, Entry, Query, Tx } from '../../core/plugin.ts'
 import { ServedVlans } from '../dhcp/manifest.ts'
@@ -70,9 +70,9 @@ async function byMacs (machines: MachineService, q: Query, macs: readonly string
 }
 
 export default defineRegion(manifest, {
-  requires: { machines: Machines, images: Images, provision: Provision, network: Network, served: ServedVlans },
+  requires: { machines: Machines, images: Images, provision: Provision, network: Network, served: ServedVlans, authority: Authority },
   provides: {},
-  setup ({ db, clock, deps: { machines, images, provision, network, served }, log }) {
+  setup ({ db, clock, deps: { machines, images, provision, network, served, authority }, log }) {
     const told = memory()
     const plan = { network, served }
     const keeper = createAddressKeeper({ db, plan, clock, log })
@@ -87,14 +87,16 @@ export default defineRegion(manifest, {
       const session = running ? await provision.session(db, machine.id) : undefined
       const image = !running ? undefined : purpose !== 'deploy' ? await find.ephemeral(machine.architecture) : session?.image ? await find.byId(session.image) : undefined
       // one board has one firmware: what refused at one of its cards refuses at the others
-      const loader = machine.interfaces.some(({ mac }) => refused.has(mac)) ? { loader: 'grub' as const } : {}
+      const loader = machine.inventory?.secureBoot === true || machine.interfaces.some(({ mac }) => refused.has(mac)) ? { loader: 'grub' as const } : {}
       const value = { ...intent(machine, purpose, image, session?.token ?? null, kept), ...loader }
       return machine.interfaces.map(({ mac }) => ({ kind: 'machine' as const, id: mac, value }))
     }
 
     return {
       provides: {},
-      rpc: {},
+      rpc: {
+        certify: async ({ publicKey, addresses }, { controller }) => ({ certificate: await authority.server(controller, publicKey, addresses), authority: await authority.certificate() })
+      },
       services: [keeper],
       routes: routes(db, machines, plan),
       changed: changes => { keeper.changed(changes) },

@@ -1,6 +1,7 @@
 /** The rack's HTTP routes for machines that boot: their script, the files of images, and loaders for firmware that boots by HTTP. */
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
@@ -27,10 +28,12 @@ export interface RouteOptions {
   /** How long a client may wait for a file that has to be pulled first, in ms. */
   readonly pullPatience?: number
   readonly sender?: Sender
+  /** Port of the plain HTTP: texts name it also to who asks over TLS, for what reads them next, the initrd, knows no authority. */
+  readonly httpPort?: number
 }
 
 /** Mounted at /boot on the rack's HTTP port. No accounts: nothing here is secret but tokens, and a script goes to whoever names the MAC. */
-export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pullPatience = 120_000, sender = createSender({ calls: systemCalls }) }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
+export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pullPatience = 120_000, sender = createSender({ calls: systemCalls }), httpPort }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
   const getAndHead = ['GET', 'HEAD']
 
   app.route({
@@ -64,7 +67,7 @@ export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pul
 
   async function configuration (request: FastifyRequest, reply: FastifyReply, asking: Pick<Asking, 'mac' | 'language' | 'architecture'>, what: string): Promise<FastifyReply> {
     const began = clock.monotonic()
-    const base = baseOf(request)
+    const base = baseOf(request, httpPort)
     const text = await answers.text({ ...asking, address: clientOf(request), by: 'http' }, base, hostOf(base))
     if (request.method === 'GET') {
       reply.raw.once('close', () => {
@@ -155,7 +158,7 @@ const plain = (address: string): string => address.replace(/^::ffff:/, '')
 const clientOf = (request: FastifyRequest): string => plain(request.socket.remoteAddress ?? '')
 
 /** The rack as this client reached it: the very address and port of the connection, never what a header claims. */
-const baseOf = (request: FastifyRequest): string => {
-  const address = plain(request.socket.localAddress ?? '')
-  return `http://${address.includes(':') ? `[${address}]` : address}:${request.socket.localPort}`
+const baseOf = ({ socket }: FastifyRequest, httpPort = socket.localPort): string => {
+  const address = plain(socket.localAddress ?? '')
+  return `http://${address.includes(':') ? `[${address}]` : address}:${socket instanceof TLSSocket ? httpPort : socket.localPort}`
 }

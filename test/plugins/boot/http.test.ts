@@ -1,12 +1,14 @@
 /** The rack's HTTP routes, over real HTTP. */
 import { randomBytes } from 'node:crypto'
 import { get as httpGet } from 'node:http'
+import { get as httpsGet } from 'node:https'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { BedplateError } from '../../../core/errors.ts'
+import { issueServer, makeAuthority } from '../../../core/rpc/certificate.ts'
 import { until } from '../../kit/wait.ts'
 import { fakeFiles } from './fakes.ts'
-import { folder, rackHalf } from './rig.ts'
+import { folder, freePort, rackHalf } from './rig.ts'
 
 const mac = '52:54:00:00:00:07'
 const here = 'a'.repeat(64)
@@ -179,5 +181,31 @@ describe('loaders', () => {
     expect(response.headers.get('cache-control')).toBe('no-cache')
     expect((await get('/loaders/nothing.efi')).status).toBe(404)
     for (const service of rig.running.services) await service.stop()
+  })
+})
+
+describe('over TLS', () => {
+  test('the same is served to who trusts the authority; a text names the plain port, which what reads it next can use', async () => {
+    const authority = await makeAuthority()
+    const httpsPort = await freePort()
+    files = fakeFiles({ [big]: join(content.path, 'big') })
+    rig = await rackHalf(files.store, {
+      loaderDirectory: content.path, httpsPort, dataDirectory: content.path,
+      certify: async ({ publicKey, addresses }) => ({ certificate: await issueServer(authority, { name: 'boot.rack', publicKey, addresses: [...addresses, '127.0.0.1'] }, Date.now()), authority: authority.certificate })
+    })
+    rig.running.apply!({ put: [{ kind: 'machine', id: mac, value: { machine: '7', hostname: 'otter', purpose: 'commission', token: 'tok', files: bootFiles, reason: null } }], remove: [] }, true)
+    const https = rig.running.services.find(({ name }) => name === 'https')!
+    await https.start(new AbortController().signal)
+    try {
+      await until(() => https.health().state === 'running')
+      const secure = (path: string): Promise<{ readonly status: number | undefined, readonly body: Buffer }> => new Promise((resolve, reject) => {
+        httpsGet({ host: '127.0.0.1', port: httpsPort, path: `/boot${path}`, ca: authority.certificate, agent: false }, response => { const parts: Buffer[] = []; response.on('data', (part: Buffer) => { parts.push(part) }).on('end', () => { resolve({ status: response.statusCode, body: Buffer.concat(parts) }) }) }).on('error', reject)
+      })
+      const file = await secure(`/files/${big}/root.squashfs`)
+      expect([file.status, file.body.length, file.body.every(byte => byte === 0)]).toEqual([200, 64 << 20, true])
+      expect((await secure(`/ipxe/${mac}`)).body.toString()).toContain(`kernel http://127.0.0.1:5248/boot/files/${here}/vmlinuz `)
+      expect((await secure('/files/../../etc/passwd')).status).toBe(404)
+      await until(() => rig.reports.some(({ what, bytes }) => what === `/files/${big}/root.squashfs` && bytes === 64 << 20))
+    } finally { await https.stop() }
   })
 })

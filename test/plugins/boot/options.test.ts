@@ -61,7 +61,7 @@ describe('in a region', () => {
     machines.all.set('3', fakeMachine({ id: '3', tags: ['gpu'], interfaces: [nic('m3')] }))
     machines.purposes.set('3', 'local')
     running = region.setup({
-      config: { tftpPort: 69, iscsiPort: 0, console: '' }, hooks, log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
+      config: { tftpPort: 69, httpsPort: 0, iscsiPort: 0, console: '' }, hooks, log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
       deps: { ...fakePlan(), machines: machines.service, images: fakeImages(fakeImage({ way: 'iscsi' })).service, provision: { session: async () => ({ token: 'tok', image: null }) } },
       controller: { id: 'region', hostname: 'region', roles: ['region'], version: '0', dataDirectory: '' }, rack: () => { throw new TypeError('none') }, racks: () => []
     })
@@ -127,7 +127,7 @@ describe('in a region', () => {
     expect((await call('GET', '')).body).toEqual(before)
   })
 
-  test('a machine whose firmware has refused iPXE gets GRUB from then on, at each of its cards, and its racks hear of it', async () => {
+  test('a machine whose firmware has refused iPXE gets GRUB from then on, at each of its cards, and its racks hear of it; so does one that was found to have Secure Boot on', async () => {
     machines.all.set('4', fakeMachine({ id: '4', interfaces: [nic('52:54:00:00:00:41'), nic('52:54:00:00:00:42')] }))
     const refused = { kind: 'refused' as const, at: new Date(0).toISOString(), body: { machine: '4', mac: '52:54:00:00:00:41' } }
     machines.records.length = 0
@@ -135,6 +135,11 @@ describe('in a region', () => {
     expect(machines.records).toHaveLength(1)
     const told = await wanted()
     expect([told['machine 52:54:00:00:00:41'], told['machine 52:54:00:00:00:42'], told['machine m1']].map(value => (value as { loader?: string }).loader)).toEqual(['grub', 'grub', undefined])
+    const inventory = { architecture: 'amd64', firmware: 'uefi' as const, cpu: { count: 1, model: '' }, memory: 1, disks: [], interfaces: [], dmi: {} }
+    for (const [secureBoot, loader] of [[true, 'grub'], [false, undefined]] as const) {
+      machines.all.set('5', fakeMachine({ id: '5', inventory: { ...inventory, secureBoot }, interfaces: [nic('m5')] }))
+      expect(((await wanted())['machine m5'] as { loader?: string }).loader).toBe(loader)
+    }
     await db.tx(tx => running.facts!(tx, 'rack-1', [{ ...refused, body: { machine: null, mac: '52:54:00:00:00:99' } }]))
   })
 

@@ -23,7 +23,7 @@ beforeEach(() => {
   images = fakeImages(fakeImage(), fakeImage({ id: '5', name: 'arm', architecture: 'arm64' }))
   sessions = new Map([['1', 'tok1']])
   running = region.setup({
-    config: { tftpPort: 69, iscsiPort: 0, loaderDirectory: '', console: '' }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
+    config: { tftpPort: 69, httpsPort: 0, iscsiPort: 0, loaderDirectory: '', console: '' }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
     deps: { ...fakePlan(), machines: machines.service, images: images.service, provision: { session: async (_q, machine) => { const token = sessions.get(machine); return token === undefined ? undefined : { token, image: machines.all.get(machine)?.deployment?.imageId ?? null } } } },
     controller: { id: 'region', hostname: 'region', roles: ['region'], version: '0', dataDirectory: '' }, rack: () => { throw new TypeError('none') }, racks: () => []
   })

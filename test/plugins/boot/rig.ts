@@ -55,18 +55,20 @@ export async function bareClient (address = '127.0.0.1') {
   return { heard, send: (bytes: Uint8Array, port: number, to = address) => { socket.send(bytes, port, to) }, close: () => new Promise<void>(resolve => { socket.close(() => resolve()) }) }
 }
 
+type Certify = (request: { publicKey: string, addresses: string[] }) => Promise<{ certificate: string, authority: string }>
 export type Report = Record<string, unknown>
 /** boot's rack half: its HTTP routes mounted at /boot as the kernel does, its services not started. */
-export async function rackHalf (files: FileStore, config: { readonly loaderDirectory: string, readonly tftpPort?: number }) {
+export async function rackHalf (files: FileStore, config: { readonly loaderDirectory: string, readonly tftpPort?: number, readonly httpsPort?: number, readonly dataDirectory?: string, readonly certify?: Certify }) {
   const reports: Report[] = []
+  const tftpPort = config.tftpPort ?? await freePort()
   const running = rack.setup({
-    config: { tftpPort: config.tftpPort ?? await freePort(), iscsiPort: 0, loaderDirectory: config.loaderDirectory, console: 'console=ttyS0' },
-    deps: { files, dhcp: new Chain({ httpPort: 5248, firmwareLeaseSeconds: 120, log: quiet }) }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), region: {},
-    controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: '/nowhere' }, report: (_kind, body) => { reports.push(body); return reported }
+    config: { tftpPort, httpsPort: config.httpsPort ?? 0, iscsiPort: 0, loaderDirectory: config.loaderDirectory, console: 'console=ttyS0' },
+    deps: { files, dhcp: new Chain({ httpPort: 5248, firmwareLeaseSeconds: 120, log: quiet }) }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), region: { certify: config.certify ?? (() => Promise.reject(new TypeError('there is no region'))) },
+    controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: config.dataDirectory ?? '/nowhere' }, report: (_kind, body) => { reports.push(body); return reported }
   })
   const app = createApp(quiet)
   await app.register(running.routes!, { prefix: '/boot' })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
-  return { running, reports, app, base: `http://127.0.0.1:${port}`, close: async () => { app.server.closeAllConnections(); await app.close() } }
+  return { running, reports, app, tftpPort, base: `http://127.0.0.1:${port}`, close: async () => { app.server.closeAllConnections(); await app.close() } }
 }

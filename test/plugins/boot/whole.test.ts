@@ -47,7 +47,7 @@ test('an image goes in by the API and comes out at the machine, also once the re
   const machines = fakeMachines()
   machines.all.set('1', fakeMachine({ interfaces: [{ mac, name: null, vlanId: null, boot: true }] }))
   const boot = bootRegion.setup({
-    config: { tftpPort: 69, iscsiPort: 0, loaderDirectory: '', console: '' }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
+    config: { tftpPort: 69, httpsPort: 0, iscsiPort: 0, loaderDirectory: '', console: '' }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), db, secrets: createSecrets(Buffer.alloc(32)),
     deps: { ...fakePlan(), machines: machines.service, images: images.provides.images, provision: { session: async () => ({ token: 'tok', image: null }) } },
     controller: { id: 'region', hostname: 'region', roles: ['region'], version: '0', dataDirectory: '' }, rack: () => { throw new TypeError('none') }, racks: () => []
   })
