@@ -1,20 +1,22 @@
-/** `node test/fuzz/main.ts dhcp [--packets N] [--seconds S] [--seed S] [--json]`: hostile packets through the real receive path; fails when one did harm. */
+/** `node test/fuzz/main.ts dhcp|tftp [--packets N] [--seconds S] [--seed S] [--json]`: hostile packets through the real receive path; fails when one did harm. */
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { fuzz } from './dhcp/run.ts'
+import { fuzz as dhcp } from './dhcp/run.ts'
+import { fuzz as tftp } from './tftp/run.ts'
 
-const usage = 'node test/fuzz/main.ts dhcp [--packets N] [--seconds S] [--seed S] [--json]'
-const { values, positionals: [subject] } = parseArgs({ allowPositionals: true, options: { packets: { type: 'string', default: '5000000' }, seconds: { type: 'string' }, seed: { type: 'string', default: '1' }, json: { type: 'boolean', default: false } } })
+const subjects = { dhcp, tftp }
+const usage = `node test/fuzz/main.ts ${Object.keys(subjects).join('|')} [--packets N] [--seconds S] [--seed S] [--json]`
+const { values, positionals: [subject = ''] } = parseArgs({ allowPositionals: true, options: { packets: { type: 'string', default: '5000000' }, seconds: { type: 'string' }, seed: { type: 'string', default: '1' }, json: { type: 'boolean', default: false } } })
 const [packets, seconds, seed] = [Number(values.packets), values.seconds === undefined ? undefined : Number(values.seconds), Number(values.seed)]
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
-if (subject !== 'dhcp' || !Number.isSafeInteger(packets) || packets < 1 || !Number.isSafeInteger(seed) || Number.isNaN(seconds)) {
+if (!Object.hasOwn(subjects, subject) || !Number.isSafeInteger(packets) || packets < 1 || !Number.isSafeInteger(seed) || Number.isNaN(seconds)) {
   process.stderr.write(`${usage}\n`)
   process.exitCode = 2
 } else {
   setFlagsFromString('--expose-gc')
-  const outcome = await fuzz({ packets, seconds, seed, collect: runInNewContext('gc') as () => void })
+  const outcome = await subjects[subject as keyof typeof subjects]({ packets, seconds, seed, collect: runInNewContext('gc') as () => void })
   const { failures, counts } = outcome
   if (values.json) say(JSON.stringify({ subject, seed, ...outcome }))
   else {

@@ -34,14 +34,14 @@ function texts (bytes: Buffer, offset: number): string[] {
   return found
 }
 
-/** Pairs of texts as options: names in lower case, the first of a name counts (RFC 2347 forbids a second). */
+/** Pairs of texts as options: names in lower case, the first of a name counts (RFC 2347 forbids a second), and one without a name is padding. */
 function optionsFrom (pairs: readonly string[]): Map<string, string> {
   if (pairs.length % 2 !== 0) throw invalid('an option has no value')
   if (pairs.length > 2 * mostOptions) throw invalid('too many options')
   const options = new Map<string, string>()
   for (let index = 0; index < pairs.length; index += 2) {
     const name = (pairs[index] ?? '').toLowerCase()
-    if (!options.has(name)) options.set(name, pairs[index + 1] ?? '')
+    if (name !== '' && !options.has(name)) options.set(name, pairs[index + 1] ?? '')
   }
   return options
 }

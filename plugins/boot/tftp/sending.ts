@@ -1,5 +1,4 @@
 /** One TFTP transfer's socket: its own port on the local address the request came to, connected to the client, driven by the transfer machine. */
-import type { RemoteInfo } from 'node:dgram'
 import { BedplateError, reasonOf } from '../../../core/errors.ts'
 import type { Clock } from '../../../core/plugin.ts'
 import { decode, encode, errorCode } from './packet.ts'
@@ -8,6 +7,7 @@ import { createTransfer } from './transfer.ts'
 import type { Step, Transfer } from './transfer.ts'
 import type { Content } from './content.ts'
 import { openWire } from './wire.ts'
+import type { OpenWire, Remote } from './wire.ts'
 
 export interface Sending {
   /** Sends it all. Resolves with null, or with why not; rejects when the content or the socket fails. To be called once. */
@@ -24,7 +24,13 @@ export interface Sending {
   readonly resent: number
 }
 
-export function createSending ({ local, remote, clock }: { readonly local: string, readonly remote: RemoteInfo, readonly clock: Clock }): Sending {
+export interface SendingOptions {
+  readonly local: string, readonly remote: Remote, readonly clock: Clock
+  /** For tests. */
+  readonly openWire?: OpenWire
+}
+
+export function createSending ({ local, remote, clock, openWire: open = openWire }: SendingOptions): Sending {
   const outcome = Promise.withResolvers<string | null>()
   let transfer: Transfer | undefined
   let perform: (step: Step) => void = () => {}
@@ -53,7 +59,7 @@ export function createSending ({ local, remote, clock }: { readonly local: strin
     async run (content, grant, patience) {
       if (abandoned !== undefined) return abandoned
       const machine = createTransfer({ size: content.size, blockSize: grant.blockSize, windowSize: grant.windowSize, oack: grant.accepted.size > 0, patience, ...(grant.timeout === undefined ? {} : { timeout: grant.timeout }) })
-      const wire = await openWire(local, remote, {
+      const wire = await open(local, remote, {
         received (bytes) {
           const packet = read(bytes)
           if (over || packet === undefined) return

@@ -24,6 +24,8 @@ export interface Wire {
   close(): Promise<void>
 }
 
+export type OpenWire = (local: string, remote: Remote, events: WireEvents) => Promise<Wire>
+
 /** Opens one; rejects with the system's error, or with UNAVAILABLE. `system`: what stands in for this system's calls; null: none. */
 export async function openWire (local: string, remote: Remote, events: WireEvents, system?: System | null): Promise<Wire> {
   const calls = system === undefined ? await systemCalls() : system ?? undefined
