@@ -5,7 +5,7 @@ import { createApp } from '../../../core/http/app.ts'
 import { conventions } from '../../../core/http/conditional.ts'
 import { createLogger } from '../../../core/log.ts'
 import { createMetrics } from '../../../core/metrics.ts'
-import type { Change, RegionRunning, Term } from '../../../core/plugin.ts'
+import type { Change, Manifest, RegionRunning, Term } from '../../../core/plugin.ts'
 import { Leases, manifest, ServedVlans } from '../../../plugins/dhcp/manifest.ts'
 import type { Answer, SyncParams, SyncResult, WantedEntry, WantedKey, Wish } from '../../../plugins/dhcp/manifest.ts'
 import half from '../../../plugins/dhcp/region.ts'
@@ -40,8 +40,9 @@ export interface Region {
   close(): Promise<void>
 }
 
-export async function openRegion (config: { blockSize?: number, reserveSize?: number, autonomySeconds?: number } = {}): Promise<Region> {
-  const db = await testDatabase({ migrations: [networkManifest, manifest], size: 12 })
+/** `also`: plugins whose tables there shall be besides. */
+export async function openRegion (config: { blockSize?: number, reserveSize?: number, autonomySeconds?: number } = {}, also: readonly Manifest[] = []): Promise<Region> {
+  const db = await testDatabase({ migrations: [networkManifest, manifest, ...also], size: 12 })
   const shared = {
     hooks: createHooks(), log: createLogger('silent'), clock: systemClock, metrics: createMetrics(), db, rack: () => { throw new Error('nobody calls racks here') }, racks: () => [],
     controller: { id: 'r1', hostname: 'r1', roles: ['region'] as const, version: '0', dataDirectory: '/nonexistent' }, secrets: { seal: (text: string) => text, open: (text: string) => text }
