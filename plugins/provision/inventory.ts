@@ -56,6 +56,12 @@ function dmi (files: Files): Record<string, string> {
   return Object.fromEntries(pairs.slice(0, most))
 }
 
+/** UEFI's variable SecureBoot, whose byte after the attributes is 1 when it is on (UEFI specification, section 3.3). Unsaid where the machine does not say. */
+function secureBoot (files: Files): Pick<Inventory, 'secureBoot'> {
+  const byte = (files.secureboot ?? '').trim()
+  return byte === '1' ? { secureBoot: true } : byte === '0' ? { secureBoot: false } : {}
+}
+
 /** The interface the firmware booted from: BOOTIF=01-<mac with dashes> on the kernel's command line. */
 function bootMac (files: Files): string | undefined {
   const mac = /(?:^|\s)BOOTIF=01-([0-9a-f-]{17})(?:\s|$)/i.exec(files.cmdline ?? '')?.[1]?.toLowerCase().replaceAll('-', ':')
@@ -72,7 +78,7 @@ export function readInventory (files: Files): Found | { readonly problem: string
     bootMac: boot,
     inventory: {
       architecture: architectures.get((files.architecture ?? '').trim()) ?? 'unknown', firmware: (files.firmware ?? '').trim() === 'uefi' ? 'uefi' : 'bios',
-      cpu: cpu(files), memory: Math.round(Number(memory ?? 0) / 1024), disks: disks(files), interfaces: found, dmi: dmi(files)
+      ...secureBoot(files), cpu: cpu(files), memory: Math.round(Number(memory ?? 0) / 1024), disks: disks(files), interfaces: found, dmi: dmi(files)
     }
   }
 }

@@ -7,6 +7,7 @@ cd /run/bedplate/inventory
 cat /proc/cmdline > cmdline
 uname -m > architecture
 if [ -d /sys/firmware/efi ]; then echo uefi; else echo bios; fi > firmware
+od -An -tu1 -j4 -N1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c > secureboot 2> /dev/null || true
 lscpu -J > lscpu.json 2> /dev/null || true
 cat /proc/meminfo > meminfo
 lsblk -J -b -d -o NAME,TYPE,SIZE,MODEL,SERIAL,ROTA,RO,TRAN > lsblk.json 2> /dev/null || true

@@ -82,7 +82,7 @@ describe('on this machine', () => {
     expect(await execute(renderEnlist())).toMatchObject({ code: 0 })
     expect(heard).toMatchObject([{ method: 'POST', url: '/provision/tok/inventory', type: 'application/x-tar' }])
     const files = readTar(heard[0]!.body)
-    expect(Object.keys(files).sort()).toEqual(['architecture', 'cmdline', 'dmi', 'firmware', 'interfaces', 'lsblk.json', 'lscpu.json', 'lspci', 'meminfo'])
+    expect(Object.keys(files).sort()).toEqual(['architecture', 'cmdline', 'dmi', 'firmware', 'interfaces', 'lsblk.json', 'lscpu.json', 'lspci', 'meminfo', 'secureboot'])
     const found = readInventory(files)
     if ('problem' in found) throw new TypeError(found.problem)
     expect(found.bootMac).toBe('52:54:00:00:00:07')

@@ -26,6 +26,10 @@ test('a virtual machine', () => {
   })
 })
 
+test.each([['   1\n', true], ['   0\n', false], ['', undefined], ['   2\n', undefined], ['rubbish', undefined], [undefined, undefined]])('Secure Boot, told as %j, is %s', (secureboot, expected) => {
+  expect(read(secureboot === undefined ? {} : { secureboot }).secureBoot).toBe(expected)
+})
+
 describe('processors', () => {
   test.each([
     ['flat', flatLscpu, { count: 8, model: 'Intel(R) Xeon(R) CPU E5-2620 v4 @ 2.10GHz' }],

@@ -95,7 +95,8 @@ test('over iSCSI: a machine is installed from a root that is gone for more than 
   await virtual.off()
   expect(failures()).toEqual([])
   expect(reports('installed', 'ok')).toHaveLength(1)
-  expect(logins).toEqual([`iqn.2026-11.io.bedplate:machine.${mac.replaceAll(':', '')}`, `iqn.2026-11.io.bedplate:machine.${mac.replaceAll(':', '')}`])
+  expect(logins.length).toBeGreaterThan(1)
+  expect(new Set(logins)).toEqual(new Set([`iqn.2026-11.io.bedplate:machine.${mac.replaceAll(':', '')}`])) // the target ends the session before by this name
   expect(reports('system', 'progress').length).toBeGreaterThan(before)
   expect(await virtual.said()).toContain('detected conn error')
 })
