@@ -17,7 +17,7 @@ export interface Channel {
   /** Chance, at each packet heard, that the client does something else for so many ms. */
   readonly stall?: number, readonly stallFor?: number
   /** ms without a packet until the client says its last ACK again. */
-  readonly retry?: number
+  readonly askAgain?: number
 }
 export interface Download {
   readonly end: 'done' | 'silent'
@@ -33,7 +33,7 @@ export interface Download {
 
 interface Parcel { readonly at: number, readonly order: number, readonly to: 'client' | 'server', readonly block: number }
 
-export function download (options: TransferOptions, habits: Habits, { seed, loss = 0, twice = 0, delay = 0.1, jitter = 0, stall = 0, stallFor = 100, retry = 1_000 }: Channel): Download {
+export function download (options: TransferOptions, habits: Habits, { seed, loss = 0, twice = 0, delay = 0.1, jitter = 0, stall = 0, stallFor = 100, askAgain = 1_000 }: Channel): Download {
   const dice = createDice(seed)
   const sender = createTransfer(options)
   const last = Math.floor(options.size / options.blockSize) + 1
@@ -74,7 +74,7 @@ export function download (options: TransferOptions, habits: Habits, { seed, loss
     step = {}
     const next = wire.find(({ to }) => to === 'server' || now >= busyUntil) ?? wire[0]
     const due = next === undefined ? Infinity : next.to === 'client' ? Math.max(next.at, busyUntil) : next.at
-    const again = Math.max(heard + retry, busyUntil)
+    const again = Math.max(heard + askAgain, busyUntil)
     const first = Math.min(due, sender.deadline, got === last ? Infinity : again)
     now = Math.max(now, first)
     if (next !== undefined && due <= first) {

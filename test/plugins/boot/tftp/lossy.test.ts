@@ -13,7 +13,7 @@ const mean = (all: readonly Download[], of: (one: Download) => number): number =
 
 test('whatever is lost, doubled, late or stalled, every transfer ends with the whole file', () => fc.assert(fc.property(
   fc.record({ size: fc.integer({ min: 0, max: 40_000 }), blockSize: fc.constantFrom(8, 512, 1468), windowSize: fc.constantFrom(1, 2, 4, 16, 64), oack: fc.boolean() }), fc.constantFrom(...habits),
-  fc.record({ seed: fc.nat(), loss: fc.constantFrom(0, 0.02, 0.1, 0.2), twice: fc.constantFrom(0, 0.02, 0.1), delay: fc.constantFrom(0.1, 5), jitter: fc.constantFrom(0, 20), stall: fc.constantFrom(0, 0.01), retry: fc.constantFrom(700, 5_000) }),
+  fc.record({ seed: fc.nat(), loss: fc.constantFrom(0, 0.02, 0.1, 0.2), twice: fc.constantFrom(0, 0.02, 0.1), delay: fc.constantFrom(0.1, 5), jitter: fc.constantFrom(0, 20), stall: fc.constantFrom(0, 0.01), askAgain: fc.constantFrom(700, 5_000) }),
   (options, habit, channel) => {
     fc.pre(options.size / options.blockSize < 600)
     const { got, last } = download(options, habit, channel)
@@ -32,7 +32,7 @@ test('without loss nothing is sent twice', () => fc.assert(fc.property(fc.intege
 
 describe.each(habits)('a client that is $old about old blocks and tells of a gap $gap', habit => {
   test('0.5 % loss costs less than a tenth more blocks with windows of 16', () => {
-    const all = mebibytes(16, habit, { loss: 0.005, retry: 300 })
+    const all = mebibytes(16, habit, { loss: 0.005, askAgain: 300 })
     expect(mean(all, one => one.blocks / one.last)).toBeLessThan(1.1)
   })
   test('a network that doubles packets is not answered by doubling all of them', () => {
@@ -48,12 +48,12 @@ describe.each(habits)('a client that is $old about old blocks and tells of a gap
 test('a lost packet costs a client milliseconds, not its own timeout', () => {
   const usual: Habits = { old: 'last', gap: 'once' }
   const clean = mean(mebibytes(16, usual, {}), one => one.took)
-  expect(mean(mebibytes(16, usual, { loss: 0.005, retry: 1_000 }), one => one.took)).toBeLessThan(clean + 25)
-  expect(mean(mebibytes(1, usual, { loss: 0.005, retry: 1_000 }), one => one.took)).toBeLessThan(143 + 250) // 7 packets of 1,400, each 20 ms
+  expect(mean(mebibytes(16, usual, { loss: 0.005, askAgain: 1_000 }), one => one.took)).toBeLessThan(clean + 25)
+  expect(mean(mebibytes(1, usual, { loss: 0.005, askAgain: 1_000 }), one => one.took)).toBeLessThan(143 + 250) // 7 packets of 1,400, each 20 ms
 })
 
 test('a client behind a long way is measured to, not sent everything twice', () => {
-  for (const delay of [10, 60, 300]) expect(mean(mebibytes(16, { old: 'last', gap: 'once' }, { delay, retry: 5_000 }), one => one.blocks / one.last), `${delay} ms`).toBe(1)
+  for (const delay of [10, 60, 300]) expect(mean(mebibytes(16, { old: 'last', gap: 'once' }, { delay, askAgain: 5_000 }), one => one.blocks / one.last), `${delay} ms`).toBe(1)
 })
 
 test('random packets from the client move it forward or not at all', () => fc.assert(fc.property(
