@@ -53,7 +53,7 @@ export class Host {
 
   /** Settings that keep every host on loopback and out of each other's way. */
   settings (): string[] {
-    return ['http.host=127.0.0.1', 'http.port=0', 'rackHttp.host=127.0.0.1', 'rackHttp.port=0', 'rpc.host=127.0.0.1', `rpc.port=${this.rpcPort}`, 'rpc.advertise=127.0.0.1', `boot.tftpPort=${this.rpcPort}`, 'boot.iscsiPort=0'].flatMap(text => ['--set', text])
+    return ['http.host=127.0.0.1', 'http.port=0', 'rackHttp.host=127.0.0.1', 'rackHttp.port=0', 'rpc.host=127.0.0.1', `rpc.port=${this.rpcPort}`, 'rpc.advertise=127.0.0.1', `boot.tftpPort=${this.rpcPort}`, 'boot.iscsiPort=0', 'boot.httpsPort=0'].flatMap(text => ['--set', text])
   }
 
   joining (region: string, token: string, ...more: readonly string[]): Child {
