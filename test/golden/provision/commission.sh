@@ -29,7 +29,7 @@ while :; do
   case "$code" in
     202) ;;
     2??|410) break ;;
-    404) strange=$((strange + 1)); [ $strange -lt 20 ] || break ;;
+    404) strange=$((strange + 1)); [ $strange -lt 100 ] || break ;;
   esac
   tries=$((tries + 1))
   if [ $tries -ge 200 ]; then

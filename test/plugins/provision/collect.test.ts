@@ -126,13 +126,13 @@ describe('a rack that does not answer well', () => {
     expect(heard).toHaveLength(2)
     expect(await state('next')).toBe('poweroff\n')
   })
-  test('does not know the session: asked again, for another rack may, and for a minute at most', async () => {
+  test('does not know the session: asked again, for another rack may, and for five minutes at most', async () => {
     answers = [404, 404, 404]
     expect(await execute(renderCommission())).toMatchObject({ code: 0 })
     expect(heard).toHaveLength(4)
-    answers = new Array<number>(30).fill(404)
+    answers = new Array<number>(110).fill(404)
     expect(await execute(renderCommission())).toMatchObject({ code: 0 })
-    expect(heard).toHaveLength(24)
+    expect(heard).toHaveLength(104)
   })
   test('only keeps the inventory: it is told again until a region has it', async () => {
     answers = [202, 202, 202]
