@@ -201,6 +201,9 @@ export function createFloating (options: FloatingOptions): Floating {
       stale = true
       wake.resolve()
     },
-    served: address => [...members.values()].some(member => member.place.address.text === address && member.served)
+    served (address) {
+      for (const member of members.values()) if (member.place.address.text === address) return member.served
+      return false
+    }
   }
 }

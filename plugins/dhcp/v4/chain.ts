@@ -64,7 +64,7 @@ export interface DhcpService {
   readonly httpPort: number
   /** What a client is told when its firmware is to get a loader of this kind; iPXE gets its script, whatever the kind. */
   bootOf(exchange: Exchange, kind: LoaderKind): Boot | undefined
-  /** Says who knows whether a rack has a boot address now (its text); until then it is believed. Called for each packet of a client that boots. */
+  /** Says who knows whether a rack has a boot address now (its text); until then it is believed. Called for every reply: it has to be quick. */
   knowServed(served: (address: string) => boolean): void
 }
 
@@ -92,6 +92,7 @@ export class Chain implements DhcpService {
   private readonly options: ChainOptions
   private readonly failures = new Map<string, number>()
   private bootServed: (address: string) => boolean = () => true
+  private written = { address: -1, text: '' } // the boot address last asked for: every packet asks
 
   constructor (options: ChainOptions) {
     this.options = options
@@ -167,7 +168,11 @@ export class Chain implements DhcpService {
   isServed (address: string): boolean { return this.bootServed(address) }
 
   /** A boot address that no rack has helps nobody: then it is this one's own. */
-  private bootAddress ({ address, bootAddress }: Segment): number { return bootAddress !== undefined && this.bootServed(ipText(bootAddress)) ? bootAddress : address }
+  private bootAddress ({ address, bootAddress }: Segment): number {
+    if (bootAddress === undefined) return address
+    if (this.written.address !== bootAddress) this.written = { address: bootAddress, text: ipText(bootAddress) }
+    return this.bootServed(this.written.text) ? bootAddress : address
+  }
 
   /** The stage `boot`. */
   boot (step: Step): Boot | undefined {
