@@ -4,6 +4,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { bootOwner } from '../../plugins/boot/manifest.ts'
 import { createSwitch } from '../ha/cluster.ts'
 import type { RegionStatus } from '../ha/watch.ts'
 import { createNetwork, type Namespace } from '../kit/network.ts'
@@ -166,6 +167,13 @@ export async function createWorld (remains: Remains, o: WorldOptions): Promise<W
         await until(async () => (await namespace.exec(['ss', '-Huln', 'sport', '=', ':67'])).stdout !== '', { timeout: 60_000, interval: 200, what: `${name} serves the segment` })
         await until(async () => (await readdir(join(directory, `${name}.data`, 'images'))).filter(file => /^[0-9a-f]{64}$/.test(file)).length >= 3, { timeout: 120_000, interval: 200, what: `${name} has the image's files` })
       }
+      const vlan = (await api.get<{ items: { id: string }[] }>('/api/v1/network/vlans')).items[0]?.id ?? ''
+      await until(async () => {
+        const [boot] = (await api.get<{ items: { address: string }[] }>(`/api/v1/network/addresses?owner=${bootOwner(vlan)}`)).items
+        const held = await Promise.all(racks.map(async ({ namespace }) => (await namespace.exec(['ip', '-o', 'address', 'show', 'dev', 'eth1'])).stdout.includes(` ${boot?.address}/`)))
+        if (held.filter(Boolean).length !== 1) throw new Error(boot === undefined ? 'there is none' : `${boot.address} is on ${held.filter(Boolean).length} racks`)
+        return true
+      }, { timeout: 60_000, interval: 200, what: 'a rack has the boot address' })
     }
   }
 }
