@@ -1,5 +1,6 @@
 /** `bedplate vlan`: the segments, and who gives addresses on them. */
 import { InvalidArgumentError } from 'commander'
+import { bootAddressCommand } from './boot-address.ts'
 import { controllerNames, findController, findFabric, findVlan } from '../names.ts'
 import type { Fabric, Vlan } from '../names.ts'
 import type { Client } from '../client.ts'
@@ -54,4 +55,5 @@ export const vlanCommands: Noun = (program, on) => {
     const { id, name } = await findVlan(client, given)
     output.done(`DHCP is off for VLAN ${name}.`, await client.send('PUT', `/dhcp/vlans/${id}`, { enabled: false }))
   })
+  bootAddressCommand(noun, on)
 }
