@@ -31,7 +31,7 @@ export function renderConfig (plugins: readonly Plugin[]): string {
 }
 
 export function renderPorts (plugins: readonly Plugin[]): string {
-  const fixed = [['67', 'UDP', 'rack', 'DHCP (`dhcp`), one socket for each served interface'], ['ephemeral', 'UDP', 'rack', 'TFTP transfers (`boot`), one each']]
+  const fixed = [['67', 'UDP', 'rack', 'DHCP (`dhcp`), one socket for each served interface'], ['ephemeral', 'UDP', 'rack', 'TFTP transfers (`boot`), one each'], ['none', 'IP protocol 112 (VRRP)', 'rack', 'who has the boot address of a VLAN (`boot`), multicast between its racks']]
   const configured = all(plugins).flatMap(({ schema, prefix }) => fields(schema, prefix)).filter(field => /port$/i.test(field.path) && typeof field.value === 'number')
     .map(field => [String(field.value), /tftp/i.test(field.path) ? 'UDP' : 'TCP', /^(http|rpc)\./.test(field.path) ? 'region' : 'rack', `${field.description} (\`${field.path}\`)`])
   return `${notice}# Ports\n\n| port | protocol | role | what |\n| --- | --- | --- | --- |\n${[...configured, ...fixed].map(row => `| ${row.join(' | ')} |`).join('\n')}\n\nThe embedded PostgreSQL listens on a unix socket only.\n`
