@@ -6,10 +6,12 @@ import { degraded, off, running } from '../../core/health.ts'
 import type { Clock, Health, Logger, Service } from '../../core/plugin.ts'
 import type { FileStore, ImageFile } from './manifest.ts'
 import { pullFile } from './pull.ts'
-import type { Fetch } from './pull.ts'
+import type { Source } from './pull.ts'
 
 export interface CacheOptions {
-  readonly directory: string, readonly fetch: Fetch, readonly clock: Clock, readonly log: Logger
+  readonly directory: string, readonly clock: Clock, readonly log: Logger
+  /** Where files may be had now, in the order they are asked. */
+  sources(): readonly Source[]
   /** A file has come in, whole and verified, after so many seconds. */
   arrived?(sha256: string, seconds: number): void
 }
@@ -26,7 +28,7 @@ const look = 1_000
 interface Pull { readonly promise: Promise<void>, readonly urgent: boolean, done: number }
 interface Life { readonly signal: AbortSignal, readonly stop: AbortController, readonly done: Promise<void> }
 
-export function createCache ({ directory, fetch, clock, log, arrived }: CacheOptions): Cache {
+export function createCache ({ directory, sources, clock, log, arrived }: CacheOptions): Cache {
   const held = new Map<string, number>() // sha256 → size
   const wanted = new Map<string, number>()
   const unwantedSince = new Map<string, number>()
@@ -61,7 +63,10 @@ export function createCache ({ directory, fetch, clock, log, arrived }: CacheOpt
     const began = clock.monotonic()
     const work = async (): Promise<void> => {
       try {
-        const size = await pullFile({ directory, sha256, fetch, signal, progress: done => { entry.done = done } })
+        const size = await pullFile({
+          directory, sha256, sources: sources(), size: wanted.get(sha256), signal, progress: done => { entry.done = done },
+          passed: (source, error) => { log[hasCode(error, 'LINK_DOWN') ? 'info' : 'warn']({ sha256, source: source.name, reason: reasonOf(error) }, 'A file is pulled from somewhere else') }
+        })
         held.set(sha256, size)
         failures.delete(sha256)
         arrived?.(sha256, (clock.monotonic() - began) / 1000)
@@ -125,6 +130,7 @@ export function createCache ({ directory, fetch, clock, log, arrived }: CacheOpt
       nudge()
     },
     has: sha256 => held.has(sha256),
+    size: sha256 => held.get(sha256) ?? wanted.get(sha256),
     async path (sha256, signal) {
       signal?.throwIfAborted()
       const path = join(directory, sha256)

@@ -8,14 +8,18 @@ export const chunkBytes = 1 << 20
 export const manifest = defineManifest({
   name: 'images',
   config: Type.Object({
-    cacheDirectory: Type.Optional(Type.String({ description: 'Where a rack keeps the files it serves; by default images/ in the data directory.' }))
+    cacheDirectory: Type.Optional(Type.String({ description: 'Where a rack keeps the files it serves; by default images/ in the data directory.' })),
+    peerPort: Type.Integer({ default: 5248, minimum: 0, maximum: 65535, description: 'HTTP port of the other racks, who are asked for files that no region gives; 0: they are not asked.' })
   }, { additionalProperties: false }),
   migrations: new URL('./migrations/', import.meta.url),
   rpc: {
     /** `data`: base64 of at most 1 MiB from `offset`. NOT_FOUND for a file nobody imported. */
     chunk: method({ answeredBy: 'region', idempotent: true, timeout: 30_000, params: Type.Object({ sha256: Sha256, offset: Type.Integer({ minimum: 0 }) }), result: Type.Object({ data: Type.String(), size: Type.Integer() }) })
   },
-  wanted: { file: Type.Object({ sha256: Sha256, size: Type.Integer({ minimum: 0 }) }) }, // id = the sha256
+  wanted: {
+    file: Type.Object({ sha256: Sha256, size: Type.Integer({ minimum: 0 }) }), // id = the sha256
+    peer: Type.Object({ addresses: Type.Array(Type.String()) }) // id = another rack with which this one shares a VLAN: where it is reached there
+  },
   facts: { held: Type.Object({ sha256: Sha256, seconds: Type.Number() }) } // a rack has a file, whole and verified
 })
 
@@ -41,9 +45,11 @@ export const Images = token<ImageService>('images.service')
 
 /** Given to rack halves: files by content. */
 export interface FileStore {
-  /** The path of the whole, verified file; pulls it from a region first when it is not here yet (calls for one file share one pull). LINK_DOWN, NOT_FOUND, FILE_CORRUPT. */
+  /** The path of the whole, verified file; pulls it from a region, or from another rack, first when it is not here yet (calls for one file share one pull). LINK_DOWN, NOT_FOUND, FILE_CORRUPT. */
   path(sha256: string, signal?: AbortSignal): Promise<string>
   /** Whether it is here, whole and verified. */
   has(sha256: string): boolean
+  /** Bytes of a file that is here or wanted here. */
+  size?(sha256: string): number | undefined
 }
 export const Files = token<FileStore>('images.files')

@@ -8,7 +8,7 @@ import { Type } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
 import type { Clock } from '../../../core/plugin.ts'
 import type { FileStore } from '../../images/manifest.ts'
-import { createSender } from './files.ts'
+import { createSender, immutable } from './files.ts'
 import type { Sender } from './files.ts'
 import { systemCalls } from './sendfile.ts'
 import { plainName } from '../firmware/loaders.ts'
@@ -85,11 +85,19 @@ export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pul
     schema: { params: Type.Object({ sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }), name: Type.String({ maxLength: 128 }) }) },
     async handler (request, reply) {
       const { sha256, name } = request.params as { sha256: string, name: string }
+      // Another rack looks here (RFC 9111, 5.2.1.7): it gets what is here whole, else goes on looking. Were it pulled for it, two racks would wait for one another.
+      const peer = onlyIfCached(request.headers['cache-control'])
+      if (peer && !files.has(sha256)) return reply.code(504).header('content-length', 0).send('')
       // Only what boot needs, or what is here anyway: a stranger cannot make the rack ask its region for files.
       if (!wanted.knows(sha256) && !files.has(sha256)) throw new BedplateError('NOT_FOUND', { what: 'file', id: sha256 })
       const began = clock.monotonic()
+      const size = files.size?.(sha256)
+      if (request.method === 'HEAD' && !files.has(sha256) && size !== undefined) {
+        files.path(sha256).catch(() => {}) // who asks how long it is wants it next, and firmware waits for a few seconds only
+        return reply.header('etag', `"${sha256}"`).header('accept-ranges', 'bytes').header('cache-control', immutable).header('content-length', size).type('application/octet-stream').send()
+      }
       const path = files.has(sha256) ? await files.path(sha256) : await pulled(sha256, request)
-      return sender.send(request, reply, path, { sha256, sent: report(request, `/files/${sha256}/${name}`, began) })
+      return sender.send(request, reply, path, { sha256, ...peer ? {} : { sent: report(request, `/files/${sha256}/${name}`, began) } })
     }
   })
 
@@ -154,6 +162,7 @@ async function * piecesOf (parts: readonly (Buffer | { readonly path: string, re
   }
 }
 
+const onlyIfCached = (control = ''): boolean => control.split(',').some(one => one.trim().toLowerCase() === 'only-if-cached')
 const plain = (address: string): string => address.replace(/^::ffff:/, '')
 const clientOf = (request: FastifyRequest): string => plain(request.socket.remoteAddress ?? '')
 

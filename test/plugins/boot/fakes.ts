@@ -50,8 +50,10 @@ export function fakeImages (...images: Image[]) {
 export function fakeFiles (paths: Record<string, string>) {
   const waiting = new Map<string, PromiseWithResolvers<string>>()
   const asked: string[] = []
+  const sizes = new Map<string, number>()
   const store: FileStore = {
     has: sha256 => sha256 in paths,
+    size: sha256 => sizes.get(sha256),
     path (sha256, signal) {
       const path = paths[sha256]
       if (path !== undefined) return Promise.resolve(path)
@@ -62,7 +64,7 @@ export function fakeFiles (paths: Record<string, string>) {
       return pull.promise
     }
   }
-  return { store, asked, arrive: (sha256: string, path: string) => { paths[sha256] = path; waiting.get(sha256)?.resolve(path) }, fail: (sha256: string, error: Error) => waiting.get(sha256)?.reject(error) }
+  return { store, asked, sizes, arrive: (sha256: string, path: string) => { paths[sha256] = path; waiting.get(sha256)?.resolve(path) }, fail: (sha256: string, error: Error) => waiting.get(sha256)?.reject(error) }
 }
 
 /** A network without VLANs, and so without boot addresses, and an authority that is not asked. */

@@ -138,6 +138,27 @@ describe('files', () => {
     files.arrive(coming, join(content.path, 'initrd'))
     expect(await (await answer).text()).toBe('hello')
   })
+  test('how long a file still on its way is, is told at once, and it is fetched meanwhile', async () => {
+    await start()
+    files.sizes.set(coming, 5)
+    const response = await get(`/files/${coming}/initrd.img`, {}, 'HEAD')
+    expect([response.status, response.headers.get('content-length'), response.headers.get('etag')]).toEqual([200, '5', `"${coming}"`])
+    expect(files.asked).toEqual([coming])
+    files.arrive(coming, join(content.path, 'initrd'))
+    expect(await (await get(`/files/${coming}/initrd.img`)).text()).toBe('hello')
+  })
+  test('another rack gets what is here whole, and is not told to wait for the rest; it is no machine that boots', async () => {
+    await start()
+    const peer = { 'cache-control': 'only-if-cached' }
+    expect((await get(`/files/${coming}/rack`, peer)).status).toBe(504)
+    expect((await get(`/files/${'e'.repeat(64)}/rack`, peer)).status).toBe(504)
+    expect(files.asked).toEqual([])
+    const response = await get(`/files/${here}/rack`, { ...peer, range: 'bytes=10-19' })
+    expect([response.status, (await read(response)).equals(bytes.subarray(10, 20))]).toEqual([206, true])
+    await (await get(`/files/${here}/vmlinuz`)).arrayBuffer()
+    await until(() => rig.reports.length > 0)
+    expect(rig.reports.map(({ what }) => what)).toEqual([`/files/${here}/vmlinuz`])
+  })
   test('a file that cannot be pulled is 503 with a reason and a time to come back', async () => {
     await start()
     const answer = get(`/files/${coming}/initrd.img`)

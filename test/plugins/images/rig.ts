@@ -9,13 +9,14 @@ import type { Clock, Controller, Database } from '../../../core/plugin.ts'
 import { createSecrets } from '../../../core/secrets.ts'
 import region from '../../../plugins/images/region.ts'
 import rack from '../../../plugins/images/rack.ts'
+import type { NetworkService } from '../../../plugins/network/manifest.ts'
 import { quiet, reported as stored } from '../../kit/parts.ts'
 
 const controller = (id: string, dataDirectory: string): Controller => ({ id, hostname: id, roles: ['region'], version: '0', dataDirectory })
 const shared = () => ({ hooks: createHooks(), log: quiet, metrics: createMetrics() })
 
-export const setupRegion = (db: Database) => region.setup({
-  ...shared(), config: {}, deps: {}, db, clock: systemClock, controller: controller('region', '/nowhere'), secrets: createSecrets(Buffer.alloc(32)),
+export const setupRegion = (db: Database, attachments: NetworkService['attachments'] = async () => []) => region.setup({
+  ...shared(), config: { peerPort: 0 }, deps: { network: { attachments } as NetworkService }, db, clock: systemClock, controller: controller('region', '/nowhere'), secrets: createSecrets(Buffer.alloc(32)),
   rack: () => { throw new TypeError('no racks here') }, racks: () => []
 })
 export type Region = ReturnType<typeof setupRegion>
@@ -30,10 +31,10 @@ export async function serve (running: Region): Promise<{ readonly url: string, c
 
 export interface Reported { readonly sha256: string, readonly seconds: number }
 type Chunk = (params: { sha256: string, offset: number }) => Promise<{ data: string, size: number }>
-export function setupRack (chunk: Chunk, dataDirectory: string, { clock = systemClock, cacheDirectory }: { readonly clock?: Clock, readonly cacheDirectory?: string } = {}) {
+export function setupRack (chunk: Chunk, dataDirectory: string, { clock = systemClock, cacheDirectory, peerPort = 0 }: { readonly clock?: Clock, readonly cacheDirectory?: string, readonly peerPort?: number } = {}) {
   const reported: Reported[] = []
   const running = rack.setup({
-    ...shared(), config: cacheDirectory === undefined ? {} : { cacheDirectory }, deps: {}, clock, controller: controller('rack', dataDirectory), region: { chunk }, report: (_kind, body) => { reported.push(body); return stored }
+    ...shared(), config: { peerPort, ...cacheDirectory === undefined ? {} : { cacheDirectory } }, deps: {}, clock, controller: controller('rack', dataDirectory), region: { chunk }, report: (_kind, body) => { reported.push(body); return stored }
   })
   return { running, reported, files: running.provides.files, service: running.services[0]! }
 }
