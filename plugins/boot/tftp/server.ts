@@ -18,6 +18,8 @@ export interface TftpServer extends Service {
   /** Where it listens now. */
   listening(): readonly { readonly address: string, readonly port: number }[]
   readonly transfers: number
+  /** An address has come or gone: it is listened on, or no more, at once. */
+  look(): void
 }
 
 const rescanEvery = 2_000
@@ -32,6 +34,7 @@ export function createTftpServer (options: TftpOptions): TftpServer {
   const requests = createRequests(options)
   const listeners = new Map<string, Socket>()
   const faults = new Map<string, string>() // address → why nothing listens there
+  let hurried = false
   let wake: (() => void) | undefined // ends the wait of an idle server
   let life: { readonly stop: AbortController, readonly done: Promise<unknown> } | undefined
   let starting: Promise<void> = Promise.resolve()
@@ -80,7 +83,8 @@ export function createTftpServer (options: TftpOptions): TftpServer {
       await new Promise(resolve => { setImmediate(resolve) }) // answers that wait in the sockets are heard before anybody counts as late
       requests.expire()
       const now = clock.monotonic()
-      if (now - scanned < rescanEvery || signal.aborted) continue
+      if ((!hurried && now - scanned < rescanEvery) || signal.aborted) continue
+      hurried = false
       scanned = now
       await rescan().catch((error: unknown) => log.warn({ err: error }, 'TFTP rescan failed'))
     }
@@ -122,6 +126,7 @@ export function createTftpServer (options: TftpOptions): TftpServer {
       if (faults.size === 0) return running
       return degraded([...new Set(faults.values())].join(' '))
     },
+    look () { hurried = true; wake?.() },
     listening: () => [...listeners.values()].map(socket => socket.address()),
     get transfers () { return requests.transfers }
   }

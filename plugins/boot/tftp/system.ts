@@ -24,8 +24,8 @@ export interface Layout {
   readonly control: Buffer
 }
 
-/** Vectors of one message: UIO_MAXIOV. */
-export const mostVectors = 1024
+/** Vectors of one message, UIO_MAXIOV: far more than a train of 64 blocks has, each a header and seldom more than one piece of data. */
+const mostVectors = 1024
 
 const [AF_INET, AF_INET6] = [2, 10]
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000

@@ -4,9 +4,9 @@ import type { Socket } from 'node:dgram'
 import { constants } from 'node:os'
 import { BedplateError } from '../../../core/errors.ts'
 import { encodeData } from './packet.ts'
-import { mostVectors, systemCalls } from './system.ts'
+import { systemCalls } from './system.ts'
 import type { Layout, System } from './system.ts'
-import { carriages, refusalOf } from './train.ts'
+import { carriages, mostSegments, refusalOf } from './train.ts'
 
 export interface Remote { readonly address: string, readonly port: number }
 export interface WireEvents {
@@ -73,15 +73,20 @@ async function plainWire (local: string, remote: Remote, events: WireEvents): Pr
   }
 }
 
-const heads = 64
+const mostParts = 16 // of a window: more of them are made one, so that a train fits into a message
 let layout: Layout | undefined // one for all: a message is gone when the call returns
-const headers = Buffer.allocUnsafeSlow(heads * 4) // of DATA packets: operation and block number
+const headers = Buffer.allocUnsafeSlow(mostSegments * 4) // of DATA packets: operation and block number
 
 async function fastWire (system: System, local: string, remote: Remote, events: WireEvents): Promise<Wire> {
   const fd = system.bound(local)
   if (fd < 0) throw new BedplateError('UNAVAILABLE', { reason: `a UDP port of ${local} cannot be opened: ${Object.entries(constants.errno).find(([, number]) => number === -fd)?.[0] ?? `errno ${-fd}`}` })
   const socket = createSocket(local.includes(':') ? 'udp6' : 'udp4')
-  await connected(socket, { fd }, remote)
+  let owned = false // by the socket, which closes it then
+  socket.once('listening', () => { owned = true })
+  try { await connected(socket, { fd }, remote) } catch (error) {
+    if (!owned) system.close(fd)
+    throw error
+  }
   hear(socket, events)
   const message = layout ??= system.layout()
   const headersAt = system.addressOf(headers)
@@ -102,7 +107,8 @@ async function fastWire (system: System, local: string, remote: Remote, events: 
   }
 
   return {
-    blocks (first, count, blockSize, data) {
+    blocks (first, count, blockSize, parts) {
+      const data = parts.length > mostParts ? [Buffer.concat(parts)] : parts
       let part = 0 // where the next byte is
       let at = 0
       let done = 0
@@ -111,7 +117,7 @@ async function fastWire (system: System, local: string, remote: Remote, events: 
         const [startPart, startAt] = [part, at]
         let vectors = 0
         let blocks = 0
-        for (; blocks < most && done + blocks < count && vectors + 2 + data.length < mostVectors; blocks++) {
+        for (; blocks < most && done + blocks < count; blocks++) {
           const number = first + done + blocks
           const head = blocks * 4
           headers[head] = 0

@@ -1,6 +1,7 @@
 /** The way to a client: whatever the system says to a train of blocks, the client hears each block once, whole and in order. */
 import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
+import { openSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -84,6 +85,13 @@ describe.each([['with the system\'s own calls', undefined], ['the plain way', nu
     await until(() => heard.length === 3)
     expect(Buffer.concat(heard).equals(Buffer.concat(blocksOf(bytes, 1, 3, 65_464)))).toBe(true)
   })
+  test('content that comes in thousands of crumbs', async () => {
+    const { wire, heard } = await connected(system)
+    const bytes = randomBytes(5_000)
+    wire.blocks(1, 10, 512, cut(bytes, Array.from({ length: 4_999 }, (_, index) => index + 1)))
+    await until(() => heard.length === 10)
+    expect(Buffer.concat(heard).equals(Buffer.concat(blocksOf(bytes, 1, 10, 512)))).toBe(true)
+  })
   test('what the client says is heard, what strangers say is not', async () => {
     const { wire, heard, from, socket, events } = await connected(system)
     wire.packet(Buffer.from('hello'))
@@ -155,6 +163,14 @@ describe('trains', () => {
     expect(events).toEqual(['gone'])
   })
   test.each([[EMSGSIZE, 2, 'trains'], [EMSGSIZE, 1, 'lost'], [EAGAIN, 5, 'full'], [105, 1, 'full'], [ECONNREFUSED, 1, 'gone'], [EPERM, 9, 'lost'], [101, 9, 'lost'], [95, 3, 'trains']])('errno %i of %i blocks: %s', (errno, count, refusal) => { expect(refusalOf(errno, count)).toBe(refusal) })
+})
+
+test('a descriptor the socket cannot take is closed', async () => {
+  const open = async () => (await readdir('/proc/self/fd')).length
+  const folder = openSync('/', 'r') // no socket
+  const before = await open()
+  await expect(openWire('127.0.0.1', { address: '127.0.0.1', port: 9 }, { received: () => {}, gone: () => {}, failed: () => {} }, { ...real, bound: () => folder })).rejects.toThrow()
+  expect(await open()).toBe(before - 1)
 })
 
 test('an address that is not here cannot be sent from, and nothing is left open', async () => {
