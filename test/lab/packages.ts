@@ -10,6 +10,8 @@ const run = promisify(execFile)
 /** What each part of the tests and the lab stands on. */
 export const packages = {
   network: ['iproute2', 'iputils-ping'],
+  /** Beside `machines`: machines of another architecture, and what cells and their disks are made with. */
+  firmware: ['qemu-system-arm', 'qemu-efi-aarch64', 'cpio', 'mtools'],
   machines: ['qemu-system-x86', 'qemu-utils', 'ovmf', 'ipxe', 'ipxe-qemu', 'openssh-client'],
   clients: ['busybox-static', 'isc-dhcp-client', 'isc-dhcp-relay', 'dhcpcd-base', 'systemd', 'tcpdump', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux'],
   database: ['postgresql', 'postgresql-contrib', 'patroni', 'python3-etcd', 'etcd-server', 'etcd-client', 'util-linux'],
