@@ -260,6 +260,25 @@ describe('clients that misbehave', () => {
     expect(served[0]?.failure).toBe('the client closed its port')
   })
 
+  test('a client that reads slowly gets all of it, and nobody waits for it', async () => {
+    const { port, served } = await serve()
+    const slow = await client()
+    let next = 1
+    const timer = setInterval(() => { // one block each 50 ms, whatever is sent meanwhile
+      const block = slow.heard.find(({ packet }) => packet.op === 'data' && packet.block === next)
+      if (block !== undefined) slow.send(encode({ op: 'ack', block: next++ }), block.port)
+    }, 50)
+    closing.push(async () => { clearInterval(timer) })
+    slow.send(read('even.bin'), port)
+    await until(() => slow.heard.length > 0)
+    const others = await Promise.all(Array.from({ length: 10 }, () => download(port, 'small.bin')))
+    expect(others.every(bytes => bytes.equals(small))).toBe(true)
+    await until(() => served.length === 11)
+    expect(served.at(-1)).toMatchObject({ name: 'even.bin', bytes: even.length, failure: null })
+    const blocks = new Map(slow.heard.flatMap(({ packet }) => packet.op === 'data' ? [[packet.block, packet.data] as const] : []))
+    expect(Buffer.concat([...blocks].sort(([one], [other]) => one - other).map(([, data]) => data)).equals(even)).toBe(true)
+  })
+
   test('a client that falls silent is sent the block again, and given up in the end', async () => {
     const { port, served } = await serve({ patience: 2_000 })
     const one = await client()
