@@ -6,9 +6,9 @@ import type { Build } from '../../cli/build.ts'
 import { runCli } from '../../cli/program.ts'
 import type { Environment } from '../../cli/session.ts'
 import { definePlugin, defineRegion, defineManifest } from '../../core/plugin.ts'
+import type { Plugin } from '../../core/plugin.ts'
 import { Type } from 'typebox'
 import access from '../../plugins/access/index.ts'
-import boot from '../../plugins/boot/index.ts'
 import dhcp from '../../plugins/dhcp/index.ts'
 import images from '../../plugins/images/index.ts'
 import machines from '../../plugins/machines/index.ts'
@@ -16,7 +16,6 @@ import { Machines } from '../../plugins/machines/manifest.ts'
 import type { MachineEvent, MachineService } from '../../plugins/machines/manifest.ts'
 import network from '../../plugins/network/index.ts'
 import power from '../../plugins/power/index.ts'
-import provision from '../../plugins/provision/index.ts'
 import tracking from '../../plugins/tracking/index.ts'
 import { startDaemon } from '../kit/daemon.ts'
 import type { Daemon } from '../kit/daemon.ts'
@@ -50,11 +49,12 @@ export interface Bench {
   close(): Promise<void>
 }
 
-export async function openBench (): Promise<Bench> {
+/** `besides`: plugins that have a say in what machines do, which most commands are tried without. */
+export async function openBench (besides: readonly Plugin[] = []): Promise<Bench> {
   let service: MachineService | undefined
   const manifest = defineManifest({ name: 'stage', config: Type.Object({}), rpc: {}, wanted: {}, facts: {} })
   const stage = definePlugin({ manifest, region: async () => defineRegion(manifest, { requires: { machines: Machines }, provides: {}, setup (ctx) { service = ctx.deps.machines; return { provides: {}, rpc: {}, services: [] } } }) })
-  const daemon = await startDaemon({ plugins: [access, network, tracking, power, images, machines, dhcp, provision, boot, stage], roles: ['region'], config: { hostname: 'region-1' } })
+  const daemon = await startDaemon({ plugins: [access, network, tracking, power, images, machines, dhcp, ...besides, stage], roles: ['region'], config: { hostname: 'region-1' } })
   const token = (await readFile(join(daemon.dataDirectory, 'admin.token'), 'utf8')).trim()
   const env = { BEDPLATE_URL: daemon.url, BEDPLATE_DATA_DIRECTORY: daemon.dataDirectory }
   return {
