@@ -50,7 +50,7 @@ export async function guestImage (say: (line: string) => void): Promise<{ readon
   const directory = join(project, '.cache/boot/iscsi-guest')
   const tree = join(directory, 'tree')
   await rm(tree, { recursive: true, force: true })
-  for (const folder of ['bin', 'modules', 'lib64', 'usr/lib']) await mkdir(join(tree, folder), { recursive: true })
+  for (const folder of ['bin', 'etc', 'modules', 'lib64', 'usr/lib']) await mkdir(join(tree, folder), { recursive: true })
   const put = async (path: string, as: string): Promise<void> => {
     await mkdir(dirname(join(tree, as)), { recursive: true })
     await copyFile(path, join(tree, as))
