@@ -65,7 +65,7 @@ export default defineRack(manifest, {
       served: ({ name, ...request }) => tell('tftp', { ...request, mac: configurationNamed(name)?.mac ?? null, what: name })
     })
 
-    const floating = createFloating({ clock, log, metrics })
+    const floating = createFloating({ clock, log, metrics, moved: () => { tftp.look() } })
     deps.dhcp.knowServed(address => floating.served(address))
     const secure = createSecure({
       port: config.httpsPort, store: createShownStore(join(controller.dataDirectory, 'boot', 'https')), clock, log,

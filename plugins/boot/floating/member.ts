@@ -23,6 +23,8 @@ export interface MemberOptions {
   readonly place: Place, readonly company: Company, readonly channel: Channel
   readonly interfaces: Pick<Interfaces, 'put' | 'remove'>, readonly segment: Pick<Segment, 'whoHas' | 'announce'>
   readonly clock: Clock, readonly log: Logger
+  /** The address has come to this rack, or gone. */
+  readonly moved?: () => void
 }
 
 const many = 64 // frames of one step
@@ -151,6 +153,7 @@ export class Member {
     this.lookAt = clock.monotonic() + lookEvery
     log.info({ vlan, address: address.text, interface: link.name }, `holds the boot address ${address.text}`)
     this.announce(tellAfter.length)
+    this.o.moved?.()
   }
 
   /** Puts the address on, or renews its lifetime: it is gone, by the kernel's own clock, before another rack can have taken it. */
@@ -193,11 +196,13 @@ export class Member {
 
   private takeOff (): void {
     const { place: { address, link, vlan }, o: { interfaces, log } } = this
-    if (this.holding) log.info({ vlan, address: address.text }, `gives up the boot address ${address.text}`)
+    const held = this.holding
+    if (held) log.info({ vlan, address: address.text }, `gives up the boot address ${address.text}`)
     this.holding = false
     this.tell = []
     this.lookAt = Infinity
     try { interfaces.remove(address, link.index) } catch (error) { log.error({ err: error }, `${address.text} could not be taken off ${link.name}; the kernel does it within 2 s`) }
+    if (held) this.o.moved?.()
   }
 
   private ask (then: (mac: string | undefined) => void): void {

@@ -21,6 +21,8 @@ export interface FloatingOptions {
   readonly interfaces?: () => Promise<Interfaces>
   readonly segment?: Segment
   readonly channel?: (link: Link, family: Family) => Promise<Channel>
+  /** An address has come to this rack, or gone. */
+  readonly moved?: () => void
 }
 export interface Floating {
   readonly service: Service
@@ -140,7 +142,7 @@ export function createFloating (options: FloatingOptions): Floating {
     end(key, true)
     const made = await channel(place.link, address.family)
     if (signal.aborted) { made.close(); return }
-    members.set(key, new Member({ place, company, channel: made, interfaces: using, segment, clock, log }))
+    members.set(key, new Member({ place, company, channel: made, interfaces: using, segment, clock, log, moved }))
     troubles.delete(key)
   }
 
@@ -155,7 +157,6 @@ export function createFloating (options: FloatingOptions): Floating {
         }
         let next = members.size === 0 ? lookAt : Math.min(lookAt, clock.monotonic() + poll)
         for (const member of members.values()) next = Math.min(next, member.step())
-        gauge.set(held().length)
         const rest = new AbortController()
         await Promise.race([clock.sleep(Math.max(1, next - clock.monotonic()), AbortSignal.any([signal, rest.signal])), wake.promise])
         rest.abort()
@@ -163,13 +164,16 @@ export function createFloating (options: FloatingOptions): Floating {
     } finally {
       for (const key of [...members.keys()]) end(key, true)
       troubles.clear()
-      gauge.set(0)
       interfaces?.close()
       interfaces = undefined
       stale = true
     }
   }
 
+  function moved (): void {
+    gauge.set(held().length)
+    options.moved?.()
+  }
   const held = (): string[] => [...members.values()].flatMap(member => member.held ? [member.place.address.text] : [])
 
   const service: Service = {
