@@ -59,12 +59,11 @@ export const verify: Command = (cdb, medium) => {
     if (length > 0) contentOf(medium, offset, length)
     return done
   }
-  return accept(check === 3 ? medium.blockLength : length, data => {
-    compare(medium, offset, length, data)
-    return done
-  })
+  if (check === 1) return accept(length, data => { compare(medium, offset, data.length, data); return done })
+  return { kind: 'accept', length: medium.blockLength, exact: true, take: data => { compare(medium, offset, length, data); return done } }
 }
 
+/** `data`, again and again, against so many bytes of the medium. */
 function compare (medium: Medium, offset: number, length: number, data: Buffer): void {
   for (let at = 0; at < length; at += data.length) {
     const differs = difference(contentOf(medium, offset + at, Math.min(data.length, length - at)), data)

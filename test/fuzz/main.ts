@@ -1,11 +1,12 @@
-/** `node test/fuzz/main.ts dhcp|tftp [--packets N] [--seconds S] [--seed S] [--json]`: hostile packets through the real receive path; fails when one did harm. */
+/** `node test/fuzz/main.ts dhcp|iscsi|tftp [--packets N] [--seconds S] [--seed S] [--json]`: hostile packets through the real receive path; fails when one did harm. */
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { fuzz as dhcp } from './dhcp/run.ts'
+import { fuzz as iscsi } from './iscsi/run.ts'
 import { fuzz as tftp } from './tftp/run.ts'
 
-const subjects = { dhcp, tftp }
+const subjects = { dhcp, iscsi, tftp }
 const usage = `node test/fuzz/main.ts ${Object.keys(subjects).join('|')} [--packets N] [--seconds S] [--seed S] [--json]`
 const { values, positionals: [subject = ''] } = parseArgs({ allowPositionals: true, options: { packets: { type: 'string', default: '5000000' }, seconds: { type: 'string' }, seed: { type: 'string', default: '1' }, json: { type: 'boolean', default: false } } })
 const [packets, seconds, seed] = [Number(values.packets), values.seconds === undefined ? undefined : Number(values.seconds), Number(values.seed)]

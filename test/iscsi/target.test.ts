@@ -239,3 +239,11 @@ describe('tasks', () => {
     }
   }, { who: 'b' }), { keys }))
 })
+
+// What the fuzzer found: a VERIFY of many blocks against one that was never sent went round for ever.
+it('a VERIFY without the data it needs is refused, and one with a part is held against that part', () => on(async initiator => {
+  expect(await initiator.command(write10(0, 2), { write: Buffer.concat([pattern(512, 3), pattern(512, 4)]) })).toMatchObject({ status: 0 })
+  expect(await initiator.command('2f060000000000000200')).toMatchObject({ status: 2, sense: '5 2400' })
+  expect(await initiator.command('2f020000000000000200', { write: pattern(512, 3) })).toMatchObject({ status: 0, residual: 512 })
+  expect(await initiator.command('2f020000000000000200')).toMatchObject({ status: 0 })
+}))
