@@ -76,6 +76,7 @@ const written = (response: ServerResponse, bytes: Uint8Array): Promise<void> => 
 /** A second descriptor of a plain TCP connection; -1 where the bytes have to pass through this process: TLS, or an answer that waits for the one before it. */
 function second (socket: Socket | null, calls: Calls): number {
   if (socket === null || socket instanceof TLSSocket) return -1
-  const { fd } = (socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle ?? {}
-  return fd === undefined || fd < 0 ? -1 : calls.duplicate(fd)
+  const handle: unknown = Reflect.get(socket, '_handle') // Node's own object behind the socket; where there is none, the plain way
+  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined
+  return typeof fd === 'number' && fd >= 0 ? calls.duplicate(fd) : -1
 }
