@@ -34,7 +34,8 @@ afterAll(async () => {
 })
 
 const show = async (id: string) => (await region.request<{ status: string }>('GET', `/api/v1/machines/${id}`)).body
-const history = async (id: string) => (await region.request<{ items: { type: string, message: string }[] }>('GET', `/api/v1/machines/${id}/events`)).body.items
+/** Without what its BMC does, which comes when it comes. */
+const history = async (id: string) => (await region.request<{ items: { type: string, message: string }[] }>('GET', `/api/v1/machines/${id}/events`)).body.items.filter(({ type }) => type !== 'power')
 const tar = (mac: string) => new Uint8Array(archive(...Object.entries(uploadOf(mac)).map(([name, text]) => ({ name, content: Buffer.from(text) }))))
 const upload = async (rack: Daemon, token: string, mac: string) => (await fetch(`${rack.rackUrl}/provision/${token}/inventory`, { method: 'POST', headers: { 'content-type': 'application/x-tar' }, body: tar(mac) })).status
 const report = async (rack: Daemon, token: string, fields: Record<string, string>) => (await fetch(`${rack.rackUrl}/provision/${token}/report`, { method: 'POST', body: new URLSearchParams(fields) })).status
