@@ -1,11 +1,13 @@
 /** Boot addresses on the command line, against a real region. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import boot from '../../plugins/boot/index.ts'
+import provision from '../../plugins/provision/index.ts'
 import { openBench } from './cli.kit.ts'
 import type { Bench } from './cli.kit.ts'
 
 let bench: Bench
 beforeAll(async () => {
-  bench = await openBench()
+  bench = await openBench([provision, boot])
   await ok('subnet create 10.0.0.0/24 --vlan 1')
 })
 afterAll(() => bench.close())

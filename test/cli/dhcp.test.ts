@@ -3,6 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import boot from '../../plugins/boot/index.ts'
+import provision from '../../plugins/provision/index.ts'
 import { openBench } from './cli.kit.ts'
 import type { Bench } from './cli.kit.ts'
 import { commands, read } from './documents.ts'
@@ -130,7 +132,7 @@ describe('dhcp import', () => {
 
 describe('docs/guides/dhcp.md', () => {
   it('is done as it is written, in a new installation', async () => {
-    const other = await openBench()
+    const other = await openBench([provision, boot])
     try {
       const db = other.daemon.kernel.db!
       for (const [index, rack] of ['rack-a', 'rack-b'].entries()) {
