@@ -11,6 +11,9 @@ const small = 1 << 14
 const large = 1 << 18
 /** Bytes asked of one sendfile: as much as a connection takes at once (tcp_wmem). With 1 MiB the way to the thread and back costs a sixth more. */
 const most = 1 << 22
+/** Buffers of `small` bytes that nobody uses now: made anew for each file, they would be what the collector is busy with. */
+const spare: Buffer[] = []
+const mostSpare = 64
 /** Files below this are not worth a second descriptor. */
 const worthwhile = 1 << 16
 
@@ -40,7 +43,7 @@ export async function sendBody (response: ServerResponse, { file, from, to, call
   const stall = setTimeout(() => giveUp(`the client took nothing for ${patience / 1000} s`), patience).unref()
   const descriptor = calls !== undefined && to - from >= worthwhile ? second(response.socket, calls) : -1
   const direct = descriptor !== -1 && calls !== undefined ? calls : undefined
-  const buffer = Buffer.allocUnsafeSlow(Math.min(direct === undefined ? large : small, to - from + 1))
+  const buffer = direct === undefined ? Buffer.allocUnsafeSlow(Math.min(large, to - from + 1)) : spare.pop() ?? Buffer.allocUnsafeSlow(small)
   try {
     while (at <= to && gone === undefined) {
       const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, to - at + 1), at)
@@ -61,6 +64,7 @@ export async function sendBody (response: ServerResponse, { file, from, to, call
     clearTimeout(stall)
     response.off('close', closed)
     if (direct !== undefined) direct.close(descriptor)
+    if (direct !== undefined && at > to && spare.length < mostSpare) spare.push(buffer) // all of it was taken: nobody reads it any more
   }
   if (at <= to) { response.destroy(); return { bytes: at - from, failure: gone ?? 'it ended early' } }
   if (response.destroyed) return { bytes: at - from } // a client that has all of it may leave before this is told
