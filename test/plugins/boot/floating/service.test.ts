@@ -102,6 +102,16 @@ describe('what is wanted', () => {
     expect(room.trace.slice(-2)).toEqual(['remove 192.0.2.20 from 2', 'say 0 on eth0 from 192.0.2.2, IPv4'])
     expect(room.state.moved).toBe(2)
   })
+  test('stays on while it is held, however often the interfaces are looked at', async () => {
+    await holding()
+    room.state.assigned = [...own, assigned('192.0.2.20', 32, false)]
+    room.trace.length = 0
+    for (let look = 0; look < 3; look++) {
+      room.skip(510)
+      await until(() => room.trace.filter(line => line.startsWith('say')).length > look)
+    }
+    expect(room.trace.filter(line => line.startsWith('remove'))).toEqual([])
+  })
   test('was left on by an earlier process: it is taken off first', async () => {
     room.state.assigned = [...own, assigned('192.0.2.20', 32, false)]
     room.floating.want(new Map([['1', entry]]))
