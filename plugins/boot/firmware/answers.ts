@@ -73,7 +73,11 @@ export function createAnswers (options: AnswersOptions): Answers {
       const [, sha256] = imageFile.exec(plain) ?? []
       if (sha256 !== undefined) return wanted.knows(sha256) ? await fileContent(await files.path(sha256, AbortSignal.timeout(pullPatience))) : undefined
       const [, initrd, root] = joinedFile.exec(plain) ?? []
-      if (initrd === undefined || root === undefined) return await loaders.open(plain)
+      if (initrd === undefined || root === undefined) {
+        const loader = await loaders.open(plain)
+        if (loader === undefined) loaders.missing(plain)
+        return loader
+      }
       if (wanted.joins(initrd, root) === undefined) return undefined
       const { parts, size } = await joined(initrd, root, AbortSignal.timeout(pullPatience))
       return await concatenated(parts, size)

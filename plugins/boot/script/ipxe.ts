@@ -1,5 +1,5 @@
 /** What iPXE is told to do, from what is wanted of the machine. Pure. */
-import { kernelOptions as optionsOf, pause, taskOf, tries } from './task.ts'
+import { hostOf, kernelOptions as optionsOf, pause, taskOf, tries } from './task.ts'
 import type { BootFiles, MachineEntry, Task, Where } from './task.ts'
 import { printable } from './printable.ts'
 import { filled } from './template.ts'
@@ -13,7 +13,7 @@ export const bootScript = (machine: MachineEntry | undefined, unknown: BootFiles
 export function ipxeScript (task: Task, where: Where): string {
   switch (task.kind) {
     case 'boot': return task.files.templates?.ipxe === undefined ? ephemeralScript(task, where) : filled(task.files.templates.ipxe, task, where, `initrd=initrd.img ${task.options.join(' ')}`)
-    case 'local': return localScript(task.title)
+    case 'local': return localScript(task.title, where)
     case 'poweroff': return powerOffScript(task.title, where)
     case 'wait': return lines([...task.sentences.map(sentence => `echo Bedplate: ${sentence}`), ...lookAgain(10, where)])
   }
@@ -47,12 +47,17 @@ const retry = (label: string): string[] => [
   'reboot'
 ]
 
+// iPXE of 2019 on UEFI can start no disk, and loaded by firmware it may never come back to it: GRUB goes on from here. Where the rack has none it is left to the firmware after all;
 // exit 1, not 0: after a success UEFI firmware may stop at its menu instead of trying the disk.
-const localScript = (title: string): string => lines([
+const localScript = (title: string, { base }: Where): string => lines([
   `echo Bedplate: ${title}`,
   'iseq ${platform} efi && goto efi ||',
   'sanboot --no-describe --drive 0x80 || exit 1',
   ':efi',
+  'set grub grubx64.efi',
+  'iseq ${buildarch} arm64 && set grub grubaa64.efi ||',
+  'iseq ${buildarch} i386 && set grub grubia32.efi ||',
+  `chain --autofree tftp://${hostOf(base)}/\${grub} ||`,
   'exit 1'
 ])
 
