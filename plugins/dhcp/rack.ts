@@ -41,7 +41,7 @@ export default defineRack(manifest, {
       }
     })
     const proxy = createProxy({ segments: () => memory.segments, bootOf: (segment, packet) => chain.boot(new Step(segment, packet)), traffic, log })
-    const six = createDhcp6({ memory: memory6, limits: limitsOf(config), wishes: responder.wishes, problems: responder.problems, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds, served: address => chain.isServed(address) })
+    const six = createDhcp6({ memory: memory6, limits: limitsOf(config), wishes: responder.wishes, problems: responder.problems, traffic, clock, log, report, httpPort: config.rackHttpPort, quarantineSeconds: config.quarantineSeconds, firmwareSeconds: config.firmwareLeaseSeconds, served: address => chain.isServed(address), loaderOf: mac => chain.loaderOf(mac) })
     const probes = new Probes({
       ask: createAsk(clock), clock, log, again: config.probeSeconds * 1000, spoken: config.quarantineSeconds * 1000,
       segments: () => memory.segments.values(),

@@ -49,6 +49,7 @@ export function tapDhcp (dhcp: DhcpService, { choice, clock, wanted, loaders, re
     if (file !== '') loaders.missing(file.replace(/^.*\//, ''))
     return made
   })
+  dhcp.knowLoader(mac => choice.kindOf(mac, wanted.machine(mac)?.loader))
   return { firmwareOf: mac => firmwares.get(mac) ?? null, macOf: address => addresses.get(address.replace(/^::ffff:/, '')) ?? null }
 }
 

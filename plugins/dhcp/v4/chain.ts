@@ -66,6 +66,8 @@ export interface DhcpService {
   bootOf(exchange: Exchange, kind: LoaderKind): Boot | undefined
   /** Says who knows whether a rack has a boot address now (its text); until then it is believed. Called for every reply: it has to be quick. */
   knowServed(served: (address: string) => boolean): void
+  /** Says who knows which loader a machine's firmware gets over IPv6, where there is no hook; undefined: the usual one. */
+  knowLoader(kindOf: (mac: string) => LoaderKind | undefined): void
 }
 
 export interface ChainOptions {
@@ -92,6 +94,7 @@ export class Chain implements DhcpService {
   private readonly options: ChainOptions
   private readonly failures = new Map<string, number>()
   private bootServed: (address: string) => boolean = () => true
+  private kindOf: (mac: string) => LoaderKind | undefined = () => undefined
   private written = { address: -1, text: '' } // the boot address last asked for: every packet asks
 
   constructor (options: ChainOptions) {
@@ -164,6 +167,9 @@ export class Chain implements DhcpService {
   bootOf ({ segment, packet }: Exchange, kind: LoaderKind): Boot | undefined { return bootOf(packet, this.bootAddress(segment), this.options.httpPort, kind) }
 
   knowServed (served: (address: string) => boolean): void { this.bootServed = served }
+  knowLoader (kindOf: (mac: string) => LoaderKind | undefined): void { this.kindOf = kindOf }
+  /** For DHCPv6, as the next. */
+  loaderOf (mac: string): LoaderKind | undefined { return this.kindOf(mac) }
   /** For DHCPv6, which has no chain. */
   isServed (address: string): boolean { return this.bootServed(address) }
 

@@ -9,6 +9,7 @@ import type { Wishes } from '../rack/wishes.ts'
 import type { View6 } from './address6.ts'
 import { bootOf6 } from './boot6.ts'
 import type { Boot6 } from './boot6.ts'
+import type { LoaderKind } from '../options/loaders.ts'
 import { duidOf, hostname6, macOf6 } from './client6.ts'
 import { message6, message6Name, ports6 } from './codes6.ts'
 import { decide6, second6 } from './decision6.ts'
@@ -28,6 +29,8 @@ export interface Server6Options {
   readonly httpPort: number, readonly quarantineSeconds: number, readonly firmwareSeconds: number
   /** Whether a rack has a boot address now; left out: it is believed. */
   readonly served?: (address: string) => boolean
+  /** Which loader the firmware of a machine gets; undefined: the usual one. */
+  readonly loaderOf?: (mac: string) => LoaderKind | undefined
   /** Left out: by the turns of the event loop. */
   readonly lulls?: Pick<Lulls, 'count' | 'heard' | 'watch'>
   readonly report: (kind: 'released' | 'declined', body: { address: string, subnet: string, client: string, number: string | null }) => void
@@ -78,7 +81,8 @@ export class Server6 {
     if (duid !== undefined && (message.type === message6.SOLICIT || message.type === message6.REQUEST || message.type === message6.CONFIRM || message.type === message6['INFORMATION-REQUEST'])) memory.ask(duid, now)
     const view = memory.view(segment, now)
     const decision = decide6(view, datagram, from.ip, now)
-    const boot = decision.kind === 'lease' || decision.kind === 'inform' ? bootOf6(message.options, this.bootAddress(segment), this.options.httpPort, macOf6(datagram, from.ip)) : undefined
+    const mac = macOf6(datagram, from.ip)
+    const boot = decision.kind === 'lease' || decision.kind === 'inform' ? bootOf6(message.options, this.bootAddress(segment), this.options.httpPort, mac, mac === undefined ? undefined : this.options.loaderOf?.(mac)) : undefined
     const exchange = { segment, datagram, from, boot, send }
     switch (decision.kind) {
       case 'drop': traffic.dropped(decision.reason); break

@@ -12,7 +12,7 @@ import type { Memory6 } from './memory6.ts'
 import { Server6 } from './server6.ts'
 import type { Server6Options } from './server6.ts'
 
-export interface Dhcp6Options extends Pick<Server6Options, 'report' | 'httpPort' | 'quarantineSeconds' | 'firmwareSeconds' | 'memory' | 'wishes' | 'served'> {
+export interface Dhcp6Options extends Pick<Server6Options, 'report' | 'httpPort' | 'quarantineSeconds' | 'firmwareSeconds' | 'memory' | 'wishes' | 'served' | 'loaderOf'> {
   readonly memory: Memory6, readonly traffic: Traffic, readonly clock: Clock, readonly log: Logger
   /** The same figures as for IPv4, counted apart: a flood of one leaves the other its allowance. */
   readonly limits: LimitsOptions

@@ -81,7 +81,7 @@ describe('with DHCP', () => {
       if (decision.kind !== 'offer' && decision.kind !== 'bind') throw new Error(decision.kind)
       return chain.lease(type === 'DISCOVER' ? 'OFFER' : 'ACK', step, { ...decision, seconds: 60 }).file
     }
-    return { ask, seen, refused, missing, pass: (ms: number) => { now += ms } }
+    return { ask, chain, seen, refused, missing, pass: (ms: number) => { now += ms } }
   }
   test('firmware that refuses iPXE: it is told once, and offer and acknowledgement name the same', () => {
     const { ask, refused, pass } = rig({})
@@ -98,6 +98,14 @@ describe('with DHCP', () => {
     expect(ask('REQUEST')).toBe('ipxe.efi')
   })
   test('a machine whose entry names a loader gets that at once', () => expect(rig({ loader: 'grub' }).ask('DISCOVER')).toBe('shimx64.efi'))
+  test('over IPv6 what is wanted and what was found out counts, too', () => {
+    expect(rig({ loader: 'ipxe' }).chain.loaderOf(mac)).toBe('ipxe')
+    const { chain, ask } = rig()
+    expect(chain.loaderOf(mac)).toBeUndefined()
+    choice.fetched(mac, 'ipxe.efi', 0)
+    ask('DISCOVER')
+    expect(chain.loaderOf(mac)).toBe('grub')
+  })
   test('iPXE gets its script, and is heard to run', () => {
     const { ask } = rig()
     choice.fetched(mac, 'ipxe.efi', 0)
