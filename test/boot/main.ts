@@ -11,18 +11,19 @@ import { nameOf, plans } from './matrix.ts'
 import { document, page, table, type Judgement } from './page.ts'
 import { runPlan, type Outcome, type RunOptions } from './run.ts'
 
-const { values: options } = parseArgs({ options: { only: { type: 'string', multiple: true }, json: { type: 'boolean', default: false }, write: { type: 'boolean', default: false }, again: { type: 'boolean', default: false }, keep: { type: 'string' }, help: { type: 'boolean', default: false } } })
+const { values: options } = parseArgs({ options: { only: { type: 'string', multiple: true }, json: { type: 'boolean', default: false }, write: { type: 'boolean', default: false }, again: { type: 'boolean', default: false }, keep: { type: 'string' }, image: { type: 'string' }, help: { type: 'boolean', default: false } } })
 const matches = (name: string, text: string): boolean => text.split('/').every((part, index) => part === '' || part === '*' || name.split('/')[index] === part)
 const all = [...plans.map(nameOf), ...judgements.map(({ name }) => name)]
 const unknown = (options.only ?? []).filter(text => !all.some(name => matches(name, text)))
 if (options.help || unknown.length > 0) {
-  process.stderr.write(`${unknown.map(text => `There is no ${text}.\n`).join('')}npm run test:boot -- [--only <firmware>/<image>/<way>]… [--again] [--json] [--write] [--keep <folder>]
+  process.stderr.write(`${unknown.map(text => `There is no ${text}.\n`).join('')}npm run test:boot -- [--only <firmware>/<image>/<way>]… [--again] [--json] [--write] [--image <folder>] [--keep <folder>]
 
 --only   a cell, or more of them: uefi-pxe, */cell, */*/iscsi
          ${all.join('\n         ')}
 --again  also what an earlier run has an outcome of
 --json   one object per cell on standard output instead of the table
 --write  the table becomes docs/boot-matrix.md
+--image  another image than the one built from Debian's packages: its folder
 --keep   leaves the serial lines and the racks' logs there
 `)
   process.exit(options.help ? 0 : 2)
@@ -43,7 +44,7 @@ const save = async (): Promise<void> => { await writeFile(file, JSON.stringify({
 await mkdir(join(project, '.cache/boot'), { recursive: true })
 await ensurePackages([...packages.network, ...packages.machines, ...packages.firmware], say)
 const [mine, besides] = [plans.filter(plan => chosen(nameOf(plan))), judgements.filter(({ name }) => chosen(name))]
-const debian = mine.some(({ image }) => image === 'debian') ? await labImage(say) : undefined
+const debian = mine.some(({ image }) => image === 'debian') ? options.image ?? await labImage(say) : undefined
 let done = 0
 const failures: string[] = []
 async function attempt<T extends object> (name: string, work: (options: RunOptions) => Promise<T>): Promise<T | { readonly failure: string }> {
