@@ -79,7 +79,7 @@ export function createTftpServer (options: TftpOptions): TftpServer {
     let scanned = clock.monotonic()
     while (!signal.aborted) {
       if (requests.transfers > 0) await clock.sleep(tick, signal)
-      else await idle(rescanEvery - (clock.monotonic() - scanned), signal)
+      else await idle(Math.max(1, rescanEvery - (clock.monotonic() - scanned)), signal)
       await new Promise(resolve => { setImmediate(resolve) }) // answers that wait in the sockets are heard before anybody counts as late
       requests.expire()
       const now = clock.monotonic()
