@@ -92,7 +92,8 @@ export class Line {
   private judge (answer: Answer, intact: boolean): void {
     const { opcode, header, data } = answer
     const name = answers.get(opcode)
-    this.counts.set(`answered ${name ?? opcode}`, (this.counts.get(`answered ${name ?? opcode}`) ?? 0) + 1)
+    this.count(`answered ${name ?? opcode}`)
+    if (opcode === 0x21) this.count(header[3] === 0 ? 'good' : data.length < 18 ? `status ${(header[3] ?? 0).toString(16)}` : `sense ${((data[4] ?? 0) & 15).toString(16)} ${data.readUInt16BE(14).toString(16).padStart(4, '0')}`)
     if (name === undefined) this.faults.push(`answer ${opcode} is none`)
     if (!intact) this.faults.push('a digest of its own does not fit')
     this.numbers(answer)
@@ -110,6 +111,8 @@ export class Line {
     if (this.heard.length > 64) this.heard.shift()
   }
   private readonly agreed: (readonly [string, string])[] = []
+
+  private count (what: string): void { this.counts.set(what, (this.counts.get(what) ?? 0) + 1) }
 
   /** Each status has the number after the last one; the window never goes back. RFC 7143 section 4.2.2 */
   private numbers ({ opcode, header }: Answer): void {

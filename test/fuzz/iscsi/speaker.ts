@@ -8,7 +8,7 @@ export const blocks = 4096
 
 const edges = [0, 1, 2, 7, 8, 255, 256, 511, 512, 513, blocks - 1, blocks, blocks + 1, 0x7fff, 0x8000, 0xffff, 0x1fffff, 0x7fffffff, 0x80000000, 0xffffffff]
 const opcodes = [0x00, 0x03, 0x08, 0x0a, 0x12, 0x15, 0x16, 0x17, 0x1a, 0x1b, 0x25, 0x28, 0x2a, 0x2e, 0x2f, 0x34, 0x35, 0x37, 0x41, 0x42, 0x55, 0x56, 0x57, 0x5a, 0x5e, 0x5f, 0x83, 0x84, 0x88, 0x89, 0x8a, 0x8b, 0x8e, 0x8f, 0x90, 0x91, 0x93, 0x9e, 0xa0, 0xa3, 0xa8, 0xaa, 0xae, 0xaf, 0xb7]
-const bytes = (dice: Dice, length: number): Buffer => { const out = Buffer.alloc(length); for (let at = 0; at < length; at++) out[at] = dice.whole(0, 255); return out }
+const bytes = (dice: Dice, length: number): Buffer => { const out = Buffer.alloc(length); for (let at = 0; at < Math.min(length, 64); at++) out[at] = dice.whole(0, 255); return out.fill(dice.whole(0, 255), Math.min(length, 64)) }
 const head = (opcode: number, flags: number, dice: Dice): Buffer => {
   const out = Buffer.alloc(48)
   out[0] = opcode
@@ -17,8 +17,29 @@ const head = (opcode: number, flags: number, dice: Dice): Buffer => {
   return out
 }
 
+/** Commands that keep others out: of one unit alone, else there would soon be nothing but conflicts. */
+const excluding = new Set([0x16, 0x17, 0x56, 0x57, 0x5f, 0x15, 0x55])
+/** Where it matters whether one more or one less is counted: first block and how many. */
+const extents = [[blocks, 0], [blocks, 1], [blocks - 1, 1], [blocks - 1, 2], [blocks - 8, 8], [blocks - 8, 9], [blocks + 1, 0], [0, 0]] as const
+
+/** A command about blocks, whole and right but for where it points. */
+function extent (dice: Dice): Buffer {
+  const out = Buffer.alloc(16)
+  out[0] = dice.pick([0x28, 0x2a, 0x2e, 0x2f, 0x34, 0x35, 0x41, 0x88, 0x89, 0x8a, 0x8b, 0x8e, 0x8f, 0x93, 0xa8, 0xaa, 0xae, 0xaf, 0x08, 0x0a])
+  const [block, count] = dice.chance(0.4) ? dice.pick(extents) : [dice.whole(0, blocks - 16), dice.whole(0, 16)]
+  switch (out[0] >> 5) {
+    case 0: out.writeUIntBE(block, 1, 3); out[4] = count; break
+    case 1: case 2: out.writeUInt32BE(block, 2); out.writeUInt16BE(count, 7); break
+    case 5: out.writeUInt32BE(block, 2); out.writeUInt32BE(count, 6); break
+    default: out.writeUInt32BE(block, 6); if (out[0] === 0x89) out[13] = count; else out.writeUInt32BE(count, 10)
+  }
+  if (out[0] >> 5 !== 0 && dice.chance(0.3)) out[1] = dice.pick([0x02, 0x06, 0x08, 0x20])
+  return out
+}
+
 /** A CDB of a known opcode whose fields stand on edges, or of any. */
 function cdb (dice: Dice): Buffer {
+  if (dice.chance(0.5)) return extent(dice)
   const out = dice.chance(0.3) ? bytes(dice, 16) : Buffer.alloc(16)
   out[0] = dice.chance(0.95) ? dice.pick(opcodes) : dice.whole(0, 255)
   if (dice.chance(0.3)) out[1] = dice.chance(0.5) ? dice.whole(0, 31) : dice.whole(0, 255)
@@ -34,6 +55,19 @@ export function command (line: Line, dice: Dice): Buffer {
   if (dice.chance(0.03)) bytes(dice, 8).copy(out, 8)
   out.writeUInt32BE(dice.chance(0.8) ? dice.pick([0, 8, 255, 512, 1024, 4096, 8192, 65_536]) : dice.pick(edges), 20)
   cdb(dice).copy(out, 32)
+  if (excluding.has(out[32] ?? 0) && ((out[9] ?? 0) !== 2 || dice.chance(0.7))) out[32] = 0x28
+  if (out[32] === 0x5f) { // its list has one length, so that what is in it counts
+    out[33] = dice.whole(0, 7)
+    out[34] = dice.whole(0, 8)
+    if (dice.chance(0.8)) out.writeUInt32BE(24, 37)
+  }
+  const writes = [0x0a, 0x2a, 0x2e, 0x2f, 0x41, 0x42, 0x89, 0x8a, 0x8b, 0x8e, 0x8f, 0x93, 0xaa, 0xae, 0xaf, 0x15, 0x55, 0x5f, 0x83].includes(out[32] ?? 0)
+  if (dice.chance(0.7)) { // as the command means it, most of it asked for by the target
+    out[1] = writes ? 0xa0 : 0xc0
+    if (writes && out[9] === 0) out[9] = 1
+    out.writeUInt32BE(dice.pick([24, 512, 1024, 4096, 8192]), 20)
+    if (dice.chance(0.7)) return line.framed(numbered(out, line, dice), Buffer.alloc(0))
+  }
   return line.framed(numbered(out, line, dice), dice.chance(0.4) ? bytes(dice, dice.pick([0, 8, 24, 512, 1024, 4096, 9000])) : Buffer.alloc(0), dice.chance(0.01))
 }
 
@@ -51,7 +85,7 @@ export function dataOut (line: Line, dice: Dice): Buffer {
   out.writeUInt32BE(dice.chance(0.9) ? ask.ttt : 0xffffffff, 20)
   if (dice.chance(0.05)) out.writeUInt32BE(dice.pick(edges), 36)
   out.writeUInt32BE(dice.chance(0.95) ? ask.offset : dice.pick(edges), 40)
-  return line.framed(out, bytes(dice, Math.min(65_536, dice.chance(0.9) ? ask.length : dice.whole(0, 2000))), dice.chance(0.01))
+  return line.framed(out, bytes(dice, Math.min(65_536, dice.chance(0.8) ? ask.length : dice.whole(0, ask.length + 2000))), dice.chance(0.01))
 }
 
 /** NOPs, task management, texts, logouts, SNACKs, and what is none of them. */
