@@ -10,10 +10,14 @@ export function macIn (table: string, address: string): string | null {
   return null
 }
 
+/** One reading for all who ask while it is under way: two hundred machines may be served in the same second. */
+let reading: Promise<string> | undefined
+const table = (): Promise<string> => reading ??= readFile('/proc/net/arp', 'utf8').finally(() => { reading = undefined })
+
 /** A client one router away, or one that speaks IPv6, has no entry: null. Never throws. */
 export const macOf = async (address: string): Promise<string | null> => {
   try {
-    return macIn(await readFile('/proc/net/arp', 'utf8'), address)
+    return macIn(await table(), address)
   } catch {
     return null
   }
