@@ -9,8 +9,8 @@ export const cache = join(project, '.cache/survival')
 interface MachineView { readonly id: string, readonly status: string, readonly reason: string | null, readonly power: { readonly state: string } }
 
 /** The folder of that state for this image; commissions a machine when there is none yet, or when `anew`. */
-export async function ready (o: { readonly image: string, readonly firmware: Firmware, readonly anew: boolean, readonly remains: Remains, say(line: string): void, hear(line: string): void }): Promise<string> {
-  const folder = join(cache, `ready-${o.firmware}-${basename(o.image)}`)
+export async function ready (o: { readonly image: string, readonly firmware: Firmware, readonly anew: boolean, readonly folder?: string, readonly remains: Remains, say(line: string): void, hear(line: string): void }): Promise<string> {
+  const folder = o.folder ?? join(cache, `ready-${o.firmware}-${basename(o.image)}`)
   if (o.anew) await rm(folder, { recursive: true, force: true })
   else if (await access(folder).then(() => true, () => false)) return folder
   try {
