@@ -103,7 +103,11 @@ export class Election {
       this.downAt = now + this.patienceFor(voice.interval) // whatever its priority: nothing is taken from one that serves
       return acts
     }
-    if (beats(voice, this.priority(now), this.source)) return this.retire(now, voice.interval)
+    if (beats(voice, this.priority(now), this.source)) {
+      // Hosts may have been told of this rack last, and the other may not have heard of it: it tells them again when it hears this.
+      const held = this.current === 'holding'
+      return [...this.retire(now, voice.interval), ...held ? [{ kind: 'advertise', priority: 0 } as const] : []]
+    }
     if (now - this.tried < pace.answer) return acts
     // The other steps back when it hears this; what was told the segment in between is put right.
     return [this.advertise(now), ...this.current === 'holding' ? [{ kind: 'announce' } as const] : []]
@@ -111,7 +115,7 @@ export class Election {
 
   /** Somebody gives the address up. A rack that only tried to get it says so as well: then nothing changes for those who hear its holder. */
   private ended ({ source }: Voice, now: number): Act[] {
-    if (this.current !== 'backup') return now - this.tried < pace.answer ? [] : [this.advertise(now)]
+    if (this.current !== 'backup') return [...now - this.tried < pace.answer ? [] : [this.advertise(now)], ...this.current === 'holding' ? [{ kind: 'announce' } as const] : []]
     if (this.leader !== undefined && Buffer.compare(this.leader.voice.source, source) === 0) {
       this.leader = undefined
       this.downAt = now + this.skew

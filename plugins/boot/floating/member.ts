@@ -30,6 +30,7 @@ export interface MemberOptions {
 const many = 64 // frames of one step
 const renewEvery = 200 // ms
 const tellAfter = [0, 100, 300, 800, 1800] // ms after taking: each may be lost, and a switch may need a moment
+const tellEvery = 5000 // ms after that: hosts that were told of another rack while this one could not be heard, and that one is gone
 const lookEvery = 10_000 // ms between two looks, while holding, whether somebody else answers for the address
 const recent = 60_000 // ms a fault of others is told about
 const swift = 100 // ms from a decision to its doing: later, this process was stopped in between, and it counts no more
@@ -186,6 +187,7 @@ export class Member {
     }
     let due = false
     while ((this.tell[0] ?? Infinity) <= now) { this.tell.shift(); due = true }
+    if (this.tell.length === 0) this.tell.push(now + tellEvery)
     if (due) this.o.segment.announce(this.place).catch((error: unknown) => { this.o.log.warn({ err: error }, `${this.place.address.text} could not be announced on ${this.place.link.name}`) })
   }
 

@@ -89,11 +89,11 @@ describe('two that have it, or claim it', () => {
     ['a claim', 61, 'advertise 125, announce'],
     ['one of lower rank', 121, 'advertise 125, announce'],
     ['one of the same priority and a lower address', 125, 'advertise 125, announce'],
-    ['one that has held it for longer', 133, 'yield'],
-    ['a router that owns it', 255, 'yield']
+    ['one that has held it for longer', 133, 'yield, advertise 0'],
+    ['a router that owns it', 255, 'yield, advertise 0']
   ])('a holder of the first rank hears %s', (_, priority, acts) => { expect(said(held(0, 10_000).heard(voice(priority, 1), 10_200))).toBe(acts) })
   test('of equal priority the greater address counts', () => {
-    expect(said(held(0, 10_000, 2).heard(voice(125, 3), 10_200))).toBe('yield')
+    expect(said(held(0, 10_000, 2).heard(voice(125, 3), 10_200))).toBe('yield, advertise 0')
   })
   test('claims give way to every holder, and to a claim of lower rank', () => {
     for (const [rank, priority] of [[0, 65], [1, 61]] as const) {
@@ -103,6 +103,9 @@ describe('two that have it, or claim it', () => {
       expect(who.state).toBe('backup')
       expect(said(who.probed(true, down + 160))).toBe('')
     }
+  })
+  test('the one that stays tells the segment again when the other has given up: hosts may have been told of that one last', () => {
+    expect(said(held(0, 10_000).heard(voice(0, 9), 10_200))).toBe('advertise 125, announce')
   })
   test('a flood of claims is answered ten times a second', () => {
     const who = held(0, 10_000)

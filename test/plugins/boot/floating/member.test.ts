@@ -58,10 +58,16 @@ describe('a member', () => {
     expect(await step(400)).toBe('put on 2 for 1 s, announce')
     expect(member.problem).toBeUndefined()
   })
+  test('tells the segment every five seconds from then on: hosts may have been told of a rack that is gone', async () => {
+    await take()
+    let told = 0
+    for (let at = 0; at < 220; at++) if ((await step(100)).includes('announce')) told++
+    expect(told).toBe(4 + 4) // of the first five, one was when it was taken
+  })
   test('gives it up to one that has held it for longer, at once', async () => {
     await take()
     inbox.push(from(peer, 189))
-    expect(await step(50)).toBe('remove')
+    expect(await step(50)).toBe('remove, say 0')
     expect([member.held, member.served]).toEqual([false, true])
     await step(5001)
     expect(member.served).toBe(true) // it claims and holds again

@@ -39,6 +39,8 @@ const emptyAtMost = { plain: 2600, blocked: 8000 } as const
 const sharedAtMost = { running: 700, stopped: 1300 } as const
 /** After so long (ms) without a disturbance between them two racks share it for no time at all. */
 const calm = 4000
+/** And after so long every host has heard where it is. */
+const heardOf = 8000
 
 export async function simulate (seed: number, { racks: count, seconds, asymmetric, lossy }: Schedule): Promise<Outcome> {
   const dice = createDice(seed)
@@ -54,6 +56,7 @@ export async function simulate (seed: number, { racks: count, seconds, asymmetri
   const hears = racks.map(() => racks.map(() => true)) // hears[i][j]: j hears i
   const disturbed = racks.map(() => racks.map(() => -calm)) // when anything last happened to the pair
   const ok = (i: number, j: number): boolean => hears[i]?.[j] === true
+  const told = racks.map(() => -1) // beside each rack: whose MAC the hosts there have for the address
   const mutual = (i: number, j: number): boolean => ok(i, j) && ok(j, i)
   const runs = ({ member, stopped }: Rack): boolean => member !== undefined && !stopped
   const has = ({ until }: Rack): boolean => until > now
@@ -95,7 +98,7 @@ export async function simulate (seed: number, { racks: count, seconds, asymmetri
           const found = racks.find(other => other !== rack && has(other) && mutual(rack.number, other.number) && !dice.chance(loss))
           rack.asking = { at: now + 60, resolve, found: found?.mac }
         }),
-        announce: async () => {}
+        announce: async () => { for (const other of racks) if (other === rack || (ok(rack.number, other.number) && !dice.chance(loss))) told[other.number] = rack.number }
       }
     })
   }
@@ -138,6 +141,11 @@ export async function simulate (seed: number, { racks: count, seconds, asymmetri
         if (now - Math.max(disturbed[one.number]![two.number]!, 0) > calm) violations.push(`${now} ms: racks ${pair} have it both, and nothing happened between them`)
         else if (Math.min(now - since, now - disturbed[one.number]![two.number]!) > (runs(one) && runs(two) ? sharedAtMost.running : sharedAtMost.stopped)) violations.push(`${now} ms: racks ${pair} hear each other and have it both for ${now - since} ms`)
       }
+    }
+    const [holder, second] = racks.filter(has)
+    if (holder !== undefined && second === undefined && !lossy && !asymmetric && now - Math.max(...disturbed.flat()) > heardOf) {
+      const misled = racks.find(({ number }) => (number === holder.number || mutual(number, holder.number)) && told[number] !== holder.number)
+      if (misled !== undefined && violations.length === 0) violations.push(`${now} ms: rack ${holder.number} has it, but the hosts beside rack ${misled.number} look for it at rack ${told[misled.number]}`)
     }
     const running = racks.filter(runs)
     const held = racks.some(rack => has(rack))
