@@ -13,7 +13,7 @@ const magic = Buffer.from('BPOVL001')
 const headLength = 32
 
 export interface OverlayOptions {
-  /** Closed with the overlay. */
+  /** Closed with the overlay, and when there is to be none. */
   readonly base: Disk
   /** Of the data; the map is `path` + `.map`. Both are made when they are not there. */
   readonly path: string
@@ -21,7 +21,12 @@ export interface OverlayOptions {
   readonly identity: string
 }
 
-export function openOverlay ({ base, path, identity }: OverlayOptions): Disk {
+/** Throws DiskError when it belongs to another base, and what the file system throws. */
+export function openOverlay (options: OverlayOptions): Disk {
+  try { return opened(options) } catch (error) { options.base.close(); throw error }
+}
+
+function opened ({ base, path, identity }: OverlayOptions): Disk {
   const { size } = base
   const pieces = Math.ceil(size / piece)
   const map = readMap(`${path}.map`, pieces, size, identity)
