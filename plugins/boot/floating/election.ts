@@ -101,6 +101,7 @@ export class Election {
     if (leader === undefined || now - leader.at > 2 * pace.interval || Buffer.compare(leader.voice.source, voice.source) === 0 || beats(voice, leader.voice.priority, leader.voice.source)) this.leader = { voice, at: now }
     if (this.current === 'backup') {
       this.downAt = now + this.patienceFor(voice.interval) // whatever its priority: nothing is taken from one that serves
+      if (isHolder(voice.priority)) this.blockedUntil = -Infinity // what kept this rack from having it did not keep that one
       return acts
     }
     if (beats(voice, this.priority(now), this.source)) {

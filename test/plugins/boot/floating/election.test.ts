@@ -49,6 +49,15 @@ describe('a rack', () => {
     expect(one.next).toBe(down + 60 + pace.blocked)
     expect(tick(down + 60 + pace.blocked)).toBe('advertise 61, probe')
   })
+  test('that was kept from it may have it at once after one that was not', () => {
+    tick(down)
+    one.probed(false, down + 60)
+    one.heard(voice(20), down + 100)
+    expect(one.next).toBe(down + 60 + pace.blocked)
+    one.heard(voice(65), down + 200)
+    one.heard(voice(0), down + 300)
+    expect(one.next).toBe(down + 300)
+  })
   test('that could not say a word does not take it', () => {
     one.tick(down)
     expect(said(one.probed(true, down + 60))).toBe('')
