@@ -41,6 +41,7 @@ const judged = new Map(before.judgements.map(one => [one.name, one]))
 const chosen = (name: string): boolean => options.only === undefined ? options.again || (outcomes.get(name) ?? judged.get(name))?.failure !== undefined || !(outcomes.has(name) || judged.has(name)) : options.only.some(text => matches(name, text))
 const save = async (): Promise<void> => { await writeFile(file, JSON.stringify({ outcomes: [...outcomes.values()], judgements: [...judged.values()] })) }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { process.exit(130) }) // the cell's network takes everything in it along
 await mkdir(join(project, '.cache/boot'), { recursive: true })
 await ensurePackages([...packages.network, ...packages.machines, ...packages.firmware], say)
 const [mine, besides] = [plans.filter(plan => chosen(nameOf(plan))), judgements.filter(({ name }) => chosen(name))]
