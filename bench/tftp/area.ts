@@ -22,7 +22,7 @@ async function openArea (say: (line: string) => void): Promise<Place> {
   return place
 }
 
-interface Options extends Omit<LoadOptions, 'server' | 'reference' | 'windowSize' | 'name'> {
+interface Options extends Omit<LoadOptions, 'server' | 'reference' | 'windowSize' | 'name' | 'mayLose'> {
   readonly case: string, readonly required: number | null
   readonly file: keyof typeof files
   readonly peer: keyof typeof peers
@@ -33,10 +33,10 @@ const server = (place: Place, name: 'bedplate' | keyof typeof peers): Promise<Se
 
 const fetching = ({ case: name, required, file, peer, windowSize = 16, figure, ...rest }: Options): Case<Place> => ({
   name, required, peerName: peer, unit: figure === 'rate' ? 'MiB/s' : 'ms, p99 per file', better: figure === 'rate' ? 'higher' : 'lower',
-  conditions: `${rest.files} files of ${files[file] >> 20} MiB, ${rest.clients} at once, from the page cache; blksize 1468, windowsize ${windowSize} asked by the clients (tftpd-hpa and dnsmasq know none and grant none); every byte compared.${rest.loss === undefined ? '' : ` The clients drop ${rest.loss} % of the blocks and of their ACKs by dice, the same in each round, and repeat an ACK after 300 ms.`} Each server on core 0, the clients on core 1. Ours: region and rack in one process, the whole daemon with every plugin, each file reported.`,
+  conditions: `${rest.files} files of ${files[file] >> 20} MiB, ${rest.clients} at once, from the page cache; blksize 1468, windowsize ${windowSize} asked by the clients (tftpd-hpa and dnsmasq know none and grant none); every byte compared.${rest.loss === undefined ? '' : ` The clients drop ${rest.loss} % of the blocks and of their ACKs by dice, the same in each round, and repeat an ACK after 300 ms; files a peer gives up are told as lost and count for nothing.`} Each server on core 0, the clients on core 1. Ours: region and rack in one process, the whole daemon with every plugin, each file reported.`,
   async prepare (place): Promise<Prepared> {
     const sides = { ours: await server(place, 'bedplate'), peer: await server(place, peer) }
-    const measured = (side: keyof typeof sides) => () => load(place, { ...rest, figure, windowSize, name: file, reference: join(folderOf(place), file), server: sides[side] })
+    const measured = (side: keyof typeof sides) => () => load(place, { ...rest, figure, windowSize, name: file, reference: join(folderOf(place), file), server: sides[side], mayLose: side === 'peer' && rest.loss !== undefined })
     for (const side of ['peer', 'ours'] as const) await load(place, { figure, windowSize, files: 1, clients: 1, name: file, reference: join(folderOf(place), file), server: sides[side] }) // warm
     return { ours: measured('ours'), peer: measured('peer'), end: async () => {} }
   }
