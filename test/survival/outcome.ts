@@ -30,34 +30,30 @@ interface Named { readonly name: string, readonly title: string }
 export const newest = (outcomes: readonly Outcome[]): Outcome[] =>
   [...new Map(outcomes.map(outcome => [`${outcome.point}/${outcome.fault}/${outcome.root}/${outcome.firmware}`, outcome])).values()]
 
-const signed = (value: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(0)} s`
-
-/** `base`: how long an undisturbed deployment of the same kind takes, if that is known. */
-export function cell (outcome: Outcome | undefined, base: number | undefined): string {
+export function cell (outcome: Outcome | undefined): string {
   if (outcome === undefined) return ''
   const { kept, why, progress, whole, restarts } = outcome
   const on = progress === undefined || progress === null ? '' : ` · ${progress.toFixed(1)} s`
   const again = restarts === 0 ? '' : ` · started over ${restarts === 1 ? 'once' : `${restarts} times`}`
   if (!kept) return `**stranded**${on}${again}: ${why ?? 'no reason known'}`
-  return `kept${on}${whole === undefined ? '' : ` · ${whole.toFixed(0)} s${base === undefined ? '' : ` (${signed(whole - base)})`}`}${again}`
+  return `kept${on}${whole === undefined ? '' : ` · ${whole.toFixed(0)} s`}${again}`
 }
 
-function rowsOf (all: readonly Outcome[], points: readonly (Named & { readonly root: string })[], faults: readonly Named[]): string[][] {
+function rowsOf (all: readonly Outcome[], points: readonly Named[], faults: readonly Named[]): string[][] {
   const outcomes = newest(all)
-  const base = (root: string): number | undefined => outcomes.find(({ point, root: by, kept }) => point === undisturbed && by === root && kept)?.whole
-  return [['', ...faults.map(({ title }) => title)], ...points.map(({ name, title, root }) =>
-    [title, ...faults.map(fault => cell(outcomes.find(outcome => outcome.point === name && outcome.fault === fault.name), base(root)))])]
+  return [['', ...faults.map(({ title }) => title)], ...points.map(({ name, title }) =>
+    [title, ...faults.map(fault => cell(outcomes.find(outcome => outcome.point === name && outcome.fault === fault.name)))])]
 }
 
 /** A table for the terminal. */
-export function table (outcomes: readonly Outcome[], points: readonly (Named & { readonly root: string })[], faults: readonly Named[]): string {
+export function table (outcomes: readonly Outcome[], points: readonly Named[], faults: readonly Named[]): string {
   const rows = rowsOf(outcomes, points, faults)
   const widths = rows[0]?.map((_, index) => Math.max(...rows.map(row => row[index]?.length ?? 0))) ?? []
   return rows.map(row => row.map((text, index) => text.padEnd(widths[index] ?? 0)).join('  ').trimEnd()).join('\n')
 }
 
 /** The same for the document. */
-export function markdown (outcomes: readonly Outcome[], points: readonly (Named & { readonly root: string })[], faults: readonly Named[]): string {
+export function markdown (outcomes: readonly Outcome[], points: readonly Named[], faults: readonly Named[]): string {
   const [head = [], ...rows] = rowsOf(outcomes, points, faults)
   const line = (cells: readonly string[]): string => `| ${cells.map(text => text.replaceAll('|', '\\|')).join(' | ')} |`
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')

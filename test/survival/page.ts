@@ -11,7 +11,7 @@ from a copy of the same commissioned machine. What goes over the racks' cables t
 or all its processes are stopped for 90 s and then go on.
 
 A cell: whether the machine ended Deployed and could be logged in to, with nobody touching it and no new commissioning · from the fault to the first content that a rack gave the machine after it · from the order to deploy to
-Deployed (against an undisturbed deployment). ${base} Each is one run under emulation, on two cores: whole times depend on what else runs there more than on the fault.
+Deployed. ${base} Each is one run under emulation: whole times depend more on what else the cores do than on the fault.
 An empty cell was not run.
 
 ${table}
