@@ -1,7 +1,7 @@
 /** The system of a cell: Debian's kernel as it is signed, an initrd of busybox that says what it got, and a small root. Built under .cache/boot. */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { copyFile, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { access, chmod, copyFile, mkdir, readFile, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { execFile } from 'node:child_process'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -22,28 +22,40 @@ export async function fileOf (path: string): Promise<CellFile> {
   return { path, sha256: hash.digest('hex'), size: (await stat(path)).size }
 }
 
-/** Takes seconds once the packages are there. */
+const exists = (path: string): Promise<boolean> => access(path).then(() => true, () => false)
+
+/** Takes seconds once the packages are there, and then it stays: several runs may want it at once, and each finds it whole. */
 export async function cellImage (architecture: Architecture, say: (line: string) => void): Promise<CellImage> {
   const from = await unpacked(architecture, [`linux-image-cloud-${architecture}>`, 'busybox-static'], say)
-  const directory = join(project, '.cache/boot', `cell-${architecture}`)
+  const kernel = (await readdir(join(from, 'boot'))).filter(name => name.startsWith('vmlinuz-')).sort().at(-1)
+  if (kernel === undefined) throw new Error(`there is no kernel in ${from}`)
+  const version = kernel.slice('vmlinuz-'.length)
+  const init = await readFile(join(import.meta.dirname, 'init'))
+  const key = createHash('sha256').update(JSON.stringify([version, modules, lease])).update(init).digest('hex').slice(0, 12)
+  const directory = join(project, '.cache/boot', `cell-${architecture}-${key}`)
+  if (!await exists(directory)) {
+    const work = join(project, '.cache/boot', `.building-${randomUUID()}`)
+    try {
+      await build(work, from, version, init)
+      await rename(work, directory).catch(async (error: unknown) => { if (!await exists(directory)) throw error }) // another run was first
+    } finally { await rm(work, { recursive: true, force: true }) }
+  }
+  return { architecture, kernel: await fileOf(join(from, 'boot', kernel)), initrd: await fileOf(join(directory, 'initrd.img')), root: await fileOf(join(directory, 'root')) }
+}
+
+async function build (directory: string, from: string, version: string, init: Buffer): Promise<void> {
   const tree = join(directory, 'tree')
-  await rm(tree, { recursive: true, force: true })
   for (const folder of ['bin', 'modules']) await mkdir(join(tree, folder), { recursive: true })
   await copyFile(join(from, 'bin/busybox'), join(tree, 'bin/busybox'))
-  await copyFile(join(import.meta.dirname, 'init'), join(tree, 'init'))
+  await chmod(join(tree, 'bin/busybox'), 0o755)
+  await symlink('busybox', join(tree, 'bin/sh')) // of /init's first line, before busybox has installed itself
+  await writeFile(join(tree, 'init'), init, { mode: 0o755 })
   await writeFile(join(tree, 'lease'), lease, { mode: 0o755 })
-  await run('chmod', ['755', join(tree, 'init'), join(tree, 'bin/busybox')])
-  const found = new Map((await readdir(join(from, 'lib/modules'), { recursive: true })).filter(path => path.endsWith('.ko')).map(path => [basename(path, '.ko').replaceAll('-', '_'), path]))
+  const folder = join(from, 'lib/modules', version)
+  const found = new Map((await readdir(folder, { recursive: true })).filter(path => path.endsWith('.ko')).map(path => [basename(path, '.ko').replaceAll('-', '_'), path]))
   const order = modules.filter(name => found.has(name)) // the others are part of this architecture's kernel
-  for (const name of order) await copyFile(join(from, 'lib/modules', found.get(name) ?? ''), join(tree, 'modules', `${name}.ko`))
-  await writeFile(join(tree, 'modules/order'), order.map(name => `${name}.ko`).join('\n') + '\n')
-  // busybox's name in the path of /init's interpreter, before it has installed itself
-  await run('ln', ['-sf', 'busybox', join(tree, 'bin/sh')])
-  const initrd = join(directory, 'initrd.img')
-  await run('sh', ['-c', 'find . | cpio --quiet -o -H newc -R 0:0 | gzip -1 > "$1"', 'sh', initrd], { cwd: tree })
-  const root = join(directory, 'root')
-  await writeFile(root, randomBytes(3 << 20))
-  const kernel = (await readdir(join(from, 'boot'))).find(name => name.startsWith('vmlinuz-')) ?? ''
-  await readFile(join(from, 'boot', kernel)) // a kernel that is not there is found out here
-  return { architecture, kernel: await fileOf(join(from, 'boot', kernel)), initrd: await fileOf(initrd), root: await fileOf(root) }
+  for (const name of order) await copyFile(join(folder, found.get(name) ?? ''), join(tree, 'modules', `${name}.ko`))
+  await writeFile(join(tree, 'modules/order'), order.map(name => `${name}.ko\n`).join(''))
+  await run('sh', ['-c', 'find . | cpio --quiet -o -H newc -R 0:0 | gzip -1 > ../initrd.img'], { cwd: tree })
+  await writeFile(join(directory, 'root'), randomBytes(3 << 20))
 }
