@@ -45,6 +45,8 @@ export function createTransfer ({ size, blockSize, windowSize, oack, timeout = 1
   let begun = false // something was acknowledged
   let wait = timeout
   let roundTrip: { mean: number, deviation: number } | undefined // of RFC 6298
+  let quickest = 0 // ms: the shortest round trip there was; 0: none yet
+  let flewAt = 0 // when blocks of the present window were last sent, all of them or what was new
   let deadline = 0
   let heard = 0 // when something new was last acknowledged
   let sentAt: number | undefined // when the newest window went out for the first time; undefined once any of it was repeated (Karn)
@@ -63,17 +65,21 @@ export function createTransfer ({ size, blockSize, windowSize, oack, timeout = 1
     sentAt = from === acknowledged + 1 && from > sent ? now : undefined
     before = sent
     sent = Math.max(sent, to)
+    if (to >= from) flewAt = now
     deadline = now + wait
     return to < from ? nothing : { send: { from, to } }
   }
   const measure = (now: number): void => {
     const sample = sentAt === undefined ? undefined : now - sentAt
+    if (sample !== undefined) quickest = quickest === 0 ? sample : Math.min(quickest, sample)
     if (sample !== undefined && roundTrip !== undefined) {
       roundTrip.deviation += (Math.abs(sample - roundTrip.mean) - roundTrip.deviation) / 4
       roundTrip.mean += (sample - roundTrip.mean) / 8
     } else if (sample !== undefined) roundTrip = { mean: sample, deviation: sample / 2 }
     if (roundTrip !== undefined) wait = Math.max(shortestWait, roundTrip.mean + Math.max(leastVariance, 4 * roundTrip.deviation))
   }
+  /** Whether what was sent last cannot have been answered yet: an ACK that comes now speaks of what was sent before it, and what it misses is under way already. */
+  const tooSoon = (now: number): boolean => now - flewAt < quickest / 2
   const advance = (block: number, now: number): void => {
     // Without a round trip to go by the wait stays as long as it has become: the client may be slow. A gap says that something was lost.
     if (sentAt !== undefined || block < sent) measure(now)
@@ -104,7 +110,7 @@ export function createTransfer ({ size, blockSize, windowSize, oack, timeout = 1
         // An old ACK once more. With a window of 1, sending again would double every packet from here on (the Sorcerer's
         // Apprentice). With a larger one it says that the first block of the window is missing (RFC 7440): once is enough.
         // And an echo is no such word: a client that was slow, not deaf, acknowledges what it had already.
-        if (windowSize === 1 || answered || sent === acknowledged) return nothing
+        if (windowSize === 1 || answered || sent === acknowledged || tooSoon(now)) return nothing
         if (echoes > 0) {
           echoes--
           return nothing
@@ -112,12 +118,13 @@ export function createTransfer ({ size, blockSize, windowSize, oack, timeout = 1
         answered = true
         return window(now)
       }
+      const early = tooSoon(now)
       advance(block, now)
       if (block === last) return { end: 'done' }
       if (block === sent && sentAt !== undefined) echoes = 0 // whatever was sent before this window has been answered
       // Where the window before this one ended: the client had more of that one than its ACK before said, and counts its window
       // from here. What follows is under way, and sending it again would only bring another such ACK: the Apprentice again, in windows.
-      if (block === before && block < sent) {
+      if (block < sent && (block === before || early)) {
         answered = false
         return window(now, sent + 1)
       }

@@ -27,6 +27,8 @@ export interface Download {
   /** Blocks that were sent, and ACKs. */
   readonly blocks: number, readonly acks: number
   readonly resent: number
+  /** Any ACK reached the server. */
+  readonly begun: boolean
   /** ms until the client had everything. */
   readonly took: number
 }
@@ -66,11 +68,12 @@ export function download (options: TransferOptions, habits: Habits, { seed, loss
       gapTold = true
     } else if (habits.old === 'each' || (habits.old === 'last' && block === got)) acknowledge()
   }
+  let begun = false
   let step = sender.start(now)
   for (;;) {
     if (step.send === 'oack') post('client', -1)
     else if (step.send !== undefined) for (let block = step.send.from; block <= step.send.to; block++) { blocks++; post('client', block) }
-    if (step.end !== undefined || blocks > 100 * last + 1000) return { end: step.end ?? 'silent', got, last, blocks, acks, resent: sender.resent, took }
+    if (step.end !== undefined || blocks > 100 * last + 1000) return { end: step.end ?? 'silent', got, last, blocks, acks, resent: sender.resent, begun, took }
     step = {}
     const next = wire.find(({ to }) => to === 'server' || now >= busyUntil) ?? wire[0]
     const due = next === undefined ? Infinity : next.to === 'client' ? Math.max(next.at, busyUntil) : next.at
@@ -79,7 +82,10 @@ export function download (options: TransferOptions, habits: Habits, { seed, loss
     now = Math.max(now, first)
     if (next !== undefined && due <= first) {
       wire.splice(wire.indexOf(next), 1)
-      if (next.to === 'server') step = sender.acknowledge(next.block, now)
+      if (next.to === 'server') {
+        begun = true
+        step = sender.acknowledge(next.block, now)
+      }
       else {
         if (dice.chance(stall)) busyUntil = now + stallFor
         hear(next.block)
