@@ -46,10 +46,11 @@ ${[line(['besides', 'came out']), line(['---', '---']), ...judgements.map(({ tit
 
 ## What was found out by running it
 - Debian 12's signed GRUB for the network (2.06) asks its server for \`/grub/grub.cfg\` and for nothing that names the machine: no \`grub.cfg-01-<mac>\`, no \`grub.cfg-<address>\`. So that file is the same for all, and has GRUB ask for \`/grub/<processor>/grub.cfg-01-<mac>\`.
-- The same GRUB has no address and asks nobody for anything when UEFI's HTTP boot has loaded it. HTTP boot therefore gets iPXE; a machine with Secure Boot refuses that, and boots by its firmware's PXE entry.
+- The same GRUB has no address and asks nobody for anything when UEFI's HTTP boot has loaded it (seen on arm64). HTTP boot therefore gets iPXE; a machine with Secure Boot refuses that, and boots by its firmware's PXE entry.
 - UEFI's HTTP boot takes a file for a program only if its name ends in \`.efi\`: Debian's \`shimx64.efi.signed\` is served as \`shimx64.efi\` too.
 - shim asks for \`grubx64.efi\` beside itself by TFTP, and for \`//grubx64.efi\` by HTTP; before that for \`revocations_sku.efi\`, \`revocations_sbat.efi\` and \`shim_certificate_0.efi\`, which need not be there.
-- iPXE of 2019, which Debian 12 has, hands files to a kernel on UEFI as they are, without making an archive of them. A root that rides along is therefore joined to the initrd by the rack, and every loader sees one file.
+- Loaders differ in whether and how they put a second file into an archive for the kernel. A root that rides along is therefore joined to the initrd by the rack, and every loader sees one file; that each of them starts it is what the columns *initrd* show.
+- iPXE of 2019, which Debian 12 has, did not come back to the firmware that had loaded it after \`exit 1\`; on UEFI it therefore loads GRUB for a machine that is to boot from its disk.
 - Firmware goes through its network entries once. When the last one was refused, OVMF stops and asks for a key; it is a power cycle that makes it come again, and get shim.
 `
 }
