@@ -37,6 +37,31 @@ create table access.token (
 );
 CREATE INDEX token_account_id_idx ON access.token USING btree (account_id);
 
+create table boot.option (
+  scope text not null,
+  options text not null,
+  constraint option_options_check CHECK (((options ~ '^[ -~]+$'::text) AND (length(options) <= 500))),
+  constraint option_pkey PRIMARY KEY (scope),
+  constraint option_scope_check CHECK (((scope = 'global'::text) OR (scope ~ '^(tag|machine):.'::text)))
+);
+
+create table boot.refused (
+  mac text not null,
+  at timestamp with time zone not null default now(),
+  constraint refused_pkey PRIMARY KEY (mac)
+);
+
+create table boot.vlan (
+  vlan_id text not null,
+  v4 text not null default 'auto'::text,
+  v6 text not null default 'auto'::text,
+  problem4 text,
+  problem6 text,
+  constraint vlan_pkey PRIMARY KEY (vlan_id),
+  constraint vlan_v4_check CHECK ((v4 ~ '^(auto|none|[0-9.]+)$'::text)),
+  constraint vlan_v6_check CHECK ((v6 ~ '^(auto|none|[0-9a-f:.]+)$'::text))
+);
+
 create table core.authority (
   id integer not null default 1,
   certificate text not null,
@@ -357,10 +382,12 @@ create table images.image (
   initrd text not null,
   root text not null,
   created_at timestamp with time zone not null default now(),
+  way text not null default 'http'::text,
   constraint image_initrd_fkey FOREIGN KEY (initrd) REFERENCES images.file(sha256),
   constraint image_kernel_fkey FOREIGN KEY (kernel) REFERENCES images.file(sha256),
   constraint image_pkey PRIMARY KEY (id),
-  constraint image_root_fkey FOREIGN KEY (root) REFERENCES images.file(sha256)
+  constraint image_root_fkey FOREIGN KEY (root) REFERENCES images.file(sha256),
+  constraint image_way_check CHECK ((way = ANY (ARRAY['http'::text, 'iscsi'::text, 'initrd'::text])))
 );
 CREATE INDEX image_architecture_id_idx ON images.image USING btree (architecture, id DESC);
 CREATE INDEX image_initrd_idx ON images.image USING btree (initrd);
@@ -414,12 +441,16 @@ create table machines.machine (
   installed boolean not null default false,
   host_keys jsonb not null default '[]'::jsonb,
   version bigint not null default 1,
+  tags text[] not null default '{}'::text[],
+  boot_way text,
+  constraint machine_boot_way_check CHECK ((boot_way = ANY (ARRAY['http'::text, 'iscsi'::text, 'initrd'::text]))),
   constraint machine_hostname_key UNIQUE (hostname),
   constraint machine_pkey PRIMARY KEY (id)
 );
 CREATE INDEX machine_deadline ON machines.machine USING btree (deadline) WHERE (deadline IS NOT NULL);
 CREATE INDEX machine_owner ON machines.machine USING btree (owner, id) WHERE (owner IS NOT NULL);
 CREATE INDEX machine_status ON machines.machine USING btree (status, id);
+CREATE INDEX machine_tags ON machines.machine USING gin (tags);
 
 create table network.address (
   address inet not null,
@@ -535,6 +566,13 @@ create table power.machine (
   constraint machine_pkey PRIMARY KEY (machine)
 );
 CREATE INDEX machine_checked ON power.machine USING btree (checked_at NULLS FIRST);
+
+create table provision.heard (
+  token text not null,
+  id text not null,
+  constraint heard_pkey PRIMARY KEY (token, id),
+  constraint heard_token_fkey FOREIGN KEY (token) REFERENCES provision.session(token) ON DELETE CASCADE
+);
 
 create table provision.session (
   machine text not null,
