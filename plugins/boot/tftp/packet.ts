@@ -134,3 +134,9 @@ export function toNetascii (content: Uint8Array): Buffer {
   }
   return result
 }
+
+/** Blocks from number `first` on, cut from `data`, as packets of their own, each a copy. */
+export function * packetsOf (first: number, count: number, blockSize: number, data: readonly Uint8Array[]): Generator<Buffer> {
+  const whole = data.length === 1 ? data[0] as Uint8Array : Buffer.concat(data)
+  for (let index = 0; index < count; index++) yield encodeData(first + index, whole.subarray(index * blockSize, (index + 1) * blockSize))
+}
