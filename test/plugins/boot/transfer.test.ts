@@ -140,6 +140,46 @@ describe('windows (RFC 7440)', () => {
   })
 })
 
+describe('windows that arrive in part, again and again', () => {
+  /** A transfer of which thirty windows in a row brought a block each; at `now` the next has left. */
+  const troubled = () => {
+    const one = transfer({ windowSize: 64, size: 512 * 10_000 })
+    one.start(0)
+    let step: Step = {}
+    for (let block = 1; block <= 30; block++) step = one.acknowledge(block, block * 10)
+    return { one, now: 300, step }
+  }
+  test('are sent in parts, little longer than what arrives in a row', () => expect(troubled().step).toEqual(blocks(31, 34)))
+  test('one window of which little arrives is no such sign', () => {
+    const one = transfer({ windowSize: 64, size: 512 * 10_000 })
+    one.start(0)
+    expect(one.acknowledge(64, 10)).toEqual(blocks(65, 128))
+    expect(one.acknowledge(65, 20)).toEqual(blocks(66, 129))
+  })
+  test('parts that arrive whole become longer, up to the window', () => {
+    const { one, now } = troubled()
+    const lengths: number[] = []
+    for (let n = 1, last = 34; n <= 6; n++) {
+      const { send } = one.acknowledge(last, now + 10 * n)
+      if (send === undefined || send === 'oack') return expect.fail('nothing was sent')
+      expect(send.from).toBe(last + 1)
+      lengths.push(send.to - last)
+      last = send.to
+    }
+    expect(lengths).toEqual([9, 27, 64, 64, 64, 64])
+  })
+  test('a part without an ACK is followed by others; then all begins again after a longer wait, and goes further, for an ACK may be lost', () => {
+    const { one } = troubled()
+    const next = () => one.expire(one.deadline)
+    expect([next(), next(), next(), next(), next(), next()]).toEqual([blocks(35, 38), blocks(31, 33), blocks(34, 36), blocks(37, 39), blocks(40, 42), blocks(31, 32)])
+  })
+  test('an ACK once more that is not answered at once is answered when the wait is over', () => {
+    const { one, now } = troubled()
+    expect(one.acknowledge(30, now + 15)).toEqual({}) // what it lacks was sent again already
+    expect(one.expire(one.deadline)).toEqual(blocks(31, 33))
+  })
+})
+
 describe('time', () => {
   test('a block unanswered is sent again, after longer and longer waits, until patience ends', () => {
     const one = transfer({ patience: 20_000 })
@@ -204,6 +244,22 @@ describe('time', () => {
     one.expire(41)
     one.acknowledge(6, 50)
     expect(one.deadline).toBe(70)
+  })
+  test('a wait that has become long comes down by half with each gap: the client may be slow, too', () => {
+    const one = transfer({ windowSize: 4, size: 512 * 100 })
+    one.start(0)
+    one.acknowledge(4, 1)
+    for (const now of [21, 41, 81]) one.expire(now)
+    expect(one.acknowledge(6, 100)).toMatchObject({ send: { from: 7 } })
+    expect(one.deadline).toBe(140)
+  })
+  test('a round trip that was the client\'s own timer is doubted by what comes sooner', () => {
+    const one = transfer({ windowSize: 4, size: 512 * 100, oack: true })
+    one.start(0)
+    one.acknowledge(0, 800) // its ACK was lost, and it said so once more
+    one.expire(1_800)
+    for (const block of [1, 2, 3]) one.acknowledge(block, 1_800 + 10 * block)
+    expect(one.deadline).toBeLessThan(1_830 + 700)
   })
   test('each new acknowledgement renews the patience', () => {
     const one = transfer({ patience: 5_000 })

@@ -20,7 +20,8 @@ export interface Channel {
   readonly askAgain?: number
 }
 export interface Download {
-  readonly end: 'done' | 'silent'
+  /** endless: broken off, after everything was sent a hundred times. */
+  readonly end: 'done' | 'silent' | 'endless'
   /** Blocks the client has in order. */
   readonly got: number
   readonly last: number
@@ -73,7 +74,7 @@ export function download (options: TransferOptions, habits: Habits, { seed, loss
   for (;;) {
     if (step.send === 'oack') post('client', -1)
     else if (step.send !== undefined) for (let block = step.send.from; block <= step.send.to; block++) { blocks++; post('client', block) }
-    if (step.end !== undefined || blocks > 100 * last + 1000) return { end: step.end ?? 'silent', got, last, blocks, acks, resent: sender.resent, begun, took }
+    if (step.end !== undefined || blocks > 100 * last + 1000) return { end: step.end ?? 'endless', got, last, blocks, acks, resent: sender.resent, begun, took }
     step = {}
     const next = wire.find(({ to }) => to === 'server' || now >= busyUntil) ?? wire[0]
     const due = next === undefined ? Infinity : next.to === 'client' ? Math.max(next.at, busyUntil) : next.at

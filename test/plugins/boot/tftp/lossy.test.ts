@@ -11,14 +11,21 @@ const seeds = Array.from({ length: 20 }, (_, index) => index + 1)
 const mebibytes = (windowSize: number, habit: Habits, channel: Omit<Channel, 'seed'>): Download[] => seeds.map(seed => download({ size: 1 << 20, blockSize: 1468, windowSize, oack: true }, habit, { seed, ...channel }))
 const mean = (all: readonly Download[], of: (one: Download) => number): number => all.reduce((sum, one) => sum + of(one), 0) / all.length
 
-test('whatever is lost, doubled, late or stalled, every transfer ends with the whole file', () => fc.assert(fc.property(
-  fc.record({ size: fc.integer({ min: 0, max: 40_000 }), blockSize: fc.constantFrom(8, 512, 1468), windowSize: fc.constantFrom(1, 2, 4, 16, 64), oack: fc.boolean() }), fc.constantFrom(...habits),
-  fc.record({ seed: fc.nat(), loss: fc.constantFrom(0, 0.02, 0.1), twice: fc.constantFrom(0, 0.02), delay: fc.constantFrom(0.1, 5), jitter: fc.constantFrom(0, 20), stall: fc.constantFrom(0, 0.01), askAgain: fc.constantFrom(700, 5_000) }),
+/** fast-check tells the seed of a failure. */
+test('whatever is lost, doubled, late, overtaken or stalled, every transfer ends, and sends no more than what went wrong explains', () => fc.assert(fc.property(
+  fc.record({ size: fc.integer({ min: 0, max: 40_000 }), blockSize: fc.constantFrom(8, 512, 1468), windowSize: fc.oneof(fc.constantFrom(1, 16, 64), fc.integer({ min: 1, max: 64 })), oack: fc.boolean() }), fc.constantFrom(...habits),
+  fc.record({ seed: fc.nat(), loss: fc.constantFrom(0, 0.005, 0.02, 0.1, 0.2), twice: fc.constantFrom(0, 0.02, 0.1), delay: fc.constantFrom(0.1, 5), jitter: fc.constantFrom(0, 1, 20), stall: fc.constantFrom(0, 0.01), askAgain: fc.constantFrom(700, 5_000) }),
   (options, habit, channel) => {
     fc.pre(options.size / options.blockSize < 600)
-    const { got, last, begun } = download(options, habit, channel)
-    if (begun || channel.loss === 0) expect(got).toBe(last) // of a client it never heard it lets go after four tries: that one begins anew. When only the last ACK was lost, again and again, the client has left with everything
-  }), { numRuns: 300, seed: 20_261_123 }))
+    const { end, got, last, begun, blocks } = download(options, habit, channel)
+    expect(end).not.toBe('endless')
+    // Of a client it never heard the server lets go after four tries: that one begins anew. Where every fifth packet is lost it may also hear nothing new for half a minute, once in
+    // thousands of transfers. And when only the last ACK was lost, again and again, the client has left with everything.
+    if (channel.loss === 0 || (begun && channel.loss < 0.2)) expect(got).toBe(last)
+    // Windows that go out in vain until it is known how much arrives in a row, what asks for an ACK for half a minute, and about three times what arrives in a row for each such run
+    // (with a gap for each, lost ACKs, and overtaking). In 100,000 schedules the factor was never above 11.
+    expect(blocks).toBeLessThan(14 * last + 8 * options.windowSize + 20)
+  }), { numRuns: 300 }))
 
 test('the same seed tells the same story', () => {
   const once = () => download({ size: 1 << 20, blockSize: 1468, windowSize: 16, oack: true }, { old: 'last', gap: 'once' }, { seed: 7, loss: 0.02, twice: 0.01, stall: 0.001 })
@@ -42,6 +49,18 @@ describe.each(habits)('a client that is $old about old blocks and tells of a gap
   test('a client that stalls now and then is not sent everything twice ever after', () => {
     expect(mean(mebibytes(16, habit, { stall: 0.002, stallFor: 30 }), one => one.blocks / one.last)).toBeLessThan(1.05)
     expect(mean(mebibytes(16, habit, { stall: 0.002, stallFor: 150 }), one => one.blocks / one.last)).toBeLessThan(1.6)
+  })
+})
+
+// Each of these once sent everything fifteen to a hundred times, some without an end.
+describe.each<[string, number, Omit<Channel, 'seed'>]>([
+  ['loses every fifth packet', 10, { loss: 0.2 }], ['lets packets overtake each other', 6, { jitter: 20 }], ['doubles every tenth packet, which overtake each other', 6, { twice: 0.1, delay: 5, jitter: 1 }],
+  ['doubles every tenth packet to a client that stalls', 9, { twice: 0.1, stall: 0.01 }], ['lets packets overtake each other to a client that stalls', 8, { jitter: 1, stall: 0.01 }]
+])('a network that %s', (_what, most, channel) => {
+  test.each(habits)('is not flooded with windows of 64 (old blocks: $old, gaps: $gap)', habit => {
+    const all = seeds.map(seed => download({ size: 1 << 18, blockSize: 512, windowSize: 64, oack: true }, habit, { seed, ...channel }))
+    expect(all.map(({ got }) => got)).toEqual(all.map(({ last }) => last))
+    expect(mean(all, one => one.blocks / one.last)).toBeLessThan(most)
   })
 })
 
