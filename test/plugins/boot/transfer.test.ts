@@ -178,6 +178,11 @@ describe('windows that arrive in part, again and again', () => {
     expect(one.acknowledge(30, now + 15)).toEqual({}) // what it lacks was sent again already
     expect(one.expire(one.deadline)).toEqual(blocks(31, 33))
   })
+  test('nor is an ACK that came too soon to be about the newest blocks forgotten', () => {
+    const { one, now } = troubled()
+    expect(one.acknowledge(31, now + 2)).toEqual({})
+    expect(one.expire(one.deadline)).toMatchObject({ send: { from: 32 } })
+  })
 })
 
 describe('time', () => {
@@ -200,6 +205,12 @@ describe('time', () => {
     one.start(0)
     for (const now of [1_000, 3_000, 7_000]) expect(one.expire(now)).toEqual({ send: 'oack' })
     expect(one.expire(12_000)).toEqual({ end: 'silent' })
+  })
+  test('one that has said a word is waited for, though it lacks the first block', () => {
+    const one = transfer({ windowSize: 4 })
+    one.start(0)
+    one.acknowledge(0, 5)
+    expect(one.expire(12_000)).toMatchObject({ send: {} })
   })
   test('the client\'s own timeout is the first wait', () => {
     const one = transfer({ timeout: 3_000 })
@@ -235,6 +246,29 @@ describe('time', () => {
     one.expire(21) // 40 from here
     one.acknowledge(2, 41)
     expect(one.deadline).toBe(81)
+  })
+  test('nor does one to the last block that was asked about', () => {
+    const one = transfer({ windowSize: 4, size: 512 * 100 })
+    one.start(0)
+    one.acknowledge(4, 1)
+    one.expire(21)
+    one.acknowledge(8, 22)
+    expect(one.deadline).toBe(42)
+  })
+  test('nor one to an OACK: what comes soon after it is not too soon', () => {
+    const one = transfer({ windowSize: 4, oack: true })
+    one.start(0)
+    one.expire(1_000)
+    one.acknowledge(0, 1_001)
+    expect(one.acknowledge(2, 1_010)).toEqual(blocks(3, 6))
+  })
+  test('but where nothing was measured yet, a gap after a long wait is better than nothing', () => {
+    const one = transfer({ windowSize: 4 })
+    one.start(0)
+    one.expire(1_000)
+    one.expire(2_000)
+    one.acknowledge(2, 2_010)
+    expect(one.deadline).toBeLessThan(2_010 + 100)
   })
   test('but a gap does not mean that the client is slow', () => {
     const one = transfer({ windowSize: 4 })
