@@ -3,7 +3,7 @@ import { createFiles } from './files.ts'
 
 export interface Content {
   readonly size: number
-  /** Bytes from `offset`, at most `length`, at least one unless there is none. At once when they are in memory. Not to be written to: others read them too. */
+  /** Bytes from `offset`, at most `length`, at least one unless there is none. At once when they are in memory. Not to be written to: others read them too; and good until the end of this turn of the event loop. */
   read(offset: number, length: number): Uint8Array | Promise<Uint8Array>
   close(): Promise<void>
 }
@@ -20,7 +20,7 @@ export async function wholeOf (content: Content): Promise<Buffer> {
   for (let at = 0; at < content.size;) {
     const part = await content.read(at, content.size - at)
     if (part.length === 0) break
-    parts.push(part)
+    parts.push(Buffer.from(part))
     at += part.length
   }
   return Buffer.concat(parts)

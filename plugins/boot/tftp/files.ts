@@ -40,6 +40,8 @@ export function createFiles ({ pieceBytes = 1 << 18, mostBytes = 1 << 25 }: File
   let kept = 0
   let loads = 0
   const waiting: (() => void)[] = []
+  const spare: Buffer[] = [] // memory of pieces that had to go: new memory for each would keep the collector busy, which marks everything there is after some MiB of it
+
 
   const forget = (file: File): void => { if (file.users === 0 && file.pieces.size === 0 && files.get(file.identity) === file) files.delete(file.identity) }
   function keep (piece: Piece): void {
@@ -51,6 +53,7 @@ export function createFiles ({ pieceBytes = 1 << 18, mostBytes = 1 << 25 }: File
     if (old !== undefined) {
       kept -= old.bytes.length
       old.file.pieces.delete(old.index)
+      release(old.bytes)
       forget(old.file)
     }
     ring[hand] = piece
@@ -59,23 +62,31 @@ export function createFiles ({ pieceBytes = 1 << 18, mostBytes = 1 << 25 }: File
     piece.file.pieces.set(piece.index, piece)
   }
 
+  /** Whoever has read of it may look at it until the end of this turn of the loop. */
+  const release = (memory: Buffer): void => { if (memory.length === pieceBytes) setImmediate(() => { spare.push(memory) }) }
+
   async function load (file: File, index: number): Promise<Buffer> {
     if (loads < loadsAtOnce) loads++
     else await new Promise<void>(resolve => { waiting.push(resolve) })
+    let memory: Buffer | undefined
     try {
       const { handle } = file
       if (handle === undefined) return Buffer.alloc(0) // closed meanwhile: nobody waits for it
       const from = index * pieceBytes
-      const bytes = Buffer.allocUnsafeSlow(Math.min(pieceBytes, file.size - from))
+      const length = Math.min(pieceBytes, file.size - from)
+      memory = length < pieceBytes ? Buffer.allocUnsafeSlow(length) : spare.pop() ?? Buffer.allocUnsafeSlow(pieceBytes)
       let filled = 0
-      while (filled < bytes.length) {
-        const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, from + filled)
-        if (bytesRead === 0) return bytes.subarray(0, filled) // it has become shorter: not what others should get
+      while (filled < length) {
+        const { bytesRead } = await handle.read(memory, filled, length - filled, from + filled)
+        if (bytesRead === 0) return memory.subarray(0, filled) // it has become shorter: not what others should get
         filled += bytesRead
       }
+      const bytes = memory
+      memory = undefined
       keep({ file, index, bytes, used: false })
       return bytes
     } finally {
+      if (memory !== undefined) release(memory)
       const next = waiting.shift()
       if (next === undefined) loads--
       else next()

@@ -80,7 +80,7 @@ export function createSending ({ local, remote, clock, openWire: open = openWire
         const mine = ++round
         const end = Math.min(content.size, to * grant.blockSize)
         let at = (from - 1) * grant.blockSize
-        const parts: Uint8Array[] = []
+        let parts: Uint8Array[] = []
         const take = (part: Uint8Array): void => {
           if (part.length === 0) throw new BedplateError('UNAVAILABLE', { reason: 'the file has become shorter' })
           parts.push(part)
@@ -89,7 +89,10 @@ export function createSending ({ local, remote, clock, openWire: open = openWire
         const go = (): void | Promise<void> => {
           while (at < end) {
             const part = content.read(at, end - at)
-            if (part instanceof Promise) return part.then(bytes => { if (!over && mine === round) { take(bytes); return go() } })
+            if (part instanceof Promise) {
+              parts = parts.map(one => Buffer.from(one)) // they are good for this turn only
+              return part.then(bytes => { if (!over && mine === round) { take(bytes); return go() } })
+            }
             take(part)
           }
           wire.blocks(from, to - from + 1, grant.blockSize, parts)
