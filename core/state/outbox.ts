@@ -38,6 +38,8 @@ export interface OutboxOptions {
 }
 
 const batch = { count: 500, size: 1024 * 1024 }
+/** ms between two batches that are not full, unless somebody waits for what is in the next: a batch is a transaction of seven statements, whether it brings one fact or hundreds. */
+const gap = 50
 const dropAtOnce = 1000
 
 /** Makes the outbox of one rack end. */
@@ -54,6 +56,7 @@ export function createOutbox (o: OutboxOptions): Outbox {
   let full = false
   let slow = false
   let wake = Promise.withResolvers<void>()
+  let hurry = Promise.withResolvers<void>() // somebody waits
   let flight: { readonly link: Way, readonly through: number, readonly done: (stored: boolean) => void } | undefined
   /** Look again: links came or went, or the region that has the batch cannot store now. Another is given it then: what both store counts once. */
   const nudge = () => {
@@ -86,6 +89,14 @@ export function createOutbox (o: OutboxOptions): Outbox {
     }
   }
 
+  async function pause (signal: AbortSignal): Promise<void> {
+    hurry = Promise.withResolvers()
+    if (waiting.any) return
+    const over = new AbortController()
+    await Promise.race([hurry.promise, o.clock.sleep(gap, AbortSignal.any([signal, over.signal]))])
+    over.abort()
+  }
+
   async function run (signal: AbortSignal): Promise<void> {
     let turn = 0
     signal.addEventListener('abort', nudge, { once: true })
@@ -102,6 +113,7 @@ export function createOutbox (o: OutboxOptions): Outbox {
         if (await deliver(link, { t: 'facts', epoch: store.epoch, first: first.seq, items }, last.seq, signal)) {
           slow = false
           full = full && store.depth() >= limit
+          if (items.length < atOnce) await pause(signal)
         } else {
           turn++
           await Promise.race([wake.promise, o.clock.sleep(100, signal)])
@@ -134,7 +146,13 @@ export function createOutbox (o: OutboxOptions): Outbox {
       const seq = store.append(plugin, kind, new Date(o.clock.now()).toISOString(), JSON.stringify(body) ?? 'null')
       depth.set(store.depth())
       wake.resolve()
-      return { stored: signal => waiting.stored(seq, signal) }
+      return {
+        stored (signal) {
+          const stored = waiting.stored(seq, signal)
+          if (waiting.any) hurry.resolve()
+          return stored
+        }
+      }
     },
     stored (link, frame) {
       const store = o.store()

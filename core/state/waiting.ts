@@ -7,6 +7,8 @@ export interface Waiting {
   settled(through: number): void
   /** Everything up to `through` that was not settled is gone. */
   dropped(through: number): void
+  /** Whether anybody waits. */
+  readonly any: boolean
 }
 
 export function createWaiting (): Waiting {
@@ -47,6 +49,7 @@ export function createWaiting (): Waiting {
     dropped (through) {
       gone = { after: reached, through }
       resolve(through, false)
-    }
+    },
+    get any () { return waiting.size > 0 }
   }
 }

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Calls } from './sendfile.ts'
 
-/** Bytes that go the plain way before the kernel takes over, and whenever the connection is full: to write them is what waits for room. */
+/** Bytes that go the plain way before the kernel takes over, and whenever it takes none: to write them meets the error. */
 const small = 1 << 14
 /** Bytes of one piece where all of it goes the plain way. */
 const large = 1 << 18
@@ -43,6 +43,7 @@ export async function sendBody (response: ServerResponse, { file, from, to, call
   const stall = setTimeout(() => giveUp(`the client took nothing for ${patience / 1000} s`), patience).unref()
   const descriptor = calls !== undefined && to - from >= worthwhile ? second(response.socket, calls) : -1
   const direct = descriptor !== -1 && calls !== undefined ? calls : undefined
+  const line = direct?.line?.(descriptor)
   const buffer = direct === undefined ? Buffer.allocUnsafeSlow(Math.min(large, to - from + 1)) : spare.pop() ?? Buffer.allocUnsafeSlow(small)
   try {
     while (at <= to && gone === undefined) {
@@ -53,9 +54,13 @@ export async function sendBody (response: ServerResponse, { file, from, to, call
       if (gone !== undefined) break
       at += bytesRead
       stall.refresh()
-      for (let taken = most; direct !== undefined && taken === most && at <= to && gone === undefined;) {
-        taken = await direct.sendfile(descriptor, file.fd, at, Math.min(most, to - at + 1))
+      for (let dry = false; direct !== undefined && at <= to && gone === undefined;) {
+        const taken = await direct.sendfile(descriptor, file.fd, at, Math.min(most, to - at + 1))
         if (taken > 0) { at += taken; stall.refresh() }
+        if (taken === most || at > to) continue
+        if (line === undefined || (taken <= 0 && dry)) break // there was room, and yet it took none
+        dry = taken <= 0
+        await Promise.race([line.room(), left])
       }
     }
   } catch (error) {
@@ -63,6 +68,7 @@ export async function sendBody (response: ServerResponse, { file, from, to, call
   } finally {
     clearTimeout(stall)
     response.off('close', closed)
+    line?.close()
     if (direct !== undefined) direct.close(descriptor)
     if (direct !== undefined && at > to && spare.length < mostSpare) spare.push(buffer) // all of it was taken: nobody reads it any more
   }

@@ -1,11 +1,11 @@
 /** The answers to HTTP requests for files: whole or in part, by content hash. */
-import { open } from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { BedplateError } from '../../../core/errors.ts'
 import { sendBody } from './body.ts'
 import { verdictOf } from './conditions.ts'
 import { createDigests } from './digest.ts'
+import { createHandles } from './handles.ts'
+import type { Opened } from './handles.ts'
 import type { Calls } from './sendfile.ts'
 
 /** Told once, when the answer has left or the client has. */
@@ -25,7 +25,7 @@ export interface SenderOptions {
   readonly calls: () => Promise<Calls | undefined>
   /** ms a client may take nothing before it is given up. */
   readonly patience?: number
-  /** Bodies at once: each holds three descriptors. */
+  /** Bodies at once: each holds two descriptors. */
   readonly most?: number
 }
 
@@ -33,10 +33,10 @@ export const immutable = 'public, max-age=31536000, immutable'
 
 export function createSender ({ calls, patience = 60_000, most = 2_000 }: SenderOptions): Sender {
   const digests = createDigests()
+  const handles = createHandles()
   let sending = 0
 
-  async function answer (request: FastifyRequest, reply: FastifyReply, path: string, file: FileHandle, { sha256, sent }: { readonly sha256?: string, readonly sent?: Sent }): Promise<FastifyReply> {
-    const about = await file.stat()
+  async function answer (request: FastifyRequest, reply: FastifyReply, path: string, { file, about }: Opened, { sha256, sent }: { readonly sha256?: string, readonly sent?: Sent }): Promise<FastifyReply> {
     const { size } = about
     const etag = `"${sha256 ?? await digests.of(path, file, about)}"`
     void reply.header('etag', etag).header('accept-ranges', 'bytes').header('cache-control', sha256 === undefined ? 'no-cache' : immutable)
@@ -63,13 +63,10 @@ export function createSender ({ calls, patience = 60_000, most = 2_000 }: Sender
     async send (request, reply, path, about = {}) {
       if (sending >= most) throw new BedplateError('UNAVAILABLE', { reason: `${most} files are being sent already` })
       sending++
-      let file: FileHandle | undefined
       try {
-        file = await open(path).catch((error: NodeJS.ErrnoException) => { throw error.code === 'ENOENT' ? new BedplateError('NOT_FOUND', { what: 'file', id: path.replace(/^.*\//, '') }, error) : error })
-        return await answer(request, reply, path, file, about)
+        return await handles.lend(path, about.sha256 !== undefined, opened => answer(request, reply, path, opened, about)) // what is named by its content never changes
       } finally {
         sending--
-        await file?.close()
       }
     }
   }

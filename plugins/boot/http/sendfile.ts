@@ -1,4 +1,5 @@
 /** sendfile(2): the kernel gives pages of a file to a socket, and no byte comes into this process. For 64-bit Linux; elsewhere there is none, and the plain way does it all. */
+import { systemPoll } from '../../../core/poll.ts'
 
 /** The system as the senders need it; a test may stand in for it. */
 export interface Calls {
@@ -10,6 +11,15 @@ export interface Calls {
   /** A second descriptor of the same socket, -1 when there is none to be had. While a thread works on it the number cannot come to mean another connection. */
   duplicate(socket: number): number
   close(fd: number): void
+  /** Waits at a descriptor for room; where the system has no such wait, what is written is what waits. */
+  line?(fd: number): Line
+}
+/** The wait at one descriptor. */
+export interface Line {
+  /** Resolves once it takes bytes again, or never will. */
+  room(): Promise<void>
+  /** To be closed before the descriptor is. */
+  close(): void
 }
 
 const F_DUPFD_CLOEXEC = 1030
@@ -21,7 +31,7 @@ let loaded: Promise<Calls | undefined> | undefined
 /** The calls of this system; undefined where there are none. */
 export const systemCalls = (): Promise<Calls | undefined> => loaded ??= process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)
   ? Promise.resolve(undefined)
-  : import('koffi').then(({ default: koffi }): Calls => {
+  : Promise.all([import('koffi'), systemPoll()]).then(([{ default: koffi }, poll]): Calls => {
     const library = koffi.load(null)
     const sendfile = library.func('int64 sendfile64(int, int, void *, size_t)')
     const fcntl = library.func('int fcntl(int, int, int)')
@@ -43,6 +53,15 @@ export const systemCalls = (): Promise<Calls | undefined> => loaded ??= process.
           })
         })
       },
+      ...poll === undefined
+        ? {}
+        : {
+            line (fd: number) {
+              let ready = (): void => {}
+              const watch = poll(fd, false, false, () => { watch.want(false, false); ready() })
+              return { room: () => new Promise<void>(resolve => { ready = resolve; watch.want(false, true) }), close: watch.close }
+            }
+          },
       duplicate: socket => fcntl(socket, F_DUPFD_CLOEXEC, 0) as number,
       close: fd => { close(fd) }
     }

@@ -67,12 +67,12 @@ export function directWire (system: System, local: string, remote: Remote, event
     let passed = 0
     while (open && passed < behind.length && pass(behind[passed] as Uint8Array)) passed++
     behind.splice(0, passed)
-    if (open) watch.room(behind.length > 0)
+    if (open) watch.want(true, behind.length > 0)
   }
   const post = (bytes: Uint8Array): void => {
     if (behind.length > 0 || !pass(bytes)) {
       behind.push(bytes)
-      watch.room(true)
+      watch.want(true, true)
     }
   }
   const send = (first: number, count: number, blockSize: number, parts: readonly Uint8Array[]): void => {
@@ -120,7 +120,7 @@ export function directWire (system: System, local: string, remote: Remote, event
     if (!open || done === count) return
     const rest = done === 0 ? data : [Buffer.concat(data).subarray(done * blockSize)]
     behind.push(...packetsOf(first + done, count - done, blockSize, rest))
-    watch.room(true)
+    watch.want(true, true)
   }
 
   return {

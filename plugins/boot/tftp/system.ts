@@ -1,8 +1,10 @@
 /**
- * Connected UDP sockets, and many blocks in one system call (sendmsg with UDP_SEGMENT): what Node's own socket does not do. And it takes 64 KiB of new memory for each
- * datagram it receives, so that at one ACK per window half of the processor went into collecting them. For 64-bit Linux; elsewhere there is none, and the plain way does it all.
+ * Connected UDP sockets, and many blocks in one system call (sendmsg with UDP_SEGMENT): what Node's own socket does not do. And that takes 64 KiB of new memory for each
+ * datagram it receives, which is much for an ACK of four bytes. For 64-bit Linux; elsewhere there is none, and the plain way does it all.
  */
 import { endianness } from 'node:os'
+import { systemPoll } from '../../../core/poll.ts'
+import type { Watch } from '../../../core/poll.ts'
 
 /** The system as the wire needs it; a test may stand in for it. */
 export interface System {
@@ -13,7 +15,7 @@ export interface System {
   close(fd: number): void
   /** One datagram into `bytes`, cut to them: its length, or -errno. */
   receive(fd: number, bytes: Buffer): number
-  /** Calls `ready` when there is something to receive, an error too; and when there is room to send, while that is wanted. To be closed before the socket is. */
+  /** Calls `ready` when there is something to receive, an error too. */
   watch(fd: number, ready: () => void): Watch
   layout(): Layout
   /** Whether the kernel knows UDP_SEGMENT. One that does not (before 4.18) may pass over the control message, and send a whole train as one datagram. */
@@ -22,11 +24,6 @@ export interface System {
   send(fd: number, layout: Layout, count: number, segment: number): number
   /** Where a piece of memory lies. It stays there as long as something holds it. */
   addressOf(bytes: ArrayBufferView): number
-}
-export interface Watch {
-  /** Whether to call for room to send, too. */
-  room(wanted: boolean): void
-  close(): void
 }
 /** A message in the making. It stays where it is, and is used over and over. */
 export interface Layout {
@@ -49,20 +46,12 @@ const MSG_DONTWAIT = 0x40
 const sendBuffer = 1 << 21 // bytes: two of the largest windows
 const controls = { size: 24, used: 18 } as const // struct cmsghdr (16) with one 16-bit number, padded (CMSG_SPACE) and not (CMSG_LEN)
 
-let settling = false
-/** Has the promises settled that a call from outside of Node's tasks resolves. */
-const settleSoon = (): void => {
-  if (settling) return
-  settling = true
-  setImmediate(() => { settling = false })
-}
-
 let loaded: Promise<System | undefined> | undefined
 /** The calls of this system; undefined where there are none. */
 export const systemCalls = (): Promise<System | undefined> => loaded ??= process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch) || endianness() !== 'LE'
   ? Promise.resolve(undefined)
-  : import('koffi').then(({ default: koffi }): System | undefined => {
-    if (typeof koffi.node?.poll !== 'function') return undefined // its guide does not tell of it yet
+  : Promise.all([import('koffi'), systemPoll()]).then(([{ default: koffi }, poll]): System | undefined => {
+    if (poll === undefined) return undefined
     const library = koffi.load(null)
     const socket = library.func('int socket(int, int, int)')
     const bind = library.func('int bind(int, const void *, uint)')
@@ -118,28 +107,7 @@ export const systemCalls = (): Promise<System | undefined> => loaded ??= process
         const length = recv(fd, bytes, bytes.length, MSG_DONTWAIT) as number
         return length < 0 ? -koffi.errno() : length
       },
-      watch (fd, ready) {
-        const wanted = { readable: true, writable: false }
-        let open = true
-        // Promises and errors have to wait for the loop's next step: what is called from here is no task of Node's.
-        const called = (status: unknown): void => {
-          settleSoon()
-          try { ready() } catch (error) { setImmediate(() => { throw error }) }
-          if (open && typeof status === 'number' && status < 0) handle.start(wanted, called) // after an error it has stopped
-        }
-        const handle = koffi.node.poll(fd, wanted, called)
-        return {
-          room (writable) {
-            if (wanted.writable === writable) return
-            wanted.writable = writable
-            handle.start(wanted, called)
-          },
-          close () {
-            open = false
-            handle.close()
-          }
-        }
-      },
+      watch: (fd, ready) => poll(fd, true, false, ready),
       layout () {
         const [vectors, header, control] = [new Uint32Array(mostVectors * 4), Buffer.alloc(56), Buffer.alloc(controls.size)]
         header.writeBigUInt64LE(BigInt(addressOf(vectors)), 16)
