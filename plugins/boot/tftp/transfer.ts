@@ -33,8 +33,10 @@ const nothing: Step = {}
 const shortestWait = 20
 const leastVariance = 10
 const longestWait = 5_000
-/** Round trips from here on, in ms, may be the client's own timer, which repeated an ACK that was lost. */
-const doubtful = 300
+/** Round trips from here on, in ms, may be the client's own timer, which repeated an ACK that was lost; or a way that long. */
+const doubtful = 50
+/** The next part of a window does not follow sooner, in ms. */
+const shortestPause = 5
 /** Of a client that has never acknowledged anything: its address may be forged, or another server has answered it first. */
 const patienceAtFirst = 10_000
 
@@ -65,11 +67,13 @@ export function createTransfer ({ size, blockSize, windowSize, oack, timeout = 1
   let reach = windowSize // blocks that leave at a time: all, until several windows in a row were in vain
 
   const usualWait = (): number => roundTrip === undefined ? timeout : Math.max(shortestWait, roundTrip.mean + Math.max(leastVariance, 4 * roundTrip.deviation))
+  /** How long a part of a window is waited for before the next one leaves: twice the round trip. With the wait, by the square of it, that becomes longer: the client may be slow. */
+  const pause = (): number => roundTrip === undefined ? wait : Math.min(wait, usualWait(), Math.max(shortestPause, 2 * roundTrip.mean) * (wait / usualWait()) ** 2)
   /** The blocks from `from` on. */
   const send = (now: number, from: number): Step => {
     const end = Math.min(acknowledged + windowSize, last)
     const to = Math.min(from - 1 + reach, end)
-    deadline = now + (to < end ? Math.min(wait, usualWait()) : wait)
+    deadline = now + (to < end ? pause() : wait)
     if (to < from) return nothing
     if (sent >= from) {
       resent += Math.min(sent, to) - from + 1

@@ -173,6 +173,14 @@ describe('windows that arrive in part, again and again', () => {
     const next = () => one.expire(one.deadline)
     expect([next(), next(), next(), next(), next(), next()]).toEqual([blocks(35, 38), blocks(31, 33), blocks(34, 36), blocks(37, 39), blocks(40, 42), blocks(31, 32)])
   })
+  test('the next part follows after twice the round trip; where the wait has become longer, not so soon', () => {
+    const { one, now } = troubled()
+    expect(one.deadline - now).toBeCloseTo(20)
+    for (let n = 0; n < 2; n++) one.expire(one.deadline) // 35 to 38, and 31 again
+    const again = one.deadline
+    one.expire(again)
+    expect(one.deadline - again).toBeGreaterThan(20)
+  })
   test('an ACK once more that is not answered at once is answered when the wait is over', () => {
     const { one, now } = troubled()
     expect(one.acknowledge(30, now + 15)).toEqual({}) // what it lacks was sent again already
