@@ -5,8 +5,10 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../core/errors.ts'
-import { parts, readDescription } from '../plugins/images/description.ts'
+import { checkTemplate, parts, readDescription, templateLimit } from '../plugins/images/description.ts'
 import type { Description } from '../plugins/images/description.ts'
+import { loaders } from '../plugins/images/manifest.ts'
+import type { Templates } from '../plugins/images/manifest.ts'
 import { extract } from './archive.ts'
 import { Failure, sentenceOf } from './failure.ts'
 import { bytes } from './output.ts'
@@ -14,7 +16,7 @@ import type { Session } from './session.ts'
 
 interface File { readonly sha256: string, readonly size: number }
 export interface Image {
-  readonly id: string, readonly name: string, readonly title: string, readonly architecture: string, readonly user: string, readonly kernelOptions: string, readonly way: string
+  readonly id: string, readonly name: string, readonly title: string, readonly architecture: string, readonly user: string, readonly kernelOptions: string, readonly way: string, readonly templates?: Templates
   readonly kernel: File, readonly initrd: File, readonly root: File, readonly createdAt: string, readonly racks: readonly string[]
 }
 
@@ -33,6 +35,7 @@ export async function importImage (session: Session, path: string): Promise<Imag
 
 async function importFolder ({ client, output }: Session, folder: string): Promise<Image> {
   const description = await describe(folder)
+  const templates = await readTemplates(folder, description) // before gigabytes are sent
   const hashes: Record<string, string> = {}
   for (const part of parts) {
     const file = join(folder, description[part])
@@ -45,7 +48,7 @@ async function importFolder ({ client, output }: Session, folder: string): Promi
     else await client.upload(`/images/files/${sha256}`, follow('upload'))
   }
   const { name, os, release, architecture, title, user, kernelOptions, way } = description
-  return await client.send<Image & { readonly id: string }>('POST', '/images', { name, os, release, architecture, title, user, kernelOptions, way, ...hashes })
+  return await client.send<Image & { readonly id: string }>('POST', '/images', { name, os, release, architecture, title, user, kernelOptions, way, ...templates === undefined ? {} : { templates }, ...hashes })
 }
 
 async function describe (folder: string): Promise<Description> {
@@ -53,6 +56,24 @@ async function describe (folder: string): Promise<Description> {
   try {
     return readDescription(text, await readdir(folder))
   } catch (error) { throw new Failure(reasonOf(error), { code: 'IMAGE_INVALID' }) }
+}
+
+/** The texts of the files that the description names for boot loaders; undefined when it names none. */
+async function readTemplates (folder: string, { templates }: Description): Promise<Templates | undefined> {
+  if (templates === undefined) return undefined
+  const texts: { -readonly [loader in keyof Templates]: Templates[loader] } = {}
+  for (const loader of loaders) {
+    const name = templates[loader]
+    if (name === undefined) continue
+    try {
+      // one byte more than may be tells that it is too long, however long it is; latin1, so that a byte is a character and nothing is mended
+      let text = ''
+      for await (const piece of createReadStream(join(folder, name), { end: templateLimit, encoding: 'latin1' }) as AsyncIterable<string>) text += piece
+      checkTemplate(loader, name, text)
+      texts[loader] = text
+    } catch (error) { throw new Failure(reasonOf(error), { code: 'IMAGE_INVALID' }) }
+  }
+  return texts
 }
 
 /** The file, telling how much of it has gone: after each 4 MiB and at its end. */

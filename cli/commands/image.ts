@@ -30,7 +30,7 @@ export const imageCommands: Noun = (program, on) => {
   })
   on(noun.command('show').description('one image').argument('<image>', 'id or name'), async ({ client, output }, [given = '']) => {
     const [image, nameOf] = [await client.get<Image & { readonly id: string }>(`/images/${encodeURIComponent(given)}`), await controllerNames(client)]
-    output.item(image, [['ID', () => image.id], ['Name', () => image.name], ['Title', () => image.title], ['Architecture', () => image.architecture], ['User', () => image.user], ['Kernel options', () => image.kernelOptions], ['Root by', () => image.way], ['Created', () => image.createdAt], ['Racks', () => image.racks.map(nameOf)],
+    output.item(image, [['ID', () => image.id], ['Name', () => image.name], ['Title', () => image.title], ['Architecture', () => image.architecture], ['User', () => image.user], ['Kernel options', () => image.kernelOptions], ['Root by', () => image.way], ['Templates', () => Object.keys(image.templates ?? {})], ['Created', () => image.createdAt], ['Racks', () => image.racks.map(nameOf)],
       ...(['kernel', 'initrd', 'root'] as const).map(part => [part, () => `${image[part].sha256} ${bytes(image[part].size)}`] as const)])
   })
   on(noun.command('delete').description('delete an image').argument('<image>', 'id or name: its newest'), async ({ client, output }, [given = '']) => {

@@ -3,14 +3,15 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { BedplateError } from '../../core/errors.ts'
 import type { Database, Query, Tx } from '../../core/plugin.ts'
-import { checkPart, headBytes, parts, patterns } from './description.ts'
-import { Sha256, ways } from './manifest.ts'
+import { checkPart, checkTemplate, headBytes, parts, patterns, templateLimit } from './description.ts'
+import { loaders, Sha256, ways } from './manifest.ts'
 import { deleteImage, findFile, findImage, insertImage, listImages, readChunk } from './store.ts'
 import type { NewImage, StoredImage } from './store.ts'
 import { storeFile } from './upload.ts'
 
 const largestFile = 64 * 2 ** 30
 const File = Type.Object({ sha256: Sha256, size: Type.Integer({ description: 'bytes' }) })
+const Template = Type.Optional(Type.String({ maxLength: templateLimit }))
 const fields = {
   name: Type.String({ pattern: patterns.name }),
   os: Type.String({ pattern: patterns.os }),
@@ -19,7 +20,8 @@ const fields = {
   title: Type.String({ pattern: patterns.title }),
   user: Type.String({ pattern: patterns.user, description: 'the account that cloud-init makes in the deployed system' }),
   kernelOptions: Type.String({ pattern: patterns.kernelOptions, default: '' }),
-  way: Type.Enum([...ways], { default: 'http', description: 'how the root is reached while the image runs from memory, unless the machine says otherwise' })
+  way: Type.Enum([...ways], { default: 'http', description: 'how the root is reached while the image runs from memory, unless the machine says otherwise' }),
+  templates: Type.Optional(Type.Object({ ipxe: Template, grub: Template, pxelinux: Template }, { description: 'texts of the image itself for boot loaders, instead of those that are made; printable ASCII and tabs' }))
 }
 const Image = Type.Object({ id: Type.String(), ...fields, kernel: File, initrd: File, root: File, createdAt: Type.String({ format: 'date-time' }), racks: Type.Array(Type.String(), { description: 'racks that hold all of its files, verified' }) })
 const ByHash = Type.Object({ sha256: Sha256 })
@@ -32,8 +34,12 @@ async function found (q: Query, id: string): Promise<StoredImage> {
   return image
 }
 
-/** Throws IMAGE_INVALID unless every part was uploaded and is what it should be. */
-async function checkParts (q: Query, image: NewImage): Promise<void> {
+/** Throws IMAGE_INVALID unless every part was uploaded and is what it should be, and every template can be given to its loader. */
+async function checkImage (q: Query, image: NewImage): Promise<void> {
+  for (const loader of loaders) {
+    const text = image.templates?.[loader]
+    if (text !== undefined) checkTemplate(loader, 'the template', text)
+  }
   for (const part of parts) {
     const read = await readChunk(q, image[part], 0, 0, headBytes)
     if (read === undefined) throw new BedplateError('IMAGE_INVALID', { reason: `the file ${image[part]} (${part}) has not been uploaded` })
@@ -79,7 +85,7 @@ export const imageRoutes = (db: Database): FastifyPluginAsyncTypebox => async ap
 
   app.post('/', { schema: { summary: 'Make an image of uploaded files', body: Type.Object({ ...fields, kernel: Sha256, initrd: Sha256, root: Sha256 }), response: { 201: Image } } }, async ({ body }, reply) => {
     const image = await db.tx(async tx => {
-      await checkParts(tx, body)
+      await checkImage(tx, body)
       const id = await insertImage(tx, body)
       await touched(tx, id, body)
       return found(tx, id)

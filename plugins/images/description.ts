@@ -1,15 +1,18 @@
 /** What an image consists of, as image.json says it, and whether its files are what they claim to be. Pure: the CLI and the API share it. */
 import { BedplateError } from '../../core/errors.ts'
-import { ways, type Way } from './manifest.ts'
+import { loaders, ways, type Way } from './manifest.ts'
 
 export const architectures = ['amd64', 'arm64', 'armhf', 'i386', 'ppc64el', 'riscv64', 's390x'] as const
 export const parts = ['kernel', 'initrd', 'root'] as const
 export type PartName = typeof parts[number]
 
-/** `kernel`, `initrd` and `root`: names of files beside image.json. */
+export type LoaderName = typeof loaders[number]
+
+/** `kernel`, `initrd`, `root` and each of `templates`: names of files beside image.json. */
 export interface Description {
   readonly name: string, readonly os: string, readonly release: string, readonly architecture: string, readonly title: string, readonly user: string
   readonly kernelOptions: string, readonly way: Way, readonly kernel: string, readonly initrd: string, readonly root: string
+  readonly templates?: { readonly [loader in LoaderName]?: string }
 }
 
 /** Patterns of the texts; the API takes the same. */
@@ -32,6 +35,7 @@ const meanings: Record<keyof typeof patterns, string> = {
   user: 'a Unix account name',
   kernelOptions: 'one line of printable ASCII, at most 1000 characters'
 }
+const isLoader = (text: string): text is LoaderName => loaders.some(loader => loader === text)
 const isWay = (text: string): text is Way => ways.some(way => way === text)
 const invalid = (reason: string) => new BedplateError('IMAGE_INVALID', { reason })
 
@@ -57,15 +61,32 @@ export function readDescription (text: string, present?: readonly string[]): Des
     return ''
   }
   const word = (key: keyof typeof patterns) => take(key, text => new RegExp(patterns[key]).test(text), meanings[key])
+  const there = (name: string, what: string): void => {
+    if (present !== undefined && !present.includes(name)) problems.push(`the file "${name}" (${what}) is missing; there is ${present.join(', ') || 'nothing'}`)
+  }
   const file = (key: PartName): string => {
     const name = take(key, text => fileName.test(text), 'the name of a file beside image.json')
-    if (name !== '' && present !== undefined && !present.includes(name)) problems.push(`the file "${name}" (${key}) is missing; there is ${present.join(', ') || 'nothing'}`)
+    if (name !== '') there(name, key)
     return name
   }
+  const templates = (): Record<string, string> => {
+    const found = given.has('templates') ? given.get('templates') : {}
+    given.delete('templates')
+    const names: Record<string, string> = {}
+    if (typeof found !== 'object' || found === null || Array.isArray(found)) problems.push('"templates" must be an object that names a file for each loader')
+    else for (const [loader, name] of Object.entries(found) as [string, unknown][]) {
+      if (!isLoader(loader)) problems.push(`"templates" has "${loader.slice(0, 80)}", which is none of ${loaders.join(', ')}`)
+      else if (typeof name !== 'string' || !fileName.test(name)) problems.push(`"templates.${loader}" must be the name of a file beside image.json, not ${JSON.stringify(name).slice(0, 80)}`)
+      else { there(name, `templates.${loader}`); names[loader] = name }
+    }
+    return names
+  }
   const way = take('way', text => isWay(text), `one of ${ways.join(', ')}`)
+  const own = templates()
   const description: Description = {
     name: word('name'), os: word('os'), release: word('release'), architecture: word('architecture'), title: word('title'), user: word('user'), kernelOptions: word('kernelOptions'), way: isWay(way) ? way : 'http',
-    kernel: file('kernel'), initrd: file('initrd'), root: file('root')
+    kernel: file('kernel'), initrd: file('initrd'), root: file('root'),
+    ...Object.keys(own).length === 0 ? {} : { templates: own }
   }
   for (const key of given.keys()) problems.push(`"${key}" is not known`)
   if (problems.length > 0) throw invalid(`in image.json ${problems.join('; ')}`)
@@ -95,6 +116,20 @@ export function checkPart (part: PartName, name: string, head: Uint8Array, size:
       if (used > BigInt(size)) throw invalid(`${name} is cut off: its squashfs has ${used} bytes, the file only ${size}`)
     }
   }
+}
+
+/** Characters of a template, which are bytes: every entry of a machine that boots the image carries it to the racks. */
+export const templateLimit = 16 * 1024
+
+/** Throws IMAGE_INVALID unless the text can be given to the loader. Beyond that it is not read: what a loader makes of it is seen on the machine's console. `name` is for the sentence. */
+export function checkTemplate (loader: LoaderName, name: string, text: string): void {
+  const what = `${name} (templates.${loader})`
+  if (text.trim() === '') throw invalid(`${what} is empty`)
+  if (text.length > templateLimit) throw invalid(`${what} is longer than ${templateLimit} bytes`)
+  const odd = /[^\t\r\n\x20-\x7e]/.exec(text)
+  if (odd !== null) throw invalid(`${what} is not printable ASCII in line ${text.slice(0, odd.index).split('\n').length}`)
+  // without this line iPXE takes it for an image of some other kind, and says only "Exec format error"
+  if (loader === 'ipxe' && !/^#!ipxe\s/.test(`${text}\n`)) throw invalid(`${what} does not begin with the line "#!ipxe"`)
 }
 
 const initrdMagics = ['1f8b', '28b52ffd', 'fd377a585a00', '04224d18', '02214c18', '425a68', '303730373031', '303730373032', '5d0000'].map(hex => Buffer.from(hex, 'hex'))

@@ -27,11 +27,15 @@ export const manifest = defineManifest({
 export const ways = ['http', 'iscsi', 'initrd'] as const
 export type Way = typeof ways[number]
 
+/** Boot loaders for which an image may bring a text of its own. */
+export const loaders = ['ipxe', 'grub', 'pxelinux'] as const
+export type Templates = { readonly [loader in typeof loaders[number]]?: string }
+
 export interface ImageFile { readonly sha256: string, readonly size: number }
-/** `user`: the account that cloud-init makes in the deployed system. `root` is a squashfs. `way`: how it is reached while it runs from memory, unless its machine says otherwise. */
+/** `user`: the account that cloud-init makes in the deployed system. `root` is a squashfs. `way`: how it is reached while it runs from memory, unless its machine says otherwise. `templates`: told to boot loaders instead of what boot makes; absent when there are none. */
 export interface Image {
   readonly id: string, readonly name: string, readonly os: string, readonly release: string, readonly architecture: string, readonly title: string, readonly user: string
-  readonly kernel: ImageFile, readonly initrd: ImageFile, readonly root: ImageFile, readonly kernelOptions: string, readonly way: Way, readonly createdAt: Date
+  readonly kernel: ImageFile, readonly initrd: ImageFile, readonly root: ImageFile, readonly kernelOptions: string, readonly way: Way, readonly templates?: Templates, readonly createdAt: Date
 }
 /** Given to region halves. Change-log topic: `images.image`. */
 export interface ImageService {

@@ -1,6 +1,6 @@
 /** All SQL of images: files in pieces, images made of them, and which rack holds what. */
 import type { Query, Tx } from '../../core/plugin.ts'
-import type { Image, ImageFile, Way } from './manifest.ts'
+import type { Image, ImageFile, Templates, Way } from './manifest.ts'
 
 /** Ids are PostgreSQL bigints; anything else names nothing. */
 export const isId = (text: string): boolean => /^[1-9]\d{0,17}$/.test(text)
@@ -32,20 +32,20 @@ export async function readChunk (q: Query, sha256: string, number: number, offse
 
 interface ImageRow {
   readonly id: string, readonly name: string, readonly os: string, readonly release: string, readonly architecture: string, readonly title: string, readonly user: string, readonly kernelOptions: string, readonly way: Way
-  readonly kernel: string, readonly kernelSize: string, readonly initrd: string, readonly initrdSize: string, readonly root: string, readonly rootSize: string, readonly createdAt: Date, readonly racks: string[]
+  readonly kernel: string, readonly kernelSize: string, readonly initrd: string, readonly initrdSize: string, readonly root: string, readonly rootSize: string, readonly templates: Templates | null, readonly createdAt: Date, readonly racks: string[]
 }
 /** `racks`: those that hold all of its files. */
 export type StoredImage = Image & { readonly racks: readonly string[] }
 
 const images = (where: string) => `
-  select i.id::text, i.name, i.os, i.release, i.architecture, i.title, i.user_name as "user", i.kernel_options as "kernelOptions", i.way, i.created_at as "createdAt",
+  select i.id::text, i.name, i.os, i.release, i.architecture, i.title, i.user_name as "user", i.kernel_options as "kernelOptions", i.way, i.templates, i.created_at as "createdAt",
     i.kernel, k.size as "kernelSize", i.initrd, n.size as "initrdSize", i.root, r.size as "rootSize",
     array(select h.rack from images.held h where h.sha256 in (i.kernel, i.initrd, i.root) group by h.rack
       having count(*) = (select count(distinct f) from unnest(array[i.kernel, i.initrd, i.root]) f) order by h.rack) as racks
   from images.image i join images.file k on k.sha256 = i.kernel join images.file n on n.sha256 = i.initrd join images.file r on r.sha256 = i.root ${where}`
 
-const imageFrom = ({ kernel, kernelSize, initrd, initrdSize, root, rootSize, ...rest }: ImageRow): StoredImage => ({
-  ...rest, kernel: { sha256: kernel, size: Number(kernelSize) }, initrd: { sha256: initrd, size: Number(initrdSize) }, root: { sha256: root, size: Number(rootSize) }
+const imageFrom = ({ kernel, kernelSize, initrd, initrdSize, root, rootSize, templates, ...rest }: ImageRow): StoredImage => ({
+  ...rest, ...templates === null ? {} : { templates }, kernel: { sha256: kernel, size: Number(kernelSize) }, initrd: { sha256: initrd, size: Number(initrdSize) }, root: { sha256: root, size: Number(rootSize) }
 })
 
 /** By id, those after `after`. */
@@ -64,8 +64,8 @@ export async function newestOf (q: Query, architecture: string): Promise<StoredI
 export type NewImage = Omit<Image, 'id' | 'createdAt' | 'kernel' | 'initrd' | 'root'> & { readonly kernel: string, readonly initrd: string, readonly root: string }
 export async function insertImage (tx: Tx, image: NewImage): Promise<string> {
   const [row] = await tx.query<{ id: string }>(
-    'insert into images.image (name, os, release, architecture, title, user_name, kernel_options, kernel, initrd, root, way) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning id::text',
-    [image.name, image.os, image.release, image.architecture, image.title, image.user, image.kernelOptions, image.kernel, image.initrd, image.root, image.way])
+    'insert into images.image (name, os, release, architecture, title, user_name, kernel_options, kernel, initrd, root, way, templates) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id::text',
+    [image.name, image.os, image.release, image.architecture, image.title, image.user, image.kernelOptions, image.kernel, image.initrd, image.root, image.way, image.templates === undefined || Object.keys(image.templates).length === 0 ? null : JSON.stringify(image.templates)])
   return row!.id
 }
 export const deleteImage = async (tx: Tx, id: string): Promise<boolean> => (await tx.query('delete from images.image where id = $1 returning 1', [id])).length === 1

@@ -241,6 +241,25 @@ describe('deployment', () => {
     expect((await bench.bedplate('image import /nonexistent')).err).toMatch(/^bedplate: \/nonexistent cannot be read: ENOENT/)
   })
 
+  it('brings in the texts that an image has for boot loaders, or says what is wrong with them before anything is sent', async () => {
+    const folder = join(home, 'own')
+    await writeImage(folder, 'own', { templates: { ipxe: 'boot.ipxe', pxelinux: 'boot.cfg' } })
+    const [ipxe, pxelinux] = ['#!ipxe\nkernel {{base}}{{kernel}}\n', 'SAY\t{{title}}\n']
+    await writeFile(join(folder, 'boot.ipxe'), ipxe)
+    expect(await bench.bedplate(['image', 'import', folder])).toMatchObject({ code: 1, err: expect.stringContaining('the file "boot.cfg" (templates.pxelinux) is missing') })
+    for (const [content, why] of [[Buffer.from('SAY \xff', 'latin1'), 'boot.cfg (templates.pxelinux) is not printable ASCII in line 1'], [Buffer.alloc(5 * 2 ** 20, 'x'), 'boot.cfg (templates.pxelinux) is longer than 16384 bytes'], [Buffer.alloc(0), 'is empty']] as const) {
+      await writeFile(join(folder, 'boot.cfg'), content)
+      const refused = await bench.bedplate(['image', 'import', folder])
+      expect(refused).toMatchObject({ code: 1, err: expect.stringMatching(/^bedplate: The image cannot be imported: [^\n]* \[IMAGE_INVALID\]\n$/) })
+      expect(refused.err).toContain(why)
+    }
+    await writeFile(join(folder, 'boot.cfg'), pxelinux)
+    expect((await bench.bedplate(['image', 'import', folder])).code).toBe(0)
+    expect((await bench.json('image show own')).templates).toEqual({ ipxe, pxelinux })
+    expect(await ok('image show own')).toMatch(/^Templates: +ipxe, pxelinux$/m)
+    await ok('image delete own')
+  })
+
   it('takes the keys of the user, and tells when there are none', async () => {
     const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ user@host'
     await mkdir(join(home, '.ssh'))

@@ -7,8 +7,8 @@ import type { BootFiles, MachineEntry } from '../script/ipxe.ts'
 import { composeOptions } from './options.ts'
 
 /** What a machine, or one that nobody knows, runs from an image. `kept`: kernel options by scope. */
-export const filesOf = ({ kernel, initrd, root, kernelOptions, way }: Image, kept: ReadonlyMap<string, string> = new Map(), machine?: Machine): BootFiles =>
-  ({ kernel: { ...kernel }, initrd: { ...initrd }, root: { ...root }, options: composeOptions(kernelOptions, kept, machine), way: machine?.bootWay ?? way })
+export const filesOf = ({ kernel, initrd, root, kernelOptions, way, templates }: Image, kept: ReadonlyMap<string, string> = new Map(), machine?: Machine): BootFiles =>
+  ({ kernel: { ...kernel }, initrd: { ...initrd }, root: { ...root }, options: composeOptions(kernelOptions, kept, machine), way: machine?.bootWay ?? way, ...templates === undefined ? {} : { templates: { ...templates } } })
 
 /** The entry of each of the machine's MACs. `image`: what it shall run for this purpose, if there is one. `token`: of its session. `kept`: kernel options by scope. */
 export function intent (machine: Machine, purpose: Exclude<Purpose, 'enlist'>, image: Image | undefined, token: string | null, kept: ReadonlyMap<string, string> = new Map()): MachineEntry {

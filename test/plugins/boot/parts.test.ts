@@ -38,6 +38,12 @@ describe('the neighbour table', () => {
 describe('intents', () => {
   const image = fakeImage()
   test('a machine that runs our system gets the files and its token', () => expect(intent(fakeMachine(), 'commission', image, 't')).toEqual({ machine: '1', hostname: 'otter', purpose: 'commission', token: 't', files: filesOf(image), reason: null }))
+  test('templates of the image go with its files; where there are none, nothing is said of them', () => {
+    const templates = { ipxe: '#!ipxe\n' }
+    expect(intent(fakeMachine(), 'deploy', fakeImage({ templates }), 't')).toMatchObject({ files: { templates } })
+    expect(filesOf(fakeImage({ templates }))).toEqual({ ...filesOf(image), templates })
+    expect(filesOf(image)).not.toHaveProperty('templates')
+  })
   test('without an image the reason says which', () => {
     expect(intent(fakeMachine(), 'commission', undefined, 't')).toMatchObject({ files: null, reason: 'There is no image for amd64.' })
     expect(intent(fakeMachine({ deployment: { imageId: '9', sshKeys: [], userData: null, disk: null } }), 'deploy', undefined, 't')).toMatchObject({ files: null, reason: 'Image 9 is gone.' })

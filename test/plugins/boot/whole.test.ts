@@ -108,6 +108,20 @@ test('an image goes in by the API and comes out at the machine, also once the re
   await until(() => rack.reports.some(({ by }) => by === 'tftp'))
   expect(rack.reports.filter(({ machine }) => machine === '1').map(({ what }) => what)).toEqual([`/ipxe/${mac}`, `/ipxe/${mac}`])
 
+  // A newer image says itself what iPXE is told; the other loaders are told what is made here.
+  const own = await fetch(`${api.url}/`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({
+    name: 'own', os: 'debian', release: '12', architecture: 'amd64', title: 'Own', user: 'debian', kernelOptions: 'quiet', kernel: sha256(kernel), initrd: sha256(initrd), root: sha256(root),
+    templates: { ipxe: '#!ipxe\nkernel {{base}}{{kernel}} {{options}} mine={{mac}}\ninitrd {{base}}{{initrd}}\nboot\n' } }) })
+  expect(own.status).toBe(201)
+  await follow()
+  const mine = (of: string, last: string) => new RegExp(`^#!ipxe\nkernel ${rack.base}/boot/files/${sha256(kernel)}/vmlinuz initrd=initrd\\.img boot=bedplate .*bedplate\\.url=${rack.base}/provision/${last} .* mine=${of}\ninitrd ${rack.base}/boot/files/${sha256(initrd)}/initrd\\.img\nboot\n$`)
+  expect(await script()).toMatch(mine(mac, '\\w+'))
+  expect(await script('52:54:00:99:99:99')).toMatch(mine('52:54:00:99:99:99', 'enlist'))
+  expect((await download(tftpPort, `pxelinux.cfg/01-${mac.replaceAll(':', '-')}`, {})).toString()).toContain('LABEL bedplate')
+  expect((await fetch(`${api.url}/${(await own.json() as { id: string }).id}`, { method: 'DELETE' })).status).toBe(204)
+  await follow()
+  expect(await script()).toBe(told)
+
   // No region any more: everything goes on.
   linked = false
   await api.close()

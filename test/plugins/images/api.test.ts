@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { templateLimit } from '../../../plugins/images/description.ts'
 import { chunkBytes, manifest } from '../../../plugins/images/manifest.ts'
 import { pieces, storeFile } from '../../../plugins/images/upload.ts'
 import { sweep } from '../../../plugins/images/store.ts'
@@ -159,6 +160,32 @@ describe('images', () => {
       const made = await response.json() as { id: string }
       expect(await (await fetch(`${api.url}/${made.id}`)).json()).toMatchObject({ way })
     }
+  })
+
+  test('an image keeps its templates, and one without any has none', async () => {
+    for (const bytes of [kernel, initrd, root]) await put(bytes)
+    const templates = { ipxe: '#!ipxe\necho {{title}} "\\" $x\n', grub: 'x'.repeat(templateLimit) }
+    const made = await (await post({ ...body, templates })).json() as { id: string }
+    expect(made).toMatchObject({ templates })
+    expect(await (await fetch(`${api.url}/${made.id}`)).json()).toEqual(made)
+    expect(await (await fetch(`${api.url}/`)).json()).toEqual({ items: [made], next: null })
+    expect((await region.provides.images.find(db, made.id))?.templates).toEqual(templates)
+    for (const none of [{}, { templates: {} }]) {
+      const plain = await (await post({ ...body, ...none })).json() as { id: string }
+      expect(plain).not.toHaveProperty('templates')
+      expect(await region.provides.images.find(db, plain.id)).not.toHaveProperty('templates')
+    }
+  })
+
+  test('a template that no loader could read is refused, and why is said', async () => {
+    for (const bytes of [kernel, initrd, root]) await put(bytes)
+    const refused = async (templates: unknown) => { const { status, detail } = await (await post({ ...body, templates })).json() as { status: number, detail: string }; return `${status} ${detail}` }
+    expect(await refused({ ipxe: 'kernel x' })).toBe('422 The image cannot be imported: the template (templates.ipxe) does not begin with the line "#!ipxe"')
+    expect(await refused({ grub: 'a\u0000' })).toContain('422 The image cannot be imported: the template (templates.grub) is not printable ASCII in line 1')
+    expect(await refused({ pxelinux: 'x'.repeat(templateLimit + 1) })).toMatch(/^400 .*templates\.pxelinux must NOT have more than 16384 characters/)
+    expect(await refused({ lilo: 'x' })).toMatch(/^400 .*lilo/)
+    expect(await refused({ grub: 7 })).toMatch(/^400 .*templates\.grub must be string/)
+    expect(await count('image')).toBe(0)
   })
 
   test('an image whose file was never uploaded is refused with its part and hash', async () => {

@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BedplateError } from '../../../core/errors.ts'
-import { checkPart, parts, readDescription } from '../../../plugins/images/description.ts'
+import { checkPart, checkTemplate, parts, readDescription, templateLimit } from '../../../plugins/images/description.ts'
+import { loaders } from '../../../plugins/images/manifest.ts'
 import { fakeInitrd, fakeKernel, fakeRoot } from './rig.ts'
 
 const good = { name: 'debian-12', os: 'debian', release: '12', architecture: 'amd64', title: 'Debian 12', user: 'debian', kernelOptions: 'quiet', way: 'iscsi', kernel: 'vmlinuz', initrd: 'initrd.img', root: 'root.squashfs' }
@@ -38,12 +39,34 @@ describe('image.json', () => {
     expect(reason(() => readDescription(JSON.stringify(good), ['vmlinuz', 'root.squashfs']))).toContain('the file "initrd.img" (initrd) is missing; there is vmlinuz, root.squashfs'))
   test.each(['../vmlinuz', '/etc/passwd', 'a/b', '..', '.', ''])('the file name %j leads out of the folder and is refused', name =>
     expect(reason(() => readDescription(JSON.stringify({ ...good, kernel: name })))).toContain('"kernel" must be the name of a file beside image.json'))
+  test('templates name files beside it, for any of the loaders', () => {
+    const templates = { ipxe: 'boot.ipxe', pxelinux: 'boot.cfg' }
+    expect(readDescription(JSON.stringify({ ...good, templates }))).toEqual({ ...good, templates })
+    expect(readDescription(JSON.stringify({ ...good, templates: {} }))).toEqual(good)
+  })
+  test.each<[unknown, string]>([
+    [null, '"templates" must be an object that names a file for each loader'], [[], '"templates" must be an object'], ['boot.ipxe', '"templates" must be an object'], [{ lilo: 'x' }, '"templates" has "lilo", which is none of ipxe, grub, pxelinux'],
+    [{ grub: '../grub.cfg' }, '"templates.grub" must be the name of a file beside image.json, not "../grub.cfg"'], [{ grub: null }, '"templates.grub" must be the name'], [{ ipxe: 'absent' }, 'the file "absent" (templates.ipxe) is missing; there is vmlinuz']
+  ])('the templates %j are refused', (templates, why) => expect(reason(() => readDescription(JSON.stringify({ ...good, templates }), ['vmlinuz', 'initrd.img', 'root.squashfs']))).toContain(why))
+  test('a loader called as a part of every object is none', () => expect(reason(() => readDescription(`{"templates":{"__proto__":"x"}}`))).toContain('"templates" has "__proto__"'))
   test.each(['', '{', '[]', 'null', '7', '"text"'])('%j is no description', text => expect(reason(() => readDescription(text))).toContain('image.json'))
   test.each(['line\nbreak', 'tab\there', 'ümlaut'])('kernel options %j are refused', kernelOptions =>
     expect(reason(() => readDescription(JSON.stringify({ ...good, kernelOptions })))).toContain('"kernelOptions" must be'))
   test('whatever the text, it is read or refused with IMAGE_INVALID', () => fc.assert(fc.property(fc.oneof(fc.string(), fc.json(), fc.object().map(value => JSON.stringify({ ...good, ...value }))), text => {
     try { readDescription(text) } catch (error) { expect(error).toMatchObject({ code: 'IMAGE_INVALID' }) }
   }), { numRuns: 300 }))
+})
+
+describe('a template', () => {
+  test('of the greatest length passes, and with line ends of either kind', () => {
+    for (const loader of loaders) checkTemplate(loader, 'it', '#!ipxe\r\n\techo {{title}}\n'.padEnd(templateLimit, '#'))
+    checkTemplate('ipxe', 'it', '#!ipxe')
+  })
+  test.each<[typeof loaders[number], string, string]>([
+    ['grub', '', 'grub.cfg (templates.grub) is empty'], ['grub', ' \n', 'is empty'], ['grub', 'x'.repeat(templateLimit + 1), 'grub.cfg (templates.grub) is longer than 16384 bytes'],
+    ['pxelinux', 'SAY a\nSAY b\u0000', 'is not printable ASCII in line 2'], ['grub', 'echo ü', 'is not printable ASCII in line 1'],
+    ['ipxe', 'kernel x\n', 'does not begin with the line "#!ipxe"'], ['ipxe', '\n#!ipxe\n', 'does not begin'], ['ipxe', '#!ipxes\n', 'does not begin']
+  ])('for %s that no loader could read is refused: %j', (loader, text, why) => expect(reason(() => checkTemplate(loader, 'grub.cfg', text))).toContain(why))
 })
 
 describe('the look of a file', () => {
