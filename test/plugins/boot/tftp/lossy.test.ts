@@ -13,10 +13,9 @@ const mean = (all: readonly Download[], of: (one: Download) => number): number =
 
 /** fast-check tells the seed of a failure. */
 test('whatever is lost, doubled, late, overtaken or stalled, every transfer ends, and sends no more than what went wrong explains', () => fc.assert(fc.property(
-  fc.record({ size: fc.integer({ min: 0, max: 40_000 }), blockSize: fc.constantFrom(8, 512, 1468), windowSize: fc.oneof(fc.constantFrom(1, 16, 64), fc.integer({ min: 1, max: 64 })), oack: fc.boolean() }), fc.constantFrom(...habits),
+  fc.record({ size: fc.integer({ min: 0, max: 600 * 8 }), blockSize: fc.constant(8), windowSize: fc.oneof(fc.constantFrom(1, 16, 64), fc.integer({ min: 1, max: 64 })), oack: fc.boolean() }), fc.constantFrom(...habits),
   fc.record({ seed: fc.nat(), loss: fc.constantFrom(0, 0.005, 0.02, 0.1, 0.2), twice: fc.constantFrom(0, 0.02, 0.1), delay: fc.constantFrom(0.1, 5), jitter: fc.constantFrom(0, 1, 20), stall: fc.constantFrom(0, 0.01), askAgain: fc.constantFrom(700, 5_000) }),
   (options, habit, channel) => {
-    fc.pre(options.size / options.blockSize < 600)
     const { end, got, last, begun, blocks } = download(options, habit, channel)
     expect(end).not.toBe('endless')
     // Of a client it never heard the server lets go after four tries: that one begins anew. Where every fifth packet is lost it may also hear nothing new for half a minute, once in
