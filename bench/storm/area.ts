@@ -17,7 +17,7 @@ import { phases, readStorm } from './loaded.ts'
 const clients = 200
 const sizes = { kernel: 8 << 20, initrd: 20 << 20, root: 1 << 20 }
 const loaders = '/usr/lib/ipxe'
-const loader = 'snponly.efi'
+const loader = 'ipxe.efi' // what Bedplate names to such firmware: both send the same file
 
 async function run (place: Place, server: Server, script: string, { kernel, initrd }: Stand, window: number, count = clients): Promise<Run> {
   const before = cpuOf(server.pids())

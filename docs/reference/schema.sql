@@ -383,6 +383,7 @@ create table images.image (
   root text not null,
   created_at timestamp with time zone not null default now(),
   way text not null default 'http'::text,
+  templates jsonb,
   constraint image_initrd_fkey FOREIGN KEY (initrd) REFERENCES images.file(sha256),
   constraint image_kernel_fkey FOREIGN KEY (kernel) REFERENCES images.file(sha256),
   constraint image_pkey PRIMARY KEY (id),

@@ -46,7 +46,10 @@ export function directWire (system: System, local: string, remote: Remote, event
   function hear (): void {
     const length = system.receive(fd, inbox)
     if (length >= 0) events.received(inbox.subarray(0, length))
-    else if (length === -ECONNREFUSED) events.gone()
+    else if (length === -ECONNREFUSED) {
+      for (let last = 0; open && (last = system.receive(fd, inbox)) >= 0;) events.received(inbox.subarray(0, last)) // errors are told first, before what came earlier: the last ACK, it may be
+      events.gone()
+    }
     else if (!passing.includes(nameOf(-length))) events.failed(new BedplateError('UNAVAILABLE', { reason: `${remote.address} cannot be heard: ${nameOf(-length)}` }))
   }
   const vector = (index: number, address: number, length: number): void => {

@@ -112,6 +112,24 @@ describe.each([['with the system\'s own calls', undefined], ['the plain way', nu
   })
 })
 
+test('the last word of a client that closed its port is heard before that it did', async () => {
+  const said: (Buffer | number)[] = [-ECONNREFUSED, Buffer.from('last')]
+  const system: System = {
+    ...real,
+    receive (fd, bytes) {
+      const next = said.shift()
+      if (next === undefined) return real.receive(fd, bytes)
+      return typeof next === 'number' ? next : next.copy(bytes)
+    }
+  }
+  const { wire, socket, events, heard, from } = await connected(system)
+  wire.packet(Buffer.from('hello'))
+  await until(() => heard.length === 1)
+  socket.send('x', [...from][0], '127.0.0.1')
+  await until(() => events.includes('gone'))
+  expect(events).toEqual(['last', 'x', 'gone'])
+})
+
 describe('trains', () => {
   test.each([[1468, 44], [512, 64], [8, 64], [1024, 63], [8192, 7], [32_749, 2], [32_750, 1], [65_464, 1]])('of blocks of %i bytes have %i', (blockSize, most) => {
     expect(carriages(blockSize)).toBe(most)
