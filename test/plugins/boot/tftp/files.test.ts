@@ -109,9 +109,23 @@ describe('bounds', () => {
   test('two hundred readers at different places do not read in memory all at once', async () => {
     const all = createFiles({ pieceBytes: 4_000, mostBytes: 40_000 })
     const reader = await all.open(path('big'))
-    const got = await Promise.all(Array.from({ length: 175 }, (_, index) => reader.read(index * 4_000, 4_000)))
+    const got = await Promise.all(Array.from({ length: 175 }, async (_, index) => Buffer.from(await reader.read(index * 4_000, 4_000)))) // what is read is good for its turn
     expect(Buffer.concat(got).equals(bytes.subarray(0, 700_000))).toBe(true)
     expect(all.kept).toBeLessThanOrEqual(40_000)
+    await reader.close()
+  })
+  test('the memory of a piece that had to go is used again, once nobody can be looking at it', async () => {
+    const all = createFiles({ pieceBytes: 4_000, mostBytes: 4_000 })
+    const reader = await all.open(path('big'))
+    const turn = (): Promise<void> => new Promise(resolve => { setImmediate(resolve) })
+    const memory = new Set<ArrayBufferLike>()
+    for (let at = 0; at < 400_000; at += 4_000) {
+      const piece = await reader.read(at, 4_000)
+      expect(bytes.subarray(at, at + 4_000).equals(piece)).toBe(true)
+      memory.add(piece.buffer)
+      await turn()
+    }
+    expect(memory.size).toBeLessThanOrEqual(8) // and not a hundred
     await reader.close()
   })
   test('every descriptor is closed in the end', async () => {
