@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { reasonOf } from '../../../core/errors.ts'
 import { degraded, running } from '../../../core/health.ts'
 import type { Health } from '../../../core/health.ts'
-import { fileContent } from '../tftp/content.ts'
+import { fileContent } from '../tftp/files.ts'
 import type { Content } from '../tftp/content.ts'
 import { meant, remedyFor, sources } from './catalogue.ts'
 

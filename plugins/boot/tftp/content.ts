@@ -1,5 +1,4 @@
 /** What TFTP reads from: bytes in memory, or a file whose pieces all who read it share. */
-import { createFiles } from './files.ts'
 
 export interface Content {
   readonly size: number
@@ -25,7 +24,3 @@ export async function wholeOf (content: Content): Promise<Buffer> {
   }
   return Buffer.concat(parts)
 }
-
-const shared = createFiles()
-/** Opens a regular file; what is read of it is kept for the others who read the same one, in a bounded memory all files share. */
-export const fileContent = (path: string): Promise<Content> => shared.open(path)

@@ -155,3 +155,7 @@ export function createFiles ({ pieceBytes = 1 << 18, mostBytes = 1 << 25 }: File
     get kept () { return kept }
   }
 }
+
+const shared = createFiles()
+/** Opens a regular file; what is read of it is kept for the others who read the same one, in a bounded memory all files share. */
+export const fileContent = (path: string): Promise<Content> => shared.open(path)

@@ -6,7 +6,7 @@ import type { Grant, Packet } from './packet.ts'
 import { createTransfer } from './transfer.ts'
 import type { Step, Transfer } from './transfer.ts'
 import type { Content } from './content.ts'
-import { openWire } from './wire.ts'
+import { openWire } from './socket.ts'
 import type { OpenWire, Remote } from './wire.ts'
 
 export interface Sending {

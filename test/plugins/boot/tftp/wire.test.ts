@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { systemCalls } from '../../../../plugins/boot/tftp/system.ts'
 import type { System } from '../../../../plugins/boot/tftp/system.ts'
 import { carriages, mostBytes, refusalOf } from '../../../../plugins/boot/tftp/train.ts'
-import { openWire } from '../../../../plugins/boot/tftp/wire.ts'
+import { openWire } from '../../../../plugins/boot/tftp/socket.ts'
 import { until } from '../../../kit/wait.ts'
 
 const real = await systemCalls() as System
