@@ -17,7 +17,7 @@ export interface Machine {
     readonly cpu: { readonly count: number, readonly model: string }, readonly memory: number, readonly disks: readonly { readonly name: string, readonly size: number, readonly model: string | null }[], readonly dmi: Readonly<Record<string, string>>, readonly secureBoot?: boolean
   }
   readonly deployment: null | { readonly imageId: string, readonly sshKeys: readonly string[], readonly disk: string | null }
-  readonly hostKeys: readonly string[], readonly tags: readonly string[], readonly bootWay: string | null
+  readonly hostKeys: readonly string[], readonly tags?: readonly string[] /* not told by a region one version older */, readonly bootWay: string | null
   readonly power: { readonly driver: string | null, readonly state: string, readonly checkedAt: string | null, readonly error: string | null }
 }
 export interface MachineEvent { readonly id: string, readonly at: string, readonly type: string, readonly level: string, readonly message: string }
@@ -51,7 +51,7 @@ export const machineCommands: Noun = (program, on) => {
     const [addresses, vlans, events] = [await addressesOf(client, machine), await client.list<Vlan>('/network/vlans'), await client.list<MachineEvent>(path(machine.id, '/events'))]
     const told = events.filter(({ level }) => level !== 'debug').slice(-lastEvents)
     const fields: readonly Column<Machine>[] = [
-      ['Hostname', m => m.hostname], ['ID', m => m.id], ['Status', m => `${m.status}, since ${ago(m.since)}`], ['Reason', m => whyOf(m)], ['Power', powerOf], ['Owner', m => m.owner], ['Tags', m => m.tags.join(', ')], ['Root by', m => m.bootWay],
+      ['Hostname', m => m.hostname], ['ID', m => m.id], ['Status', m => `${m.status}, since ${ago(m.since)}`], ['Reason', m => whyOf(m)], ['Power', powerOf], ['Owner', m => m.owner], ['Tags', m => m.tags?.join(', ')], ['Root by', m => m.bootWay],
       ['Hardware', modelOf], ['CPU', m => m.inventory === null ? 'commissioning finds out' : `${m.inventory.cpu.count} × ${m.inventory.cpu.model}, ${m.architecture}, ${m.firmware}${m.inventory.secureBoot === true ? ' with Secure Boot' : ''}`], ['Memory', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)],
       ['Image', m => m.deployment === null ? null : `${m.deployment.imageId}${m.deployment.disk === null ? '' : ` on ${m.deployment.disk}`}, ${m.deployment.sshKeys.length === 1 ? 'one SSH key' : `${m.deployment.sshKeys.length} SSH keys`}`]
     ]

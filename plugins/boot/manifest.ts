@@ -19,7 +19,7 @@ export const manifest = defineManifest({
   config: Type.Object({
     tftpPort: Type.Integer({ default: 69, minimum: 1, maximum: 65535, description: 'UDP port of the TFTP server.' }),
     httpsPort: Type.Integer({ default: 5249, minimum: 0, maximum: 65535, description: 'TCP port where the rack\'s HTTP is served over TLS too, with a certificate of the region\'s authority for its addresses; 0: not at all.' }),
-    iscsiPort: Type.Integer({ default: 3260, minimum: 0, maximum: 65535, description: 'TCP port of the iSCSI target that serves root file systems; 0: any that is free.' }),
+    iscsiPort: Type.Integer({ default: 3260, minimum: 1, maximum: 65535, description: 'TCP port of the iSCSI target that serves root file systems; the same on every rack.' }),
     loaderDirectories: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description: 'Where boot loaders lie, the first that has a name counts. Absent: /usr/local/lib/bedplate/loaders, then where Debian\'s packages put them.' })),
     loaderDirectory: Type.Optional(Type.String({ description: 'The only folder of loaders, as before there could be several; loaderDirectories stands above it.' })),
     loader: Type.Optional(Type.Enum(['auto', 'ipxe', 'grub'], { description: 'What the firmware of a UEFI machine gets: iPXE, or shim and GRUB, which Secure Boot takes; auto (default): iPXE first, and shim once a machine has refused it.' })),

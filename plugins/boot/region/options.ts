@@ -28,7 +28,7 @@ export function checkOptions (text: string): string {
   if (line.length > longest) throw refuse(`have ${line.length} characters; ${longest} are possible`)
   const mine = words.find(word => own.test(word))
   if (mine !== undefined) throw refuse(`set "${mine.split('=')[0]}", which Bedplate sets itself`)
-  const strange = line.includes('${') ? '${' : words.find(word => word === '||' || word === '&&' || word.startsWith('#'))
+  const strange = line.includes('${') ? '${' : words.find(word => word === ';' || word === '||' || word === '&&' || word.startsWith('#'))
   if (strange !== undefined) throw refuse(`hold "${strange}", which boot loaders read as their own language`)
   return line
 }

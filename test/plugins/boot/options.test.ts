@@ -28,7 +28,7 @@ describe('a line of options', () => {
   test.each([
     ['', /are empty/], ['   ', /are empty/], ['a\nb', /one line/], ['a\tb', /printable ASCII/], ['ü', /printable ASCII/], ['a\0', /printable ASCII/], ['x'.repeat(501), /501 characters; 500/],
     ['quiet boot=local', /set "boot"/], ['bedplate.root=http://elsewhere/', /set "bedplate.root"/], ['BOOTIF=01-2', /set "BOOTIF"/], ['initrd=x', /set "initrd"/],
-    ['a ${net0/mac}', /hold "\$\{"/], ['a || b', /hold "\|\|"/], ['a && b', /hold "&&"/], ['a #b', /hold "#b"/]
+    ['a ${net0/mac}', /hold "\$\{"/], ['a || b', /hold "\|\|"/], ['a && b', /hold "&&"/], ['a ; reboot', /hold ";"/], ['a #b', /hold "#b"/]
   ])('%j is refused', (text, reason) => expect(() => checkOptions(text)).toThrow(reason))
   test('names that only begin like ours are the operator\'s', () => expect(checkOptions('bootdelay=3 initrd_timeout=1 bedplate=1')).toBe('bootdelay=3 initrd_timeout=1 bedplate=1'))
   test('whatever is accepted stands in the script word for word', () => fc.assert(fc.property(fc.string({ unit: 'grapheme-ascii', maxLength: 40 }), text => {
