@@ -18,6 +18,7 @@ const statuses = ['started', 'progress', 'ok', 'failed'] as const
 const over = 'This session is over. Nothing is to be done here.\n'
 const kept = 'This rack keeps it, and no region has stored it yet. Say it again: where it counts, it counts once.\n'
 const strange = 'This rack knows no such session; it may not have heard of it yet, or it is over.\n'
+const bare = 'There is no metadata for this machine: its image is gone.\n'
 /** IPv4 clients of a socket that takes both families look like ::ffff:192.0.2.1; link-local ones carry a zone. */
 const addressOf = ({ ip }: FastifyRequest): string => ip.replace(/^::ffff:/, '').replace(/%.*$/, '')
 const plain = (reply: FastifyReply, text: string, type = 'text/plain') => reply.type(`${type}; charset=utf-8`).send(text)
@@ -90,7 +91,8 @@ export function createRoutes (wanted: Wanted, report: Report, told: Told): Fasti
     })
 
     for (const [path, pick] of [['meta-data', 'metaData'], ['user-data', 'userData'], ['vendor-data', 'vendorData'], ['network-config', 'networkConfig']] as const) {
-      app.get(`/:token/${path}`, { schema: { params: Params } }, async (request, reply) => within(request, reply, session => plain(reply, session[pick], 'text/yaml')))
+      app.get(`/:token/${path}`, { schema: { params: Params } }, async (request, reply) => within(request, reply, session =>
+        session.purpose === 'deploy' && session.metaData === '' ? plain(reply.code(404), bare) : plain(reply, session[pick], 'text/yaml')))
     }
 
     // cloud-init's phone_home: a form with pub_key_* and the names

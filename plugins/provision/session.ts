@@ -24,7 +24,7 @@ async function networkOf (q: Query, network: NetworkService, machine: Machine) {
   return subnet ? { mac, address: own.address, prefix: Number(subnet.cidr.split('/')[1]), gateway: subnet.gateway, dns: subnet.dnsServers } : null
 }
 
-/** The entry of a session; undefined when its machine or image is gone. */
+/** The entry of a session; undefined when its machine is gone. */
 export async function sessionEntry (q: Query, { machines, images, network }: Services, session: Session): Promise<SessionEntry | undefined> {
   const machine = await machines.get(q, session.machine)
   if (!machine) return undefined
@@ -34,7 +34,9 @@ export async function sessionEntry (q: Query, { machines, images, network }: Ser
   if (session.purpose === 'release') return entry(renderRelease())
   const { deployment } = machine
   const image = session.image === null ? undefined : await images.find(q, session.image)
-  if (!deployment || !image) return undefined
+  if (!deployment) return undefined
+  // The session stands: a machine that has its system already must still be heard. One that is not so far gets no metadata, which lacks the image's account, and fails.
+  if (!image) return entry(renderRefusal(`Image ${deployment.imageId} is gone.`))
   const metadata = renderMetadata({ machine, image, deployment, network: await networkOf(q, network, machine) })
   // What cannot be rendered must not keep the other machines' entries from the rack: this machine says so itself, and fails.
   try { return entry(renderInstall({ machine, image, disk: deployment.disk }), metadata) } catch (error) { return entry(renderRefusal(reasonOf(error)), metadata) }

@@ -89,15 +89,20 @@ describe('what a rack is told', () => {
     await commissioning()
     expect(await rig.running.wanted!('rack-2')).toEqual(await rig.running.wanted!('rack-1'))
   })
-  test('a session whose image or machine is gone is absent, and keeps no other from being told', async () => {
+  test('a deployment whose image is gone stands, and tells so itself', async () => {
     const doomed = await rig.image({ name: 'doomed' })
-    const orphan = await rig.deploying(doomed)
-    const other = await commissioning()
+    const { id } = await rig.deploying(doomed)
     await rig.db.query('delete from images.image where id = $1', [doomed])
-    expect((await sessions()).map(({ value }) => value.machine)).toEqual([other.id])
-    expect(await wanted([key(await rig.token(orphan.id))])).toEqual([])
+    expect(await sessions()).toEqual([{
+      kind: 'session', id: await rig.token(id),
+      value: { machine: id, purpose: 'deploy', script: `report install failed 'Image ${doomed} is gone.'\necho poweroff > /run/bedplate/next\n`, metaData: '', userData: '', vendorData: '', networkConfig: '' }
+    }])
+  })
+  test('a session whose machine is gone is absent, and keeps no other from being told', async () => {
+    const other = await commissioning()
     await rig.db.query('insert into provision.session (machine, token, purpose) values ($1, $2, $3)', ['nobody', 'tok', 'deploy'])
     expect(await wanted([key('tok')])).toEqual([])
+    expect((await sessions()).map(({ value }) => value.machine)).toEqual([other.id])
   })
   test('a deployment that can no longer be rendered tells so itself', async () => {
     const { id } = await rig.deploying(image)
@@ -152,6 +157,27 @@ describe('what a change concerns', () => {
     expect(ids).toEqual([await rig.token(id)])
     expect((await sessions(ids.map(key)))[0]?.value.networkConfig).toContain('10.7.0.3')
   })
+})
+
+test('an image that is deleted while it is installed ends no session: the machine is heard to its end, and gets no metadata that would leave it without an account', async () => {
+  const doomed = await rig.image({ name: 'doomed' })
+  const { id } = await rig.deploying(doomed)
+  const token = await rig.token(id)
+  const rack = await rackHalf()
+  rack.running.apply!({ put: await wanted(), remove: [] }, true)
+  const ids = (await touchedBy(() => rig.db.tx(async tx => {
+    await tx.query('delete from images.image where id = $1', [doomed])
+    await tx.changed('images.image', doomed)
+  }))).map(key)
+  const put = await wanted(ids)
+  rack.running.apply!({ put, remove: ids.filter(one => !put.some(entry => entry.id === one.id)) }, false)
+  expect((await rack.post(`/${token}/report`, new URLSearchParams({ stage: 'installed', status: 'ok', message: 'done' }))).status).toBe(204)
+  expect((await rack.post(`/${token}/phone-home`, new URLSearchParams({ hostname: 'otter' }))).status).toBe(204)
+  for (const name of ['meta-data', 'user-data', 'vendor-data', 'network-config']) expect(await rack.get(`/${token}/${name}`)).toMatchObject({ status: 404, text: expect.stringContaining('no metadata') })
+  await rack.close()
+  await rig.says(id).report('installed', 'ok')
+  await rig.says(id).phoneHome()
+  expect((await rig.show(id)).status).toBe('Deployed')
 })
 
 test('told change by change, a rack knows after a long way just what it would be told anew', async () => {
