@@ -74,7 +74,7 @@ export const machineCommands: Noun = (program, on) => {
   on(noun.command('tag').description('put tags on a machine, or take them off').argument('<machine>', 'id or hostname').addArgument(new Argument('<what>').choices(['add', 'remove'])).argument('<tag...>'), async ({ client, output }, [name = '', what, ...tags]) => {
     let machine: Machine | undefined
     for (const tag of tags) machine = await client.send<Machine>(what === 'add' ? 'PUT' : 'DELETE', path(name, `/tags/${encodeURIComponent(tag)}`))
-    if (machine !== undefined) output.done(machine.tags.length === 0 ? `Machine ${machine.hostname} has no tags.` : `Machine ${machine.hostname} is tagged ${machine.tags.join(', ')}.`, machine)
+    if (machine !== undefined) output.done((machine.tags ?? []).length === 0 ? `Machine ${machine.hostname} has no tags.` : `Machine ${machine.hostname} is tagged ${machine.tags?.join(', ')}.`, machine)
   })
   on<{ way: string }>(noun.command('set-boot').description('say how a system that runs from memory gets its root').argument('<machine>', 'id or hostname')
     .addOption(new Option('--way <way>', 'http: into memory; iscsi: it stays on the rack; initrd: with the boot loader; default: as the image says').choices([...ways, 'default']).makeOptionMandatory()), async ({ client, output }, [name = ''], { way }) => {

@@ -19,7 +19,7 @@ export const manifest = defineManifest({
   config: Type.Object({
     tftpPort: Type.Integer({ default: 69, minimum: 1, maximum: 65535, description: 'UDP port of the TFTP server.' }),
     httpsPort: Type.Integer({ default: 5249, minimum: 0, maximum: 65535, description: 'TCP port where the rack\'s HTTP is served over TLS too, with a certificate of the region\'s authority for its addresses; 0: not at all.' }),
-    iscsiPort: Type.Integer({ default: 3260, minimum: 1, maximum: 65535, description: 'TCP port of the iSCSI target that serves root file systems; the same on every rack.' }),
+    iscsiPort: Type.Integer({ default: 3260, minimum: 0, maximum: 65535, description: 'TCP port of the iSCSI target that serves root file systems, the same on every rack: a machine goes on at another one. 0: any that is free.' }),
     loaderDirectories: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description: 'Where boot loaders lie, the first that has a name counts. Absent: /usr/local/lib/bedplate/loaders, then where Debian\'s packages put them.' })),
     loaderDirectory: Type.Optional(Type.String({ description: 'The only folder of loaders, as before there could be several; loaderDirectories stands above it.' })),
     loader: Type.Optional(Type.Enum(['auto', 'ipxe', 'grub'], { description: 'What the firmware of a UEFI machine gets: iPXE, or shim and GRUB, which Secure Boot takes; auto (default): iPXE first, and shim once a machine has refused it.' })),
@@ -35,8 +35,10 @@ export const manifest = defineManifest({
     machine: Type.Object({
       machine: Text, hostname: Text, purpose: Type.Union([Type.Literal('commission'), Type.Literal('deploy'), Type.Literal('release'), Type.Literal('local'), Type.Literal('poweroff')]),
       token: Type.Union([Text, Type.Null()]), files: Type.Union([Files, Type.Null()]), reason: Type.Union([Text, Type.Null()]),
-      loader: Type.Optional(Type.Enum(['ipxe', 'grub'], { description: 'what its firmware gets; absent: as the configuration says' }))
+      loader: Type.Optional(Type.Enum(['ipxe', 'grub'], { description: 'what its firmware gets where the configuration says auto' }))
     }),
+    /** id = a MAC whose firmware has refused iPXE, whether a machine has it or none yet: it gets shim and GRUB. */
+    refused: Type.Object({}),
     /** id = the architecture: what a machine nobody knows boots. */
     unknown: Files,
     /** id = the VLAN. Present when this rack is one of those that hold its boot addresses in turn. `rank`: its place in the VLAN's list of racks. `peers`: the others, by the MAC of their interface there. */

@@ -45,6 +45,7 @@ export default defineRack(manifest, {
       requests.inc({ by, outcome: request.failure === null ? 'sent' : 'failed' })
       const mac = request.mac ?? seen.macOf(request.address) ?? await macOf(request.address)
       if (mac !== null && request.failure === null) choice.fetched(mac, request.what, clock.monotonic())
+      if (mac !== null && by === 'http' && request.what === `/ipxe/${mac}`) choice.ran(mac) // its DHCP may have gone past this rack
       const machine = mac === null ? null : wanted.machine(mac)?.machine ?? null
       log.info({ by, address: request.address, mac, what: request.what, bytes: request.bytes, milliseconds: request.milliseconds, failure: request.failure }, 'served')
       report('served', { machine, mac, address: request.address, by, what: request.what, bytes: request.bytes, milliseconds: request.milliseconds, failure: request.failure, ...request.retries === undefined ? {} : { retries: request.retries } })
@@ -53,8 +54,8 @@ export default defineRack(manifest, {
       served(by, request).catch((error: unknown) => log.warn({ err: error }, `A boot request could not be reported: ${reasonOf(error)}`))
     }
 
-    const seen = tapDhcp(deps.dhcp, { choice, clock, wanted, loaders, refused: (mac, machine) => { report('refused', { mac, machine }) } })
-    const answers = createAnswers({ wanted, files: deps.files, loaders, console: config.console, iscsiPort: config.iscsiPort, httpPort: deps.dhcp.httpPort, request, firmwareOf: seen.firmwareOf })
+    const seen = tapDhcp(deps.dhcp, { choice, clock, log, wanted, loaders, refused: (mac, machine) => { report('refused', { mac, machine }) } })
+    const answers = createAnswers({ wanted, files: deps.files, loaders, console: config.console, iscsiPort: () => iscsi.port() ?? config.iscsiPort, httpPort: deps.dhcp.httpPort, request, firmwareOf: seen.firmwareOf })
 
     const tftp = createTftpServer({
       port: config.tftpPort,
@@ -85,6 +86,7 @@ export default defineRack(manifest, {
       },
       apply (change, whole) {
         wanted.apply(change, whole)
+        choice.apply(change, whole)
         if (whole || [...change.put, ...change.remove].some(({ kind }) => kind === 'floating')) { floating.want(wanted.floating()); secure.look() }
         roots.apply(change, whole)
         iscsi.offer(roots.list())

@@ -19,7 +19,7 @@ let server: BareServer
 let home: string
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'readme-'))
-  daemon = await startDaemon({ plugins, config: { boot: { tftpPort: await freePort(), iscsiPort: await freePort(), httpsPort: 0 } } })
+  daemon = await startDaemon({ plugins, config: { boot: { tftpPort: await freePort(), iscsiPort: 0, httpsPort: 0 } } })
   // The README's subnet is put onto loopback, where this machine can be a server in it.
   await daemon.kernel.db!.query(`insert into network.rack_interface values ('rack-1', 'eth0', '52:54:00:00:00:01', true)`)
   await daemon.kernel.db!.query(`insert into network.rack_address values ('rack-1', 'eth0', '127.0.0.3', 24)`)

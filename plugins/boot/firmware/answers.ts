@@ -20,7 +20,7 @@ import type { Loaders } from './loaders.ts'
 
 export interface Asking { readonly mac: string | null, readonly language: LoaderLanguage, readonly architecture: string | null, readonly address: string, readonly by: 'tftp' | 'http' }
 export interface AnswersOptions {
-  readonly wanted: Wanted, readonly files: FileStore, readonly loaders: Loaders, readonly console: string, readonly iscsiPort: number, readonly httpPort: number
+  readonly wanted: Wanted, readonly files: FileStore, readonly loaders: Loaders, readonly console: string, /** Of this rack's target, as it listens. */ readonly iscsiPort: () => number, readonly httpPort: number
   readonly request: AsyncSeriesBailHook<[BootRequest], BootAnswer | undefined>
   /** Option 93 of the machine's firmware, when it was last heard. */
   firmwareOf(mac: string): number | null
@@ -45,7 +45,7 @@ export function createAnswers (options: AnswersOptions): Answers {
     if (mac === null) return language === 'grub' ? genericGrub(`(tftp,${host})`) : genericScript(base)
     const answer = await request.promise({ mac, address, firmware: firmwareOf(mac), architecture, loader: language, by })
     if (answer !== undefined && 'script' in answer) return answer.script
-    const where: Where = { base, mac, console, iscsiPort }
+    const where: Where = { base, mac, console, iscsiPort: iscsiPort() }
     const task = taskOf(answer?.machine ?? wanted.machine(mac), wanted.unknown(architecture ?? 'amd64'), where)
     switch (language) {
       case 'ipxe': return ipxeScript(task, where)
