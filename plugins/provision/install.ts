@@ -55,7 +55,12 @@ case "$disk" in *[0-9]) part=\${disk}p ;; *) part=$disk ;; esac # nvme0n1 → nv
 esp=\${part}2 root=\${part}3
 
 stage partition "partitioning $disk"
-for old in "$disk"?*; do [ ! -b "$old" ] || wipefs -a -q "$old" || true; done
+name=\${disk##*/}
+for path in /sys/block/"$name"/"$name"*/; do # its own: /dev/sda* is /dev/sdaa, too
+  path=\${path%/}
+  old=/dev/\${path##*/}
+  [ ! -b "$old" ] || wipefs -a -q "$old" || true
+done
 wipefs -a -q $disk
 sgdisk --zap-all $disk > /dev/null 2>&1 || true
 # both ways to boot on every disk: a disk can move to a machine with the other firmware

@@ -9,7 +9,11 @@ for path in /sys/block/*; do
   [ "/dev/$name" != "$BEDPLATE_ROOT" ] || continue
   [ "$(cat "$path/ro")" = 0 ] && [ "$(cat "$path/size")" -gt 0 ] || continue
   report wipe started "wiping /dev/$name"
-  for part in /dev/"$name"?*; do [ ! -b "$part" ] || wipefs -a -q "$part" || true; done
+  for part in "$path/$name"*/; do # its own: /dev/sda* is /dev/sdaa, too
+    part=\${part%/}
+    part=/dev/\${part##*/}
+    [ ! -b "$part" ] || wipefs -a -q "$part" || true
+  done
   wipefs -a -q "/dev/$name"
   sgdisk --zap-all "/dev/$name" > /dev/null 2>&1 || true
   blkdiscard -f "/dev/$name" 2> /dev/null || dd if=/dev/zero of="/dev/$name" bs=1M count=8 conv=fsync 2> /dev/null
