@@ -16,10 +16,13 @@ import { filesOf, intent, sentence } from './region/intent.ts'
 import { createAddressKeeper, touchesAddresses } from './region/keeper.ts'
 import { scopeOf, scopesOf } from './region/options.ts'
 import { keptOptions, removeOptions } from './store/options.ts'
-import { addRefused, refusedMacs } from './store/refused.ts'
+import { addRefused, refusedMacs, removeRefused, trimRefused } from './store/refused.ts'
 
 type BootEntry = Entry<typeof manifest.wanted>
-interface BootKey { readonly kind: 'machine' | 'unknown' | 'floating', readonly id: string }
+interface BootKey { readonly kind: 'machine' | 'unknown' | 'floating' | 'refused', readonly id: string }
+
+/** Rows of MACs that have refused iPXE. Racks report what they hear, from anybody: a stranger with many MACs pushes out the oldest, and they refuse once more. */
+const mostRefused = 5_000
 
 /** Images looked up once per computation, however many machines use them. */
 function lookup (q: Query, images: ImageService) {
@@ -78,6 +81,7 @@ export default defineRegion(manifest, {
     const keeper = createAddressKeeper({ db, plan, clock, log })
     machines.hooks.transition.tapPromise('boot', async (tx, { machine, event }) => {
       if (event === 'removed') await removeOptions(tx, `machine:${machine.id}`)
+      if (event === 'removed' || (event === 'commissioned' && machine.inventory?.secureBoot === false)) await forgotten(tx, await removeRefused(tx, machine.interfaces.map(({ mac }) => mac)))
     })
 
     async function entriesOf (machine: Machine, find: ReturnType<typeof lookup>, { kept, refused }: { readonly kept: ReadonlyMap<string, string>, readonly refused: ReadonlySet<string> }): Promise<BootEntry[]> {
@@ -106,7 +110,8 @@ export default defineRegion(manifest, {
         const asked = keys === undefined ? undefined : new Set(keys.map(({ kind, id }) => `${kind} ${id}`))
         const entries: BootEntry[] = []
         const kept = await keptOptions(db, keys === undefined ? undefined : [...new Set(['global', ...chosen.flatMap(machine => scopesOf(machine))])])
-        const refused = await refusedMacs(db, keys === undefined ? undefined : chosen.flatMap(({ interfaces }) => interfaces.map(({ mac }) => mac)))
+        const refused = await refusedMacs(db, keys === undefined ? undefined : [...chosen.flatMap(({ interfaces }) => interfaces.map(({ mac }) => mac)), ...keys.filter(({ kind }) => kind === 'refused').map(({ id }) => id)])
+        for (const mac of refused) entries.push({ kind: 'refused', id: mac, value: {} })
         for (const machine of chosen) {
           told.add(machine)
           entries.push(...await entriesOf(machine, find, { kept, refused }))
@@ -126,6 +131,7 @@ export default defineRegion(manifest, {
         const ids = new Set(changes.filter(({ topic }) => topic === 'machines.machine' || topic === 'provision.session' || topic === 'boot.machine').map(({ id }) => id))
         const keys: BootKey[] = []
         for (const id of ids) keys.push(...told.keys(id, await machines.get(db, id)))
+        for (const { topic, id } of changes) if (topic === 'boot.refused') keys.push({ kind: 'refused', id })
         const scopes = changes.filter(({ topic }) => topic === 'boot.option').map(({ id }) => scopeOf(id))
         if (changes.some(({ topic }) => topic === 'images.image') || scopes.some(({ kind }) => kind === 'global')) keys.push(...await keysOfImages())
         const named = scopes.flatMap(scope => scope.kind === 'global' ? [] : [scope])
@@ -149,9 +155,20 @@ export default defineRegion(manifest, {
       return [...ids].map(id => ({ kind: 'floating' as const, id }))
     }
 
+    /** Tells the racks of MACs that count no more as having refused. */
+    async function forgotten (tx: Tx, macs: readonly string[]): Promise<void> {
+      for (const mac of macs) {
+        await tx.changed('boot.refused', mac)
+        const machine = (await machines.byMac(tx, mac))?.id
+        if (machine !== undefined) await tx.changed('boot.machine', machine)
+      }
+    }
+
     /** A machine's firmware took no iPXE: it gets GRUB from now on, from whichever rack. Kept by MAC, so that a machine nobody knows yet has to refuse but once. */
     async function refused (tx: Tx, rack: string, { mac }: Static<typeof manifest.facts.refused>): Promise<void> {
       if (!await addRefused(tx, mac)) return
+      await tx.changed('boot.refused', mac)
+      await forgotten(tx, await trimRefused(tx, mostRefused))
       const machine = (await machines.byMac(tx, mac))?.id
       log.info({ rack, machine, mac }, 'firmware refused iPXE')
       if (machine === undefined) return

@@ -32,7 +32,7 @@ export function createWanted (): Wanted {
     }
   }
   const remove = ({ kind, id }: Key<Kinds>): void => {
-    if (kind === 'machine') { count(machines.get(id)?.files, -1); machines.delete(id) } else if (kind === 'unknown') { count(unknown.get(id), -1); unknown.delete(id) } else floating.delete(id)
+    if (kind === 'machine') { count(machines.get(id)?.files, -1); machines.delete(id) } else if (kind === 'unknown') { count(unknown.get(id), -1); unknown.delete(id) } else if (kind === 'floating') floating.delete(id)
   }
 
   return {
@@ -41,7 +41,7 @@ export function createWanted (): Wanted {
       for (const key of change.remove) remove(key)
       for (const entry of change.put) {
         remove(entry)
-        if (entry.kind === 'machine') { machines.set(entry.id, entry.value); count(entry.value.files, 1) } else if (entry.kind === 'unknown') { unknown.set(entry.id, entry.value); count(entry.value, 1) } else floating.set(entry.id, entry.value)
+        if (entry.kind === 'machine') { machines.set(entry.id, entry.value); count(entry.value.files, 1) } else if (entry.kind === 'unknown') { unknown.set(entry.id, entry.value); count(entry.value, 1) } else if (entry.kind === 'floating') floating.set(entry.id, entry.value)
       }
     },
     machine: mac => machines.get(mac),

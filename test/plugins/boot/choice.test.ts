@@ -16,37 +16,52 @@ beforeEach(() => { choice = createChoice('auto') })
 
 describe('auto', () => {
   test('iPXE first; firmware that has it and comes again within two minutes has refused it, and gets GRUB from then on', () => {
-    expect(choice.came(mac, 0)).toEqual({ kind: undefined, refused: false })
+    expect([choice.came(mac, 0), choice.kindOf(mac)]).toEqual([false, undefined])
     choice.fetched(mac, 'ipxe.efi', 1_000)
-    expect(choice.came(mac, 1_000 + refusedWithin)).toEqual({ kind: 'grub', refused: true })
-    expect(choice.came(mac, 1e9)).toEqual({ kind: 'grub', refused: false })
-    expect(choice.kindOf(mac)).toBe('grub')
+    expect([choice.came(mac, 1_000 + refusedWithin), choice.kindOf(mac)]).toEqual([true, 'grub'])
+    expect([choice.came(mac, 1e9), choice.kindOf(mac)]).toEqual([false, 'grub'])
   })
   test('later it was switched on anew, and iPXE had run', () => {
     choice.fetched(mac, 'ipxe.efi', 0)
-    expect(choice.came(mac, refusedWithin + 1)).toEqual({ kind: undefined, refused: false })
+    expect([choice.came(mac, refusedWithin + 1), choice.kindOf(mac)]).toEqual([false, undefined])
   })
   test('once iPXE has spoken for itself, nothing was refused; and one that spoke after all is taken at its word', () => {
     choice.fetched(mac, '/loaders/ipxe.efi', 0)
     choice.ran(mac)
-    expect(choice.came(mac, 10)).toEqual({ kind: undefined, refused: false })
+    expect([choice.came(mac, 10), choice.kindOf(mac)]).toEqual([false, undefined])
     choice.fetched(mac, 'ipxe.efi', 20)
-    expect(choice.came(mac, 30).kind).toBe('grub')
+    expect(choice.came(mac, 30)).toBe(true)
     choice.ran(mac)
-    expect(choice.came(mac, 40).kind).toBeUndefined()
+    expect([choice.came(mac, 40), choice.kindOf(mac)]).toEqual([false, undefined])
   })
   test.each(['undionly.kpxe', 'shimx64.efi', 'grubx64.efi', '/grub/grub.cfg', '/files/1/ipxe'])('%s is no iPXE that could be refused', name => {
     choice.fetched(mac, name, 0)
-    expect(choice.came(mac, 10).kind).toBeUndefined()
+    expect(choice.came(mac, 10)).toBe(false)
   })
   test('another machine is another matter', () => {
     choice.fetched(mac, 'snponly.efi', 0)
-    expect(choice.came('52:54:00:00:00:02', 10).kind).toBeUndefined()
+    expect(choice.came('52:54:00:00:00:02', 10)).toBe(false)
   })
   test('what is wanted for the machine stands above what was found out', () => {
     choice.fetched(mac, 'ipxe.efi', 0)
-    expect(choice.came(mac, 10, 'ipxe')).toEqual({ kind: 'ipxe', refused: false })
-    expect(choice.came(mac, 20, 'grub')).toEqual({ kind: 'grub', refused: false })
+    expect([choice.came(mac, 10, 'ipxe'), choice.kindOf(mac, 'ipxe')]).toEqual([false, 'ipxe'])
+    expect(choice.kindOf(mac, 'grub')).toBe('grub')
+  })
+  test('what the region says has refused counts as if it were found out here, until the region says it no more', () => {
+    const entry = { kind: 'refused', id: mac } as const
+    for (const forget of [() => { choice.apply({ put: [], remove: [entry] }, false) }, () => { choice.apply({ put: [{ kind: 'refused', id: 'other', value: {} }], remove: [] }, true) }]) {
+      choice.apply({ put: [{ ...entry, value: {} }], remove: [] }, false)
+      expect([choice.kindOf(mac), choice.came(mac, 0)]).toEqual(['grub', false])
+      forget()
+      expect(choice.kindOf(mac)).toBeUndefined()
+    }
+    choice.fetched(mac, 'ipxe.efi', 0)
+    choice.came(mac, 1)
+    choice.apply({ put: [], remove: [] }, true) // the region has not heard of it yet
+    expect(choice.kindOf(mac)).toBe('grub')
+    choice.apply({ put: [{ ...entry, value: {} }], remove: [] }, false)
+    choice.apply({ put: [], remove: [entry] }, false)
+    expect(choice.kindOf(mac)).toBeUndefined()
   })
   test('ten thousand machines are remembered, then the oldest is forgotten', () => {
     for (let n = 0; n <= 10_000; n++) {
@@ -57,22 +72,25 @@ describe('auto', () => {
   })
 })
 
-test.each(['ipxe', 'grub'] as const)('configured as %s it is that, whatever happens', kind => {
+test.each(['ipxe', 'grub'] as const)('configured as %s it is that, whatever happens, and whatever is wanted for the machine', kind => {
   const fixed = createChoice(kind)
   fixed.fetched(mac, 'ipxe.efi', 0)
-  expect(fixed.came(mac, 1)).toEqual({ kind, refused: false })
+  fixed.apply({ put: [{ kind: 'refused', id: mac, value: {} }], remove: [] }, true)
+  expect([fixed.came(mac, 1), fixed.kindOf(mac), fixed.kindOf(mac, 'grub'), fixed.kindOf(mac, 'ipxe')]).toEqual([false, kind, kind, kind])
 })
 
 describe('with DHCP', () => {
   const segment = segmentWith()
   const uefi = { vendor: 'PXEClient:Arch:00007:UNDI:003000', options: [[option.architecture, u16(7)] as const] }
-  const rig = (entry?: { readonly loader?: 'ipxe' | 'grub' }) => {
+  const rig = (entry?: { readonly loader?: 'ipxe' | 'grub' }, { here = ['ipxe.efi', 'shimx64.efi', 'grubx64.efi'], choice: chosen = choice } = {}) => {
     const chain = new Chain({ httpPort: 5248, firmwareLeaseSeconds: 120, log: quiet })
     const refused: unknown[] = []
     const missing: string[] = []
+    const warned: string[] = []
     let now = 0
     const seen = tapDhcp(chain, {
-      choice, clock: { monotonic: () => now }, loaders: { missing: name => { missing.push(name) } }, refused: (...what) => { refused.push(what) },
+      choice: chosen, clock: { monotonic: () => now }, log: { warn: (_what: unknown, text?: string) => { warned.push(String(text)) } },
+      loaders: { missing: name => { missing.push(name) }, path: name => here.includes(name) ? name : undefined }, refused: (...what) => { refused.push(what) },
       wanted: { machine: () => entry === undefined ? undefined : { machine: '7', hostname: 'h', purpose: 'local', token: null, files: null, reason: null, ...entry } }
     })
     const ask = (type: 'DISCOVER' | 'REQUEST', wire: object = {}): string => {
@@ -81,7 +99,7 @@ describe('with DHCP', () => {
       if (decision.kind !== 'offer' && decision.kind !== 'bind') throw new Error(decision.kind)
       return chain.lease(type === 'DISCOVER' ? 'OFFER' : 'ACK', step, { ...decision, seconds: 60 }).file
     }
-    return { ask, chain, seen, refused, missing, pass: (ms: number) => { now += ms } }
+    return { ask, chain, seen, refused, missing, warned, here, pass: (ms: number) => { now += ms } }
   }
   test('firmware that refuses iPXE: it is told once, and offer and acknowledgement name the same', () => {
     const { ask, refused, pass } = rig({})
@@ -90,6 +108,32 @@ describe('with DHCP', () => {
     pass(20_000)
     expect([ask('DISCOVER'), ask('REQUEST'), ask('DISCOVER')]).toEqual(['shimx64.efi', 'shimx64.efi', 'shimx64.efi'])
     expect(refused).toEqual([[mac, '7']])
+  })
+  test('a rack that only hears what another answers finds it out, too: it may be the one that serves', () => {
+    const { chain, refused, seen } = rig({})
+    const hear = (wire: object = {}) => { chain.open(segment, packetOf({ type: 'DISCOVER', mac, ...uefi, ...wire })) }
+    hear()
+    choice.fetched(mac, 'ipxe.efi', 0)
+    hear({ options: [...uefi.options, [option.userClass, text('iPXE')]] })
+    hear()
+    expect([refused, seen.firmwareOf(mac)]).toEqual([[], 7])
+    choice.fetched(mac, 'ipxe.efi', 0)
+    hear({ vendor: 'a system that runs', options: [] })
+    expect(refused).toEqual([])
+    hear()
+    expect(refused).toEqual([[mac, '7']])
+  })
+  test.each(['shimx64.efi', 'grubx64.efi'])('without %s on this rack the machine goes on getting iPXE, which the log is told once, until it is there', name => {
+    const { ask, chain, warned, missing, here } = rig({ loader: 'grub' }, { here: ['ipxe.efi', 'shimx64.efi', 'grubx64.efi'].filter(one => one !== name) })
+    expect([ask('DISCOVER'), ask('REQUEST'), chain.loaderOf(mac)]).toEqual(['ipxe.efi', 'ipxe.efi', undefined])
+    expect(warned).toEqual([`${name} is not on this rack: machines that refuse iPXE still get ipxe.efi`])
+    expect(missing).toContain(name)
+    here.push(name)
+    expect([ask('DISCOVER'), chain.loaderOf(mac)]).toEqual(['shimx64.efi', 'grub'])
+  })
+  test('a configuration that says GRUB means it, also where there is none', () => {
+    const { ask, chain } = rig({}, { here: [], choice: createChoice('grub') })
+    expect([ask('DISCOVER'), chain.loaderOf(mac)]).toEqual(['shimx64.efi', 'grub'])
   })
   test('the REQUEST that follows an offer does not count as coming again', () => {
     const { ask } = rig()

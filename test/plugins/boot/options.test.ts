@@ -13,6 +13,7 @@ import { createSecrets } from '../../../core/secrets.ts'
 import { manifest } from '../../../plugins/boot/manifest.ts'
 import region from '../../../plugins/boot/region.ts'
 import { checkOptions, composeOptions, scopeOf } from '../../../plugins/boot/region/options.ts'
+import type { Machine } from '../../../plugins/machines/manifest.ts'
 import { bootScript } from '../../../plugins/boot/script/ipxe.ts'
 import { testDatabase, type TestDatabase } from '../../kit/database.ts'
 import { quiet } from '../../kit/parts.ts'
@@ -131,7 +132,7 @@ describe('in a region', () => {
     machines.all.set('4', fakeMachine({ id: '4', interfaces: [nic('52:54:00:00:00:41'), nic('52:54:00:00:00:42')] }))
     const refused = { kind: 'refused' as const, at: new Date(0).toISOString(), body: { machine: '4', mac: '52:54:00:00:00:41' } }
     machines.records.length = 0
-    expect(await touched(() => db.tx(tx => running.facts!(tx, 'rack-1', [refused, refused])))).toEqual(['machine 52:54:00:00:00:41', 'machine 52:54:00:00:00:42'])
+    expect(await touched(() => db.tx(tx => running.facts!(tx, 'rack-1', [refused, refused])))).toEqual(['machine 52:54:00:00:00:41', 'machine 52:54:00:00:00:42', 'refused 52:54:00:00:00:41'])
     expect(machines.records).toHaveLength(1)
     const told = await wanted()
     expect([told['machine 52:54:00:00:00:41'], told['machine 52:54:00:00:00:42'], told['machine m1']].map(value => (value as { loader?: string }).loader)).toEqual(['grub', 'grub', undefined])
@@ -140,7 +141,39 @@ describe('in a region', () => {
       machines.all.set('5', fakeMachine({ id: '5', inventory: { ...inventory, secureBoot }, interfaces: [nic('m5')] }))
       expect(((await wanted())['machine m5'] as { loader?: string }).loader).toBe(loader)
     }
-    await db.tx(tx => running.facts!(tx, 'rack-1', [{ ...refused, body: { machine: null, mac: '52:54:00:00:00:99' } }]))
+  })
+
+  const refusedBy = (mac: string) => db.tx(tx => running.facts!(tx, 'rack-1', [{ kind: 'refused', at: new Date(0).toISOString(), body: { machine: null, mac } }]))
+  const happened = (machine: Machine, event: 'removed' | 'commissioned') => db.tx(tx => machines.service.hooks.transition.promise(tx, { machine, from: 'Commissioning', to: 'Ready', event }))
+
+  test('of a machine that nobody knows, too, every rack hears that it has refused iPXE', async () => {
+    const key = { kind: 'refused' as const, id: '52:54:00:00:00:99' }
+    expect(await touched(() => refusedBy(key.id))).toEqual([`refused ${key.id}`])
+    expect(await touched(() => refusedBy(key.id))).toEqual([])
+    expect(await wanted()).toHaveProperty([`refused ${key.id}`], {})
+    expect(await running.wanted!('rack', [key, { kind: 'refused', id: '52:54:00:00:00:98' }])).toEqual([{ ...key, value: {} }])
+  })
+
+  test('it is forgotten when commissioning says that Secure Boot is off, and when the machine is removed; not when it is on, or nothing is said', async () => {
+    const macs = ['52:54:00:00:00:61', '52:54:00:00:00:62']
+    const machine = (secureBoot?: boolean) => fakeMachine({ id: '6', interfaces: macs.map(nic), inventory: { architecture: 'amd64', firmware: 'uefi', cpu: { count: 1, model: '' }, memory: 1, disks: [], interfaces: [], dmi: {}, ...secureBoot === undefined ? {} : { secureBoot } } })
+    const known = async () => Object.keys(await wanted()).filter(key => key.startsWith('refused 52:54:00:00:00:6')).length
+    for (const [event, secureBoot] of [['commissioned', false], ['removed', undefined]] as const) {
+      machines.all.set('6', machine(secureBoot))
+      for (const mac of macs) await refusedBy(mac)
+      for (const other of [true, undefined]) expect(await touched(() => happened(machine(other), 'commissioned'))).toEqual([])
+      expect(await known()).toBe(2)
+      expect(await touched(() => happened(machine(secureBoot), event))).toEqual([...macs.map(mac => `machine ${mac}`), ...macs.map(mac => `refused ${mac}`)])
+      expect(await known()).toBe(0)
+      expect((await wanted())[`machine ${macs[0]}`]).not.toHaveProperty('loader')
+    }
+    machines.all.delete('6')
+  })
+
+  test('of five thousand that have refused the oldest is forgotten for one more', async () => {
+    await db.query("insert into boot.refused (mac, at) select 'x' || n, now() - interval '1 day' + n * interval '1 second' from generate_series(1, 5000 - (select count(*)::int from boot.refused)) n")
+    expect(await touched(() => refusedBy('52:54:00:00:00:71'))).toEqual(['refused 52:54:00:00:00:71', 'refused x1'])
+    expect(Object.keys(await wanted()).filter(key => key.startsWith('refused '))).toHaveLength(5000)
   })
 
   test('what was kept for a machine goes with it', async () => {

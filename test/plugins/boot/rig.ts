@@ -61,14 +61,15 @@ export type Report = Record<string, unknown>
 export async function rackHalf (files: FileStore, config: { readonly loaderDirectory: string, readonly tftpPort?: number, readonly httpsPort?: number, readonly dataDirectory?: string, readonly certify?: Certify }) {
   const reports: Report[] = []
   const tftpPort = config.tftpPort ?? await freePort()
+  const dhcp = new Chain({ httpPort: 5248, firmwareLeaseSeconds: 120, log: quiet })
   const running = rack.setup({
     config: { tftpPort, httpsPort: config.httpsPort ?? 0, iscsiPort: 0, loaderDirectory: config.loaderDirectory, console: 'console=ttyS0' },
-    deps: { files, dhcp: new Chain({ httpPort: 5248, firmwareLeaseSeconds: 120, log: quiet }) }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), region: { certify: config.certify ?? (() => Promise.reject(new TypeError('there is no region'))) },
+    deps: { files, dhcp }, hooks: createHooks(), log: quiet, clock: systemClock, metrics: createMetrics(), region: { certify: config.certify ?? (() => Promise.reject(new TypeError('there is no region'))) },
     controller: { id: 'rack', hostname: 'rack', roles: ['rack'], version: '0', dataDirectory: config.dataDirectory ?? '/nowhere' }, report: (_kind, body) => { reports.push(body); return reported }
   })
   const app = createApp(quiet)
   await app.register(running.routes!, { prefix: '/boot' })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
-  return { running, reports, app, tftpPort, base: `http://127.0.0.1:${port}`, close: async () => { app.server.closeAllConnections(); await app.close() } }
+  return { running, dhcp, reports, app, tftpPort, base: `http://127.0.0.1:${port}`, close: async () => { app.server.closeAllConnections(); await app.close() } }
 }
