@@ -38,8 +38,10 @@ export type SessionEvent = { readonly initiator: string, readonly target: string
 
 /** Commands an initiator may have under way. */
 const window = 128
-/** Bytes of writes that wait for their data; a command beyond that is told to come again. */
+/** Bytes of writes that wait for their data; a command beyond that, or beyond the window, is told to come again. */
 const mostWaiting = 64 << 20
+/** Bytes a command that waits for its data costs besides them, so that all connections together cannot have any number of short ones. */
+const upkeep = 2048
 /** Bytes of commands that came ahead of their turn; over one TCP connection none ever does, but for a fault of the initiator. */
 const mostHeld = 1 << 20
 /** ms: a login that takes longer is given up. */
@@ -393,12 +395,13 @@ export class Connection {
     const wanted = Math.min(expected, accept.length)
     if (final && data.length >= wanted) { this.store(itt, expected, accept, data.subarray(0, wanted)); return }
     const { traffic } = this.options
-    if (this.waiting + wanted > mostWaiting || traffic.waiting + wanted > traffic.mostWaiting) throw new Failure(status.taskSetFull)
+    // MaxCmdSN goes on with what is received, and immediate commands pass it by: the window alone does not bound those that wait.
+    if (this.transfers.size >= window || this.waiting + wanted > mostWaiting || traffic.waiting + wanted + upkeep > traffic.mostWaiting) throw new Failure(status.taskSetFull)
     const transfer = new Transfer({ itt, lun: Buffer.from(header.subarray(8, 16)), expected, accept, firstBurstLength, maxBurstLength, maxOutstandingR2T, unsolicited: !final }, data)
     this.transfers.set(itt, transfer)
     if (unit !== undefined) this.unitOf.set(itt, unit)
     this.waiting += wanted
-    traffic.waiting += wanted
+    traffic.waiting += wanted + upkeep
     this.ask(transfer)
   }
 
@@ -440,10 +443,12 @@ export class Connection {
 
   /** The command has nothing under way any more. */
   private drop (itt: number): void {
-    const length = this.transfers.get(itt)?.data.length ?? 0
-    this.waiting -= length
-    this.options.traffic.waiting -= length
-    this.transfers.delete(itt)
+    const transfer = this.transfers.get(itt)
+    if (transfer !== undefined) {
+      this.waiting -= transfer.data.length
+      this.options.traffic.waiting -= transfer.data.length + upkeep
+      this.transfers.delete(itt)
+    }
     this.unitOf.delete(itt)
   }
 

@@ -2,7 +2,7 @@
 export class Traffic {
   /** Given to sockets, and not yet to the kernel. */
   queued = 0
-  /** Of writes that wait for their data. */
+  /** Of writes that wait for their data, and of what is kept about each. */
   waiting = 0
   readonly mostWaiting: number
   readonly mostQueued: number

@@ -212,6 +212,34 @@ describe('a session', () => {
   })
 })
 
+describe('commands that wait for their data', () => {
+  const select = '151000000100' // MODE SELECT of one byte, which also what cannot be written takes
+  const begin = (initiator: Initiator, itt: number, immediate: boolean): void => {
+    const head = header(immediate ? 0x41 : 0x01, 0xa0, { 16: itt, 20: 1, 24: immediate ? initiator.cmdSN : initiator.cmdSN++ })
+    head[9] = 1
+    Buffer.from(select, 'hex').copy(head, 32)
+    initiator.send(head)
+  }
+  it.each([['in their turn', false], ['as immediate ones', true]])('are 128 of a session, also when they come %s; more are told to come again', async (_, immediate) => {
+    const { port } = await target()
+    const initiator = await login(port)
+    for (let itt = 1000; itt < 1300; itt++) begin(initiator, itt, immediate)
+    const asked: { readonly itt: number, readonly ttt: number }[] = []
+    let full = 0
+    for (let one = 0; one < 300; one++) {
+      const { opcode, header: head } = await initiator.next()
+      if (opcode === 0x31) asked.push({ itt: head.readUInt32BE(16), ttt: head.readUInt32BE(20) })
+      else if (opcode === 0x21 && head[3] === 0x28) full++
+    }
+    expect([asked.length, full]).toEqual([128, 172])
+    const [first] = asked
+    initiator.send(header(0x05, 0x80, { 16: first?.itt ?? 0, 20: first?.ttt ?? 0 }), Buffer.alloc(1))
+    expect((await initiator.next()).header.readUInt32BE(16)).toBe(first?.itt) // whatever it is answered, it has made room
+    begin(initiator, 2000, immediate)
+    expect((await initiator.next()).opcode).toBe(0x31)
+  })
+})
+
 it('a thousand sessions and as many half-open connections cost little, and a command is answered among them', async () => {
   const { server, port } = await target({ mostStrangers: 1000 })
   const before = process.memoryUsage().rss
