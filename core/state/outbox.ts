@@ -157,7 +157,11 @@ export function createOutbox (o: OutboxOptions): Outbox {
     stored (link, frame) {
       const store = o.store()
       if (frame.epoch !== store.epoch || frame.through > sent) return // about another life, or more than was ever sent
-      store.settle(frame.through)
+      try { store.settle(frame.through) } catch (error) { // the rack's disk, and no fault of the region: what it has stored it stores once
+        o.log.error({ reason: reasonOf(error) }, 'facts that are stored could not be taken off the disk')
+        if (flight?.link === link) flight.done(false)
+        return
+      }
       waiting.settled(frame.through)
       depth.set(store.depth())
       if (flight?.link === link && frame.through >= flight.through) flight.done(true)

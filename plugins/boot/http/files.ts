@@ -7,6 +7,7 @@ import { createDigests } from './digest.ts'
 import { createHandles } from './handles.ts'
 import type { Opened } from './handles.ts'
 import type { Calls } from './sendfile.ts'
+import { turn } from './turn.ts'
 
 /** Told once, when the answer has left or the client has. */
 export type Sent = (bytes: number, failure: string | null) => void
@@ -61,6 +62,7 @@ export function createSender ({ calls, patience = 60_000, most = 2_000 }: Sender
   return {
     get sending () { return sending },
     async send (request, reply, path, about = {}) {
+      if (!await turn(request.raw.socket, reply.raw)) { about.sent?.(0, 'the client closed the connection'); return reply.hijack() }
       if (sending >= most) throw new BedplateError('UNAVAILABLE', { reason: `${most} files are being sent already` })
       sending++
       try {

@@ -54,6 +54,7 @@ export function createRequests (options: RequestOptions): Requests {
   let netascii = 0 // bytes converted
 
   function hear (local: string, bytes: Buffer, from: Remote, answer: (bytes: Buffer) => void): void {
+    if (from.port === 0) { options.dropped?.(); return } // nobody can be answered there, and a socket throws when it is told to (RFC 768: the sender wants no answer)
     const refuse: Refuse = (code, message) => { answer(encode({ op: 'error', code, message })) }
     let packet: Packet
     try {

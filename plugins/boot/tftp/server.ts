@@ -52,7 +52,10 @@ export function createTftpServer (options: TftpOptions): TftpServer {
         socket.removeAllListeners('error')
         socket.on('error', error => { log.warn({ err: error, address }, 'TFTP listener failed'); drop(address) })
         socket.on('message', (bytes, from) => {
-          requests.hear(address, bytes, from, answer => { if (listeners.get(address) === socket) socket.send(answer, from.port, from.address, () => {}) }) // what cannot be sent is lost, as on the wire
+          requests.hear(address, bytes, from, answer => {
+            if (listeners.get(address) !== socket) return
+            try { socket.send(answer, from.port, from.address, () => {}) } catch (error) { log.debug({ to: from.address, reason: reasonOf(error) }, 'a TFTP answer could not be sent') } // lost, as on the wire
+          })
           wake?.()
         })
         faults.delete(address)

@@ -57,3 +57,19 @@ test('more than may be sent at once is 503, and those that are keep their place;
   second.destroy()
   await until(() => sender.sending === 0)
 })
+
+test('requests that come at once on one connection wait for their turn, and hold nothing meanwhile', async () => {
+  const sender = await serve()
+  const one = await connection(port, getting('/big').repeat(300))
+  await until(() => sender.sending === 1)
+  expect((await get('small')).status).toBe(200)
+  expect(sender.sending).toBe(1)
+  one.destroy()
+  await until(() => sender.sending === 0)
+
+  const two = await connection(port, getting('/small').repeat(3))
+  let heard = ''
+  two.on('data', chunk => { heard += String(chunk) }).resume()
+  await until(() => heard.split('\r\n\r\nsmall').length === 4)
+  two.destroy()
+})

@@ -63,6 +63,14 @@ describe('on the segment', () => {
     await same(path, name)
     expect(await told()).toMatchObject({ address: '192.0.2.2', name, bytes: files[name].length, failure: null })
   })
+  test('requests from port 0, where nobody can be answered, are passed over', async () => {
+    const sender = near.node(join(import.meta.dirname, 'port-zero.ts'), ['192.0.2.1'])
+    expect(await new Promise(resolve => { sender.once('exit', resolve) })).toBe(0)
+    const path = fresh()
+    await ok(near, ['atftp', '-g', '-r', 'small.bin', '-l', path, '192.0.2.1', '69'])
+    await same(path, 'small.bin')
+    expect(process_.exitCode).toBe(null)
+  })
   test('blocks larger than the segment carries go as fragments', async () => {
     const path = fresh()
     await ok(near, ['atftp', '--option', 'blksize 8192', '--option', 'windowsize 8', '-g', '-r', 'loader.efi', '-l', path, '192.0.2.1', '69'])
