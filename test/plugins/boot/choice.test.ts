@@ -55,13 +55,18 @@ describe('auto', () => {
       forget()
       expect(choice.kindOf(mac)).toBeUndefined()
     }
-    choice.fetched(mac, 'ipxe.efi', 0)
-    choice.came(mac, 1)
-    choice.apply({ put: [], remove: [] }, true) // the region has not heard of it yet
-    expect(choice.kindOf(mac)).toBe('grub')
-    choice.apply({ put: [{ ...entry, value: {} }], remove: [] }, false)
-    choice.apply({ put: [], remove: [entry] }, false)
-    expect(choice.kindOf(mac)).toBeUndefined()
+  })
+  test('what was found out here stays until the region has heard of it, and then goes with what the region says', () => {
+    const entry = { kind: 'refused', id: mac } as const
+    for (const [forget, whole] of [[{ put: [], remove: [entry] }, false], [{ put: [], remove: [] }, true]] as const) {
+      choice.fetched(mac, 'ipxe.efi', 0)
+      choice.came(mac, 1)
+      choice.apply({ put: [], remove: [] }, true)
+      expect(choice.kindOf(mac)).toBe('grub')
+      choice.apply({ put: [{ ...entry, value: {} }], remove: [] }, false)
+      choice.apply(forget, whole)
+      expect(choice.kindOf(mac)).toBeUndefined()
+    }
   })
   test('ten thousand machines are remembered, then the oldest is forgotten', () => {
     for (let n = 0; n <= 10_000; n++) {
