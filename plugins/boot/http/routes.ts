@@ -1,6 +1,4 @@
 /** The rack's HTTP routes for machines that boot: their script, the files of images, and loaders for firmware that boots by HTTP. */
-import { createReadStream } from 'node:fs'
-import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -10,7 +8,9 @@ import type { Clock } from '../../../core/plugin.ts'
 import type { FileStore } from '../../images/manifest.ts'
 import { createSender, immutable } from './files.ts'
 import type { Sender } from './files.ts'
+import { sendPieces } from './pieces.ts'
 import { systemCalls } from './sendfile.ts'
+import { archiveAround } from '../firmware/joined.ts'
 import { plainName } from '../firmware/loaders.ts'
 import type { Loaders } from '../firmware/loaders.ts'
 import { parseMac } from '../rack/mac.ts'
@@ -28,13 +28,19 @@ export interface RouteOptions {
   /** How long a client may wait for a file that has to be pulled first, in ms. */
   readonly pullPatience?: number
   readonly sender?: Sender
+  /** ms a client may take nothing before it is given up. */
+  readonly patience?: number
+  /** Bodies at once, whatever they are made of. */
+  readonly most?: number
   /** Port of the plain HTTP: texts name it also to who asks over TLS, for what reads them next, the initrd, knows no authority. */
   readonly httpPort?: number
 }
 
 /** Mounted at /boot on the rack's HTTP port. No accounts: nothing here is secret but tokens, and a script goes to whoever names the MAC. */
-export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pullPatience = 120_000, sender = createSender({ calls: systemCalls }), httpPort }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
+export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pullPatience = 120_000, patience = 60_000, most = 2_000, sender = createSender({ calls: systemCalls, patience, most }), httpPort }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
   const getAndHead = ['GET', 'HEAD']
+  let joining = 0 // bodies on their way that the sender knows nothing of
+  const needRoom = (): void => { if (sender.sending + joining >= most) throw new BedplateError('UNAVAILABLE', { reason: `${most} files are being sent already` }) }
 
   app.route({
     method: getAndHead,
@@ -97,6 +103,7 @@ export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pul
         return reply.header('etag', `"${sha256}"`).header('accept-ranges', 'bytes').header('cache-control', immutable).header('content-length', size).type('application/octet-stream').send()
       }
       const path = files.has(sha256) ? await files.path(sha256) : await pulled(sha256, request)
+      needRoom()
       return sender.send(request, reply, path, { sha256, ...peer ? {} : { sent: report(request, `/files/${sha256}/${name}`, began) } })
     }
   })
@@ -110,6 +117,7 @@ export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pul
       const name = plainName((request.params as { '*': string })['*'])
       const path = loaders.path(name)
       if (path === undefined) throw new BedplateError('NOT_FOUND', { what: 'loader', id: name })
+      needRoom()
       return sender.send(request, reply, path, { sent: report(request, `/loaders/${name}`, clock.monotonic()) })
     }
   })
@@ -122,12 +130,26 @@ export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pul
     async handler (request, reply) {
       const { initrd, root, name } = request.params as { initrd: string, root: string, name: string }
       const began = clock.monotonic()
+      const headed = (size: number) => reply.header('content-length', size).header('cache-control', 'no-cache').type('application/octet-stream')
+      const sizes = wanted.joins(initrd, root)
+      if (request.method === 'HEAD' && sizes !== undefined) {
+        for (const sha256 of [initrd, root]) files.path(sha256).catch(() => {}) // it is wanted next
+        const { head, tail } = archiveAround('root.squashfs', sizes.root, sizes.initrd)
+        return headed(sizes.initrd + head.length + sizes.root + tail.length).send()
+      }
       const { parts, size } = await waited(request, signal => answers.joined(initrd, root, signal))
-      void reply.header('content-length', size).header('cache-control', 'no-cache').type('application/octet-stream')
-      if (request.method === 'HEAD') return reply.send()
-      let bytes = 0
-      reply.raw.once('close', () => { report(request, `/initrd/${initrd}/${root}/${name}`, began)(bytes, reply.raw.writableFinished ? null : 'the client closed the connection') })
-      return reply.send(Readable.from(piecesOf(parts, more => { bytes += more })))
+      needRoom()
+      joining++
+      try {
+        void headed(size)
+        reply.hijack()
+        reply.raw.writeHead(200, reply.getHeaders() as Record<string, string>)
+        const { bytes, failure = null } = await sendPieces(reply.raw, { parts, size, patience })
+        report(request, `/initrd/${initrd}/${root}/${name}`, began)(bytes, failure)
+      } finally {
+        joining--
+      }
+      return reply
     }
   })
 
@@ -148,16 +170,6 @@ export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pul
       throw new BedplateError('UNAVAILABLE', { reason: `the file is not on this rack yet (${error instanceof Error ? error.message : String(error)})` }, error)
     } finally {
       request.raw.socket.off('close', leave)
-    }
-  }
-}
-
-/** The parts in order, each file no further than the size it should have. */
-async function * piecesOf (parts: readonly (Buffer | { readonly path: string, readonly size: number })[], passed: (bytes: number) => void): AsyncGenerator<Buffer> {
-  for (const part of parts) {
-    for await (const piece of Buffer.isBuffer(part) ? [part] : createReadStream(part.path, { end: part.size - 1, highWaterMark: 1 << 18 })) {
-      passed((piece as Buffer).length)
-      yield piece as Buffer
     }
   }
 }
