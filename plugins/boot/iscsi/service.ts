@@ -32,6 +32,7 @@ export interface IscsiService extends Service {
 const startWithin = 15_000 // ms
 const stopWithin = 5_000 // ms: then it is killed
 const pullAgain = 5_000 // ms
+const look = 1_000 // ms between two looks whether a file has come by itself, or whether it may be asked for
 const keptLines = 5 // of what it said last, for the reason it died
 
 interface Life { readonly child: ChildProcess, readonly over: Promise<void>, readonly ending: AbortController, fate: string | undefined, port: number | undefined, answered: number, readonly unusable: Map<string, string>, readonly lines: string[] }
@@ -43,6 +44,7 @@ export function createIscsiService ({ port, hosts = ['::', '0.0.0.0'], files, lo
   const here = new Map<string, string>() // content → path
   const pulls = new Map<string, AbortController>()
   const missing = new Map<string, string>() // content → why it is not here
+  let asking = false // one question at a time for what is not here: each takes one of the few places kept for files that machines wait for
   const retries = createRetries()
   let halting = new AbortController()
   let last: Promise<unknown> = Promise.resolve()
@@ -63,8 +65,12 @@ export function createIscsiService ({ port, hosts = ['::', '0.0.0.0'], files, lo
   /** Has the file brought here, and again until it is or nobody wants it. */
   async function pull (sha256: string, { signal }: AbortController): Promise<void> {
     while (!signal.aborted) {
+      while (asking && !files.has(sha256) && !signal.aborted) await clock.sleep(look, signal)
+      if (signal.aborted) return
+      const mine = !files.has(sha256)
+      if (mine) asking = true
       try {
-        const path = await files.path(sha256, signal)
+        const path = await files.path(sha256, signal).finally(() => { if (mine) asking = false })
         if (signal.aborted) return
         missing.delete(sha256)
         here.set(sha256, path)

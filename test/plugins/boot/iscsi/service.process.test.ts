@@ -90,6 +90,47 @@ describe('a root file system', () => {
     here.resolve()
     expect(await content(await loginOnceThere(rack, 'c'))).toBe('ccc')
   })
+  it('is asked for one at a time, while those that come by themselves are offered at once: what machines wait for needs the room', async () => {
+    const here = new Set<string>()
+    const asked: string[] = []
+    const first = Promise.withResolvers<void>()
+    const { service: rack } = service({
+      files: {
+        has: sha256 => here.has(sha256),
+        async path (sha256) {
+          if (!here.has(sha256)) { asked.push(sha256); await first.promise; here.add(sha256) }
+          return pathOf(sha256)
+        }
+      }
+    })
+    await rack.start(never)
+    rack.offer([put('a'), put('b'), put('c')])
+    await until(() => asked.length > 0, { timeout: 5000, what: 'a question for a file' })
+    here.add(shaOf('b')) // the cache has brought it meanwhile
+    expect(await content(await loginOnceThere(rack, 'b'))).toBe('bbb')
+    expect(asked).toEqual([shaOf('a')])
+    expect(rack.health()).toMatchObject({ state: 'running' })
+    first.resolve()
+    for (const letter of ['a', 'c']) await loginOnceThere(rack, letter)
+    expect(asked).toEqual([shaOf('a'), shaOf('c')])
+  })
+  it('that cannot be had keeps no other from being asked for', async () => {
+    const asked: string[] = []
+    const { service: rack } = service({
+      files: {
+        has: () => false,
+        async path (sha256) {
+          asked.push(sha256)
+          if (sha256 === shaOf('gone')) throw new BedplateError('NOT_FOUND', { what: 'file', id: 'gone' })
+          return pathOf(sha256)
+        }
+      }
+    })
+    await rack.start(never)
+    rack.offer([shaOf('gone'), put('a'), put('b')])
+    for (const letter of ['a', 'b']) expect(await content(await loginOnceThere(rack, letter))).toBe(letter.repeat(3))
+    expect(asked).toEqual([shaOf('gone'), shaOf('a'), shaOf('b')])
+  })
   it('that cannot be had or opened is named in the health, and the others are served', async () => {
     put('a')
     const { service: rack } = service({ files: { has: () => true, path: async sha256 => { if (sha256 === shaOf('gone')) throw new BedplateError('NOT_FOUND', { what: 'file', id: 'gone' }); return pathOf(sha256) } } })
