@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { BedplateError } from '../../core/errors.ts'
 import type { Database, Query, Tx } from '../../core/plugin.ts'
 import { checkPart, checkTemplate, headBytes, parts, patterns, templateLimit } from './description.ts'
-import { loaders, Sha256, ways } from './manifest.ts'
+import { loaders, Sha256, ways, type Way } from './manifest.ts'
 import { deleteImage, findFile, findImage, insertImage, listImages, readChunk } from './store.ts'
 import type { NewImage, StoredImage } from './store.ts'
 import { storeFile } from './upload.ts'
@@ -44,7 +44,14 @@ async function checkImage (q: Query, image: NewImage): Promise<void> {
     const read = await readChunk(q, image[part], 0, 0, headBytes)
     if (read === undefined) throw new BedplateError('IMAGE_INVALID', { reason: `the file ${image[part]} (${part}) has not been uploaded` })
     checkPart(part, `the ${part}`, read.data, read.size)
+    if (part === 'root') checkWay(image.way, read.size)
   }
+}
+/** Throws IMAGE_INVALID unless a root of `size` bytes can be brought in that way. A machine that is set to another way is told at its boot. */
+function checkWay (way: Way, size: number): void {
+  // the size of a file beside the initrd has eight hex digits (cpio, newc)
+  if (way === 'initrd' && size >= 2 ** 32) throw new BedplateError('IMAGE_INVALID', { reason: `the root has ${size} bytes, and the way "initrd" brings less than 4 GiB. Give it the way "http" or "iscsi"` })
+  if (way === 'iscsi' && size % 512 !== 0) throw new BedplateError('IMAGE_INVALID', { reason: `the root has ${size} bytes, and the way "iscsi" takes whole blocks of 512 only. Pad it (truncate -s %512 <file>), or give it the way "http"` })
 }
 const touched = async (tx: Tx, id: string, image: { readonly [part in typeof parts[number]]: string }): Promise<void> => {
   await tx.changed('images.image', id)

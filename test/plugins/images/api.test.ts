@@ -153,15 +153,29 @@ describe('images', () => {
   })
 
   test('an image keeps the way it was imported with', async () => {
-    for (const bytes of [kernel, initrd, root]) await put(bytes)
+    const blocks = fakeRoot(16 * 512)
+    for (const bytes of [kernel, initrd, blocks]) await put(bytes)
     for (const way of ['iscsi', 'initrd']) {
-      const response = await post({ ...body, way })
+      const response = await post({ ...body, root: sha256(blocks), way })
       expect(response.status).toBe(201)
       const made = await response.json() as { id: string }
       expect(await (await fetch(`${api.url}/${made.id}`)).json()).toMatchObject({ way })
     }
   })
 
+  test('a root that its way cannot bring is refused, and what to do is said', async () => {
+    await importImage()
+    const refused = async (way: string, size: number) => {
+      await db.query('update images.file set size = $1 where sha256 = $2', [size, body.root])
+      const answer = await (await post({ ...body, way })).json() as { status?: number, detail: string }
+      return answer.status === undefined ? 'made' : `${answer.status} ${answer.detail}`
+    }
+    expect(await refused('initrd', 2 ** 32)).toBe('422 The image cannot be imported: the root has 4294967296 bytes, and the way "initrd" brings less than 4 GiB. Give it the way "http" or "iscsi"')
+    expect(await refused('initrd', 2 ** 32 - 1)).toBe('made')
+    expect(await refused('iscsi', 2 ** 32 + 511)).toBe('422 The image cannot be imported: the root has 4294967807 bytes, and the way "iscsi" takes whole blocks of 512 only. Pad it (truncate -s %512 <file>), or give it the way "http"')
+    expect(await refused('iscsi', 2 ** 33)).toBe('made')
+    expect(await refused('http', 2 ** 32 + 511)).toBe('made')
+  })
   test('an image keeps its templates, and one without any has none', async () => {
     for (const bytes of [kernel, initrd, root]) await put(bytes)
     const templates = { ipxe: '#!ipxe\necho {{title}} "\\" $x\n', grub: 'x'.repeat(templateLimit) }
