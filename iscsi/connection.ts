@@ -144,9 +144,10 @@ export class Connection {
       return
     }
     this.pinged = now
-    pdu.nopIn(this.place(0), { itt: reservedTag, ttt: this.tag() }, this.numbers())
-    this.sent(0)
-    this.outgoing.flush()
+    this.guarded(() => {
+      pdu.nopIn(this.place(0), { itt: reservedTag, ttt: this.tag() }, this.numbers())
+      this.sent(0)
+    })
   }
 
   private receive (chunk: Buffer): void {

@@ -5,6 +5,7 @@ import type { Admission } from './login.ts'
 import { LogicalUnit } from './scsi/unit.ts'
 import { lunField } from './pdu.ts'
 import type { ChapOptions } from './chap.ts'
+import type { Log } from './connection.ts'
 import type { Target } from './target.ts'
 
 export const portalGroup = 1
@@ -26,6 +27,7 @@ interface Opened { readonly unit: LogicalUnit, users: number }
 export interface PortalOptions {
   /** Who must prove to be whom before targets are named; absent: nobody. */
   readonly discoveryChap?: Omit<ChapOptions, 'random'>
+  readonly log?: Log
 }
 
 export class Portal {
@@ -116,7 +118,8 @@ export class Portal {
       // Persistent reservations outlive a session; so does the unit while there are any.
       if (unit.persistent.registered) continue
       this.opened.delete(key)
-      unit.disk.close()
+      // Whoever ends a session, other sessions among them, can do nothing about a disk that is full.
+      try { unit.disk.close() } catch (error) { this.options.log?.('warn', { err: error, unit: key }, 'a disk could not be closed in order; what was written since its last flush may be lost') }
     }
   }
 }

@@ -2,7 +2,7 @@
 import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { Connection } from './connection.ts'
-import type { Log, SessionEvent } from './connection.ts'
+import type { SessionEvent } from './connection.ts'
 import { Portal } from './portal.ts'
 import type { PortalOptions } from './portal.ts'
 import type { Target } from './target.ts'
@@ -12,7 +12,6 @@ export interface Address { readonly host: string, readonly port: number }
 export interface ServerOptions extends PortalOptions {
   /** Where it listens; `::` and `0.0.0.0` are all addresses there are. Port 0: one that is free. */
   readonly portals: readonly Address[]
-  readonly log?: Log
   /** Hears of sessions with a target. Must not throw. */
   readonly told?: (event: SessionEvent) => void
   /** Connections at once. */
@@ -42,7 +41,7 @@ export const written = ({ host, port }: Address): string => `${host.includes(':'
 
 /** Listens; rejects when an address cannot be had, and then listens on none. */
 export async function serve ({ portals, log = () => {}, told, most = 4096, mostStrangers = 512, quiet = 60_000, loginPatience, ...rest }: ServerOptions): Promise<TargetServer> {
-  const portal = new Portal(rest)
+  const portal = new Portal({ ...rest, log })
   const traffic = new Traffic({ loginPatience })
   const connections = new Set<Connection>()
   const strangers = new Set<Connection>() // in the order they came

@@ -14,6 +14,7 @@ export interface Disk {
   mapped(offset: number): { readonly mapped: boolean, readonly length: number }
   /** What was written is on stable storage when it returns. */
   flush(): void
+  /** Flushes what was not. Throws DiskError when that fails; it is closed all the same. */
   close(): void
 }
 

@@ -3,6 +3,7 @@
  * What was flushed survives a crash: the map is written after the data it speaks of, and only then. A piece whose bit was lost is what it was before.
  */
 import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readSync, renameSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DiskError } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { openFile } from './file.ts'
@@ -30,7 +31,10 @@ function opened ({ base, path, identity }: OverlayOptions): Disk {
   const { size } = base
   const pieces = Math.ceil(size / piece)
   const map = readMap(`${path}.map`, pieces, size, identity)
-  closeSync(openSync(path, 'a'))
+  if (!existsSync(path)) {
+    closeSync(openSync(path, 'a'))
+    syncFolder(path) // else a crash could leave the map without it
+  }
   const sizing = openSync(path, 'r+')
   try { ftruncateSync(sizing, pieces * piece) } finally { closeSync(sizing) }
   const own = openFile(path, { readOnly: false })
@@ -84,9 +88,7 @@ function opened ({ base, path, identity }: OverlayOptions): Disk {
       dirty = false
     },
     close () {
-      this.flush()
-      own.close()
-      base.close()
+      try { this.flush() } finally { try { own.close() } finally { base.close() } }
     }
   }
 }
@@ -125,5 +127,12 @@ function writeMap (path: string, map: Buffer, size: number, identity: string): v
       fsyncSync(descriptor)
     } finally { closeSync(descriptor) }
     renameSync(fresh, path)
+    syncFolder(path)
   } catch (error) { throw new DiskError(error instanceof Error ? error.message : String(error)) }
+}
+
+/** A name that is new, or another file's from now on, is on stable storage with its folder alone. */
+function syncFolder (path: string): void {
+  const descriptor = openSync(dirname(path), 'r')
+  try { fsyncSync(descriptor) } finally { closeSync(descriptor) }
 }

@@ -1,8 +1,10 @@
 /** The overlay: what it reads through, keeps, forgets and refuses. */
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import fs, { mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { DiskError } from '../../iscsi/disk/disk.ts'
 import type { Disk } from '../../iscsi/disk/disk.ts'
 import { openFile } from '../../iscsi/disk/file.ts'
 import { openOverlay } from '../../iscsi/disk/overlay.ts'
@@ -86,6 +88,27 @@ describe('what was flushed survives the process', () => {
     const expected = content().fill(1, 0, piece)
     using(again => { expect(readAll(again)).toEqual(expected) })
   })
+  it('with the names: the folder is synchronised after the data was made, and after the map has taken its place', () => {
+    const { fsyncSync, renameSync: rename } = fs
+    const steps: string[] = []
+    const plain = (name: string): string => name === folder ? 'the folder' : name.slice(path.length) || 'the data'
+    Object.assign(fs, {
+      fsyncSync (descriptor: number) { steps.push(`sync ${plain(readlinkSync(`/proc/self/fd/${descriptor}`))}`); fsyncSync(descriptor) },
+      renameSync (from: string, to: string) { steps.push('rename'); rename(from, to) }
+    })
+    syncBuiltinESMExports()
+    try {
+      const disk = open()
+      expect(steps.splice(0)).toEqual(['sync the folder'])
+      disk.write(0, Buffer.alloc(512, 1))
+      disk.flush()
+      expect(steps.splice(0)).toEqual(['sync the data', 'sync .map.new', 'rename', 'sync the folder'])
+      disk.close()
+    } finally {
+      Object.assign(fs, { fsyncSync, renameSync: rename })
+      syncBuiltinESMExports()
+    }
+  })
   it('a map that was being written when it died is passed over', () => {
     using(disk => { disk.write(0, Buffer.alloc(512, 1)) })
     writeFileSync(`${path}.map.new`, 'half')
@@ -114,6 +137,14 @@ describe('an overlay is refused', () => {
     renameSync(folder, `${folder}-moved`)
     try { expect(() => { disk.flush() }).toThrow(/ENOENT/) } finally { renameSync(`${folder}-moved`, folder) }
     disk.close()
+  })
+  it('and is closed all the same when that is found out at its end', () => {
+    const descriptors = readdirSync('/proc/self/fd').length
+    const disk = open()
+    disk.write(0, Buffer.alloc(512, 9))
+    renameSync(folder, `${folder}-moved`)
+    try { expect(() => { disk.close() }).toThrow(DiskError) } finally { renameSync(`${folder}-moved`, folder) }
+    expect(readdirSync('/proc/self/fd').length).toBe(descriptors)
   })
 })
 

@@ -2,11 +2,13 @@
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { DiskError } from '../../iscsi/disk/disk.ts'
 import { openFile } from '../../iscsi/disk/file.ts'
 import { serve } from '../../iscsi/server.ts'
 import type { TargetServer } from '../../iscsi/server.ts'
 import type { Target } from '../../iscsi/target.ts'
 import { scratch } from '../kit/scratch.ts'
+import { until } from '../kit/wait.ts'
 import { header, openInitiator } from './initiator.ts'
 import type { Initiator } from './initiator.ts'
 
@@ -208,6 +210,27 @@ describe('sessions', () => {
     const early = await openInitiator(port)
     early.send(header(0x40, 0x80, { 16: 7, 20: 0xffffffff }))
     await early.ended
+  })
+})
+
+describe('a disk that is full when it is closed', () => {
+  const full = (): Target => ({ name: disk, units: new Map([[1, { open: () => ({ ...openFile(path, { readOnly: false }), close () { throw new DiskError('ENOSPC: no space left on device') } }), shared: false, readOnly: false, blockLength: 512, serial: 'one', thin: false }]]) })
+  it.each<readonly [string, (initiator: Initiator, server: TargetServer) => void]>([
+    ['its initiator goes', initiator => { initiator.close() }],
+    ['its target is offered no more', (_, server) => { server.offer([]) }]
+  ])('is told in the log, and its session ends as any other does: %s', async (_, end) => {
+    const told: unknown[] = []
+    const own = await serve({ portals: [{ host: '127.0.0.1', port: 0 }], log: (level, { err }) => { if (level === 'warn') told.push(err) } })
+    try {
+      own.offer([full()])
+      const initiator = await openInitiator(own.addresses[0]?.port ?? 0)
+      await initiator.login([['InitiatorName', name('a')], ['TargetName', disk]])
+      end(initiator, own)
+      await initiator.ended
+      await until(() => own.connections === 0, { what: 'the end of its connection' })
+      expect(told).toEqual([new DiskError('ENOSPC: no space left on device')])
+      expect(own.sessions).toBe(0)
+    } finally { await own.close() }
   })
 })
 
