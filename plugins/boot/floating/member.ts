@@ -89,7 +89,7 @@ export class Member {
     return Math.min(this.election.next, this.tell[0] ?? Infinity, this.holding ? this.putAt + renewEvery : Infinity)
   }
 
-  /** Gives the address up, and says so. */
+  /** Gives the address up, and says so; without a word when it cannot be taken off. */
   resign (): void {
     const now = this.o.clock.monotonic()
     this.act(this.election.resign(now), now)
@@ -124,9 +124,17 @@ export class Member {
 
   private act (acts: readonly Act[], decided: number): void {
     const { clock } = this.o
-    for (const act of acts) {
-      if (act.kind === 'yield') { this.takeOff(); continue }
-      if (clock.monotonic() - decided > swift) return
+    for (const [index, act] of acts.entries()) {
+      if (act.kind === 'yield') {
+        if (!this.takeOff()) return // nobody is told that it is free while it may be here
+        continue
+      }
+      const now = clock.monotonic()
+      if (now - decided > swift) {
+        // The election goes on from these: who neither asked nor has the address would speak for it, and keep the others from it, for good.
+        if (acts.slice(index).some(({ kind }) => kind === 'probe' || kind === 'hold')) this.act(this.election.refuse(now), now)
+        return
+      }
       if (act.kind === 'advertise') this.advertise(act.priority)
       else if (act.kind === 'probe') this.ask(mac => { this.answered(mac) })
       else if (act.kind === 'hold') this.hold()
@@ -196,15 +204,21 @@ export class Member {
     this.tell = tellAfter.slice(0, Math.max(times, this.tell.length)).map(after => now + after)
   }
 
-  private takeOff (): void {
+  /** False when it may still be on the interface. */
+  private takeOff (): boolean {
     const { place: { address, link, vlan }, o: { interfaces, log } } = this
     const held = this.holding
     if (held) log.info({ vlan, address: address.text }, `gives up the boot address ${address.text}`)
     this.holding = false
     this.tell = []
     this.lookAt = Infinity
-    try { interfaces.remove(address, link.index) } catch (error) { log.error({ err: error }, `${address.text} could not be taken off ${link.name}; the kernel does it within 2 s`) }
+    let off = true
+    try { interfaces.remove(address, link.index) } catch (error) {
+      off = false
+      log.error({ err: error }, `${address.text} could not be taken off ${link.name}; the kernel does it within 2 s`)
+    }
     if (held) this.o.moved?.()
+    return off
   }
 
   private ask (then: (mac: string | undefined) => void): void {

@@ -112,10 +112,10 @@ export function createFloating (options: FloatingOptions): Floating {
     try {
       interfaces ??= await open()
       seen = { links: interfaces.links(), assigned: interfaces.addresses() }
-    } catch (error) { // what is on goes by itself, since nothing can be renewed
+    } catch (error) { // what cannot be taken off goes by itself, since nothing is renewed
+      for (const { key } of now) { end(key, true); trouble(key, error) }
       interfaces?.close()
       interfaces = undefined
-      for (const { key } of now) { end(key, true); trouble(key, error) }
       return
     }
     for (const one of now) {

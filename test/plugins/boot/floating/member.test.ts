@@ -15,8 +15,9 @@ let now: number
 let inbox: Uint8Array[]
 let trace: string[]
 let foreign: string | undefined
-let refused: { send?: BedplateError, put?: BedplateError, ask?: BedplateError }
+let refused: { send?: BedplateError, put?: BedplateError, remove?: BedplateError, ask?: BedplateError }
 let slow: number // ms a `put` takes
+let stopped: readonly number[] // priorities, while saying which the process is stopped for 150 ms, once each
 let member: Member
 beforeEach(() => {
   now = 0
@@ -25,14 +26,15 @@ beforeEach(() => {
   foreign = undefined
   refused = {}
   slow = 0
+  stopped = []
   member = new Member({
     place: { vlan: '1', address, link, vrid: 20, source: Uint8Array.of(192, 0, 2, 2) }, company: { rank: 0, peers: new Map([['02:00:00:00:00:02', 'rack-b']]) },
     clock: { now: () => { throw new TypeError('the time of day does not count') }, monotonic: () => now, sleep: () => { throw new TypeError('nothing here waits') } }, log: quiet,
     channel: {
-      send (frame) { if (refused.send) throw refused.send; const heard = readAdvertisement(frame); trace.push(`say ${typeof heard === 'string' ? heard : heard.priority}`) },
+      send (frame) { if (refused.send) throw refused.send; const heard = readAdvertisement(frame); if (typeof heard === 'string') throw new TypeError(heard); trace.push(`say ${heard.priority}`); if (stopped.includes(heard.priority)) { now += 150; stopped = stopped.filter(one => one !== heard.priority) } },
       receive: () => inbox.shift(), close () { trace.push('close') }
     },
-    interfaces: { put (_, index, seconds) { if (refused.put) throw refused.put; now += slow; trace.push(`put on ${index} for ${seconds} s`) }, remove () { trace.push('remove') } },
+    interfaces: { put (_, index, seconds) { if (refused.put) throw refused.put; now += slow; trace.push(`put on ${index} for ${seconds} s`) }, remove () { trace.push('remove'); if (refused.remove) throw refused.remove } },
     segment: { async whoHas () { trace.push('ask'); if (refused.ask) throw refused.ask; return foreign }, async announce () { trace.push('announce') } }
   })
 })
@@ -81,6 +83,21 @@ describe('a member', () => {
   test('stopped between the decision and the interface takes it off again', async () => {
     slow = 3000
     expect(await step(1800)).toContain('put on 2 for 1 s, remove')
+    expect(member.held).toBe(false)
+  })
+  test.each([[61, 'say 61, say 0'], [125, 'say 61, ask, say 125, remove, say 0']])('stopped while it says %s steps back, and has the address later: it never speaks for one it neither asks about nor has', async (priority, said) => {
+    stopped = [priority]
+    expect(await step(1800)).toBe(said)
+    expect(await step(4900)).toBe('')
+    expect(await step(100)).toBe('say 61, ask, say 125, put on 2 for 1 s')
+    expect(member.held).toBe(true)
+  })
+  test('that cannot take it off says nothing, so that nobody takes it while it is still here', async () => {
+    await take()
+    refused.remove = new BedplateError('UNAVAILABLE', { reason: 'the kernel is silent' })
+    trace = []
+    member.resign()
+    expect(trace.join(', ')).toBe('remove, close')
     expect(member.held).toBe(false)
   })
   test('ends in order: off the interface first, then the word, then the socket', async () => {

@@ -30,9 +30,10 @@ function stage () {
     interfaces: async () => {
       if (state.broken) throw state.broken
       state.open++
+      let closed = false
       return {
         links: () => { if (state.broken) throw state.broken; return state.links }, addresses: () => state.assigned,
-        put: ({ text }, link, seconds) => { trace.push(`put ${text} on ${link} for ${seconds} s`) }, remove: ({ text }, link) => { trace.push(`remove ${text} from ${link}`) }, close () { state.open-- }
+        put: ({ text }, link, seconds) => { trace.push(`put ${text} on ${link} for ${seconds} s`) }, remove: ({ text }, link) => { if (closed) throw new TypeError('its socket is closed'); trace.push(`remove ${text} from ${link}`) }, close () { state.open--; closed = true }
       }
     },
     segment: { check: async () => {}, whoHas: async () => undefined, announce: async () => {} },
@@ -147,6 +148,15 @@ describe('what is not possible is said, and tried again', () => {
     expect(reason()).toContain('no carrier')
     expect(room.trace.at(-1)).toBe('remove 192.0.2.20 from 2')
     await until(() => room.state.moved === 2)
+  })
+  test('the interfaces cannot be read any more: the address is taken off before that is said', async () => {
+    await holding()
+    room.trace.length = 0
+    room.state.broken = new BedplateError('UNAVAILABLE', { reason: 'the kernel is silent' })
+    room.skip(510)
+    await until(() => reason().includes('the kernel is silent'))
+    expect(room.trace.slice(-2)).toEqual(['remove 192.0.2.20 from 2', 'say 0 on eth0 from 192.0.2.2, IPv4'])
+    expect(room.floating.held()).toEqual([])
   })
   test('an interface that is made anew gets a new socket', async () => {
     await holding()
