@@ -4,7 +4,7 @@ import type { Assigned, FloatingAddress, Link } from './address.ts'
 
 const little = endianness() === 'LE'
 const types = { error: 2, done: 3, newLink: 16, getLink: 18, newAddress: 20, deleteAddress: 21, getAddress: 22 } as const
-const flags = { request: 0x1, acknowledge: 0x4, replace: 0x100, dump: 0x300, create: 0x400 } as const
+const flags = { request: 0x1, acknowledge: 0x4, interrupted: 0x10, replace: 0x100, dump: 0x300, create: 0x400 } as const
 /** Not checked for duplicates (we did), and no route to a network of its own. */
 const addressFlags = { noDuplicateDetection: 0x02, noPrefixRoute: 0x200 } as const
 const attributes = { address: 1, local: 2, name: 3, lifetimes: 6, flags: 8 } as const // IFA_…; IFLA_ADDRESS and IFLA_IFNAME have the same numbers as the first and third
@@ -54,6 +54,8 @@ export interface Answer {
   readonly addresses: readonly Assigned[]
   /** The errno the kernel answers with, 0 for done; undefined while more is to come. */
   readonly result?: number
+  /** Something has changed while the list was made (NLM_F_DUMP_INTR): entries may be missing, or there twice. */
+  readonly interrupted?: true
 }
 
 /** Reads one datagram of the kernel. What is cut off, unknown, or answers another question than `sequence` is left out. */
@@ -62,17 +64,20 @@ export function readAnswer (data: Uint8Array, sequence: number): Answer {
   const links: Link[] = []
   const addresses: Assigned[] = []
   let result: number | undefined
+  let interrupted = false
   for (let at = 0; at + 16 <= data.length;) {
     const length = view.getUint32(at, little)
     const type = view.getUint16(at + 4, little)
     if (length < 16 || at + length > data.length) break
-    if (view.getUint32(at + 8, little) !== sequence) { /* late, to a question given up */ } else if (type === types.error && length >= 20) result = Math.abs(view.getInt32(at + 16, little))
-    else if (type === types.done) result = 0
+    const ours = view.getUint32(at + 8, little) === sequence
+    if (ours && (view.getUint16(at + 6, little) & flags.interrupted) !== 0) interrupted = true
+    if (!ours) { /* late, to a question given up */ } else if (type === types.error && length >= 20) result = Math.abs(view.getInt32(at + 16, little))
+    else if (type === types.done) result = length >= 20 ? Math.abs(view.getInt32(at + 16, little)) : 0
     else if (type === types.newLink && length >= 32) links.push(linkOf(view, at + 16, at + length))
     else if (type === types.newAddress && length >= 24) addresses.push(...addressOf(view, at + 16, at + length))
     at += align(length)
   }
-  return { links, addresses, ...(result === undefined ? {} : { result }) }
+  return { links, addresses, ...(result === undefined ? {} : { result }), ...(interrupted ? { interrupted } : {}) }
 }
 
 function attributesOf (view: DataView, from: number, to: number): Map<number, Uint8Array> {

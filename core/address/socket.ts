@@ -13,7 +13,7 @@ interface Libc {
   /** Bytes that stay where they are until they are freed. */
   fixed(bytes: Uint8Array): { readonly address: bigint, free(): void }
 }
-/** An open socket. `receive` gives undefined when there is nothing (any more). Both throw UNAVAILABLE or PRIVILEGE_MISSING. */
+/** An open socket. `receive` gives undefined when there is nothing (any more). Both throw UNAVAILABLE, also once it is closed, or PRIVILEGE_MISSING. */
 export interface RawSocket {
   send(data: Uint8Array): void
   receive(): Uint8Array | undefined
@@ -64,9 +64,14 @@ export function fault (what: string, errno: number): BedplateError {
 
 function wrap (c: Libc, fd: number, what: string, buffer: Uint8Array): RawSocket {
   let open = true
+  const check = (): void => { if (!open) throw fault(what, constants.errno.EBADF) } // its number may be another file's by now
   return {
-    send (data) { if (c.send(fd, data, data.length, 0) < 0) throw fault(what, c.errno()) },
+    send (data) {
+      check()
+      if (c.send(fd, data, data.length, 0) < 0) throw fault(what, c.errno())
+    },
     receive () {
+      check()
       const length = c.recv(fd, buffer, buffer.length, 0)
       if (length >= 0) return buffer.slice(0, length)
       const errno = c.errno()
@@ -157,5 +162,6 @@ export async function joinGroup (link: number, group: Uint8Array): Promise<{ clo
     c.close(fd)
     throw error
   }
-  return { close () { c.close(fd) } }
+  let open = true
+  return { close () { if (open) c.close(fd); open = false } }
 }

@@ -47,7 +47,45 @@ describe('an answer', () => {
   })
 })
 
+describe('a list', () => {
+  const done = (sequence: number, flags: number, errno = 0) => Uint8Array.from(Buffer.concat([of(`14000000 0300 ${flags.toString(16).padStart(2, '0')}00`), Buffer.from(Uint32Array.of(sequence, 0).buffer), Buffer.from(Int32Array.of(-errno).buffer)]))
+  const address = (sequence: number, last: number, flags: number) => of(`20000000 1400 ${flags.toString(16).padStart(2, '0')}00 ${Buffer.from(Uint32Array.of(sequence).buffer).toString('hex')} 00000000 02200000 03000000 08000200 0a0000${last.toString(16).padStart(2, '0')}`)
+  /** A kernel that answers the nth question with the nth of these, and from then on with the last. */
+  const kernel = (...answers: ((sequence: number) => Uint8Array[])[]) => {
+    const state = { asked: 0, answer: [] as Uint8Array[] }
+    const open = () => openInterfaces(async () => ({
+      send (question) { state.answer = answers[Math.min(state.asked++, answers.length - 1)]?.(new DataView(question.buffer, question.byteOffset).getUint32(8, true)) ?? [] },
+      receive: () => state.answer.shift(), close () {}
+    }))
+    return { state, open }
+  }
+  test('that something came between is asked for again, and nothing of it is kept', async () => {
+    const { state, open } = kernel(sequence => [address(sequence, 1, 0x12), done(sequence, 0x02)], sequence => [address(sequence, 2, 0x02), done(sequence, 0x12)], sequence => [address(sequence, 3, 0x02), done(sequence, 0x02)])
+    expect((await open()).addresses().map(({ bytes }) => bytes.join('.'))).toEqual(['10.0.0.3'])
+    expect(state.asked).toBe(3)
+  })
+  test('that is never whole is none: a sentence after four times', async () => {
+    const { state, open } = kernel(sequence => [done(sequence, 0x12)])
+    const interfaces = await open()
+    expect(() => interfaces.links()).toThrow('the interfaces change faster than they can be read.')
+    expect(state.asked).toBe(4)
+  })
+  test.each<readonly [string, (sequence: number) => Uint8Array]>([
+    ['refused', sequence => Uint8Array.from(Buffer.concat([of('24000000 0200 0000'), Buffer.from(Uint32Array.of(sequence, 0).buffer), Buffer.from(Int32Array.of(-105).buffer), Buffer.alloc(16)]))],
+    ['broken off', sequence => done(sequence, 0x02, 105)]
+  ])('that is %s by the kernel is no short one', async (_, end) => {
+    const interfaces = await kernel(sequence => [address(sequence, 1, 0x02), end(sequence)]).open()
+    expect(() => interfaces.addresses()).toThrow('Reading the interfaces failed with ENOBUFS.')
+  })
+})
+
 describe('the kernel of this host', () => {
+  test('is not asked through a socket that is closed, whose number may be another file\'s', async () => {
+    const first = await openInterfaces()
+    first.close()
+    const second = await openInterfaces() // has the same number
+    try { expect(() => first.links()).toThrow('EBADF') } finally { second.close() }
+  })
   test('tells its links and addresses', async () => {
     const interfaces = await openInterfaces()
     try {
