@@ -35,10 +35,15 @@ export function taskOf (machine: MachineEntry | undefined, unknown: BootFiles | 
       const again = 'This machine looks again by itself.'
       if (machine.files === null) return { kind: 'wait', sentences: [`${name} is to ${machine.purpose}, but there is no image for it.`, ...(machine.reason === null ? [] : [printable(machine.reason)]), again] }
       if (machine.token === null) return { kind: 'wait', sentences: [`${name} is to ${machine.purpose}, but its session is not ready yet.`, again] }
+      // the import refuses such an image, but a machine may have been set to another way than the image's own
+      if (!brings(machine.files)) return { kind: 'wait', sentences: [`${name} is to get its root by the way ${machine.files.way}, which cannot bring one of ${machine.files.root.size} bytes.`, 'Give it another one with bedplate machine set-boot; this machine looks again by itself.'] }
       return bootTask(`${name}: ${machine.purpose}`, machine.files, `${where.base}/provision/${machine.token}`, where)
     }
   }
 }
+
+/** Whether the way can bring the root: beside the initrd its size has eight hex digits, and a disk has whole blocks. */
+const brings = ({ root: { size }, way }: BootFiles): boolean => way === 'initrd' ? size < 2 ** 32 : way !== 'iscsi' || size % 512 === 0
 
 const bootTask = (title: string, files: BootFiles, url: string, where: Where): Task =>
   ({ kind: 'boot', title, files, kernel: `/boot/files/${files.kernel.sha256}/vmlinuz`, initrd: initrdPath(files), options: kernelOptions(files, url, where) })

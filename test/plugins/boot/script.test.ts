@@ -11,6 +11,7 @@ import { taskOf } from '../../../plugins/boot/script/task.ts'
 
 const where = { base: 'http://10.0.0.1:5248', mac: '52:54:00:00:00:07', console: 'console=tty0 console=ttyS0,115200' }
 const files: BootFiles = { kernel: { sha256: '1'.repeat(64), size: 10 }, initrd: { sha256: '2'.repeat(64), size: 20 }, root: { sha256: '3'.repeat(64), size: 30 }, options: 'quiet net.ifnames=0' }
+const blocks: BootFiles = { ...files, root: { sha256: '3'.repeat(64), size: 4096 }, way: 'iscsi' }
 const machine: MachineEntry = { machine: '7', hostname: 'able-otter', purpose: 'commission', token: 'tok-en', files, reason: null }
 const golden = (name: string): string => fileURLToPath(new URL(`../../golden/boot/${name}`, import.meta.url))
 const cases: [string, MachineEntry | undefined, BootFiles | undefined][] = [
@@ -23,7 +24,7 @@ const cases: [string, MachineEntry | undefined, BootFiles | undefined][] = [
   ['no-image', undefined, undefined],
   ['image-gone', { ...machine, purpose: 'deploy', files: null, reason: 'Image 4 is gone.' }, files],
   ['no-session', { ...machine, token: null }, undefined],
-  ['root-by-iscsi', { ...machine, files: { ...files, way: 'iscsi' } }, undefined],
+  ['root-by-iscsi', { ...machine, files: blocks }, undefined],
   ['root-with-initrd', { ...machine, files: { ...files, way: 'initrd' } }, undefined]
 ]
 const grub = { ...where, device: '(tftp,10.0.0.1)' }
@@ -42,11 +43,19 @@ describe('golden scripts', () => {
     await expect(genericScript('http://10.0.0.1:5248')).toMatchFileSnapshot(golden('generic.ipxe'))
   })
 
+  test.each([['initrd', 2 ** 32], ['iscsi', 4095]] as const)('a root that the way %s cannot bring (%i bytes) is said, in any language, and nothing is booted', (way, size) => {
+    for (const make of Object.values(texts)) {
+      const said = make({ ...machine, files: { ...files, root: { ...files.root, size }, way } }, undefined)
+      expect(said).toContain(`able-otter is to get its root by the way ${way}, which cannot bring one of ${size} bytes.`)
+      expect(said).toContain('Give it another one with bedplate machine set-boot; this machine looks again by itself.')
+      expect(said).not.toContain('/boot/files/')
+    }
+  })
   test('over IPv6 the rack is in brackets wherever it is named', () => {
     const script = bootScript(machine, undefined, { ...where, base: 'http://[fd00::1]:5248' })
     expect(script).toContain('kernel http://[fd00::1]:5248/boot/files/1111')
     expect(script).toContain('bedplate.url=http://[fd00::1]:5248/provision/tok-en ')
-    expect(bootScript({ ...machine, files: { ...files, way: 'iscsi' } }, undefined, { ...where, base: 'http://[fd00::1]:5248' })).toContain(' bedplate.root=iscsi:[fd00::1]:3260:iqn.2026-11.io.bedplate:root.3333')
+    expect(bootScript({ ...machine, files: blocks }, undefined, { ...where, base: 'http://[fd00::1]:5248' })).toContain(' bedplate.root=iscsi:[fd00::1]:3260:iqn.2026-11.io.bedplate:root.3333')
   })
 })
 
