@@ -63,7 +63,7 @@ test('requests that come at once on one connection wait for their turn, and hold
   const one = await connection(port, getting('/big').repeat(300))
   await until(() => sender.sending === 1)
   expect((await get('small')).status).toBe(200)
-  expect(sender.sending).toBe(1)
+  await until(() => sender.sending === 1)
   one.destroy()
   await until(() => sender.sending === 0)
 

@@ -15,7 +15,7 @@ import { manualClock } from '../../../kit/clock.ts'
 import { serviceConformance } from '../../../kit/conformance/service.ts'
 import { quiet } from '../../../kit/parts.ts'
 import { until } from '../../../kit/wait.ts'
-import { freePort } from '../rig.ts'
+import { freePort } from '../../../kit/servers.ts' // for TCP; one that is free for UDP is often the near end of somebody's connection
 import { connection } from './rig.ts'
 
 let directory: string
