@@ -6,6 +6,8 @@ import { verdictOf } from './conditions.ts'
 import { createDigests } from './digest.ts'
 import { createHandles } from './handles.ts'
 import type { Opened } from './handles.ts'
+import { sendPieces } from './pieces.ts'
+import type { Part } from './pieces.ts'
 import type { Calls } from './sendfile.ts'
 import { turn } from './turn.ts'
 
@@ -18,6 +20,8 @@ export interface Sender {
    * NOT_FOUND when there is no such file, UNAVAILABLE when as many are being sent as may be.
    */
   send(request: FastifyRequest, reply: FastifyReply, path: string, about?: { readonly sha256?: string, readonly sent?: Sent }): Promise<FastifyReply>
+  /** Answers with these parts, `size` bytes together, as a body made for whoever asks: neither by range nor by tag. UNAVAILABLE when as many are being sent as may be. */
+  join(request: FastifyRequest, reply: FastifyReply, body: { readonly parts: readonly Part[], readonly size: number }, sent: Sent): Promise<FastifyReply>
   /** Bodies on their way. */
   readonly sending: number
 }
@@ -59,17 +63,24 @@ export function createSender ({ calls, patience = 60_000, most = 2_000 }: Sender
     return reply
   }
 
+  /** Has `work` done when the answer's turn has come, in a place among the bodies on their way. */
+  async function placed (request: FastifyRequest, reply: FastifyReply, sent: Sent | undefined, work: () => Promise<FastifyReply>): Promise<FastifyReply> {
+    if (!await turn(request.raw.socket, reply.raw)) { sent?.(0, 'the client closed the connection'); return reply.hijack() }
+    if (sending >= most) throw new BedplateError('UNAVAILABLE', { reason: `${most} files are being sent already` })
+    sending++
+    try { return await work() } finally { sending-- }
+  }
+
   return {
     get sending () { return sending },
-    async send (request, reply, path, about = {}) {
-      if (!await turn(request.raw.socket, reply.raw)) { about.sent?.(0, 'the client closed the connection'); return reply.hijack() }
-      if (sending >= most) throw new BedplateError('UNAVAILABLE', { reason: `${most} files are being sent already` })
-      sending++
-      try {
-        return await handles.lend(path, about.sha256 !== undefined, opened => answer(request, reply, path, opened, about)) // what is named by its content never changes
-      } finally {
-        sending--
-      }
-    }
+    send: (request, reply, path, about = {}) => placed(request, reply, about.sent, () =>
+      handles.lend(path, about.sha256 !== undefined, opened => answer(request, reply, path, opened, about))), // what is named by its content never changes
+    join: (request, reply, { parts, size }, sent) => placed(request, reply, sent, async () => {
+      reply.hijack()
+      reply.raw.writeHead(200, reply.getHeaders() as Record<string, string>)
+      const { bytes, failure = null } = await sendPieces(reply.raw, { parts, size, patience })
+      sent(bytes, failure)
+      return reply
+    })
   }
 }

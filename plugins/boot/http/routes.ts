@@ -8,7 +8,6 @@ import type { Clock } from '../../../core/plugin.ts'
 import type { FileStore } from '../../images/manifest.ts'
 import { createSender, immutable } from './files.ts'
 import type { Sender } from './files.ts'
-import { sendPieces } from './pieces.ts'
 import { systemCalls } from './sendfile.ts'
 import { archiveAround } from '../firmware/joined.ts'
 import { plainName } from '../firmware/loaders.ts'
@@ -28,19 +27,13 @@ export interface RouteOptions {
   /** How long a client may wait for a file that has to be pulled first, in ms. */
   readonly pullPatience?: number
   readonly sender?: Sender
-  /** ms a client may take nothing before it is given up. */
-  readonly patience?: number
-  /** Bodies at once, whatever they are made of. */
-  readonly most?: number
   /** Port of the plain HTTP: texts name it also to who asks over TLS, for what reads them next, the initrd, knows no authority. */
   readonly httpPort?: number
 }
 
 /** Mounted at /boot on the rack's HTTP port. No accounts: nothing here is secret but tokens, and a script goes to whoever names the MAC. */
-export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pullPatience = 120_000, patience = 60_000, most = 2_000, sender = createSender({ calls: systemCalls, patience, most }), httpPort }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
+export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pullPatience = 120_000, sender = createSender({ calls: systemCalls }), httpPort }: RouteOptions): FastifyPluginAsyncTypebox => async app => {
   const getAndHead = ['GET', 'HEAD']
-  let joining = 0 // bodies on their way that the sender knows nothing of
-  const needRoom = (): void => { if (sender.sending + joining >= most) throw new BedplateError('UNAVAILABLE', { reason: `${most} files are being sent already` }) }
 
   app.route({
     method: getAndHead,
@@ -103,7 +96,6 @@ export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pul
         return reply.header('etag', `"${sha256}"`).header('accept-ranges', 'bytes').header('cache-control', immutable).header('content-length', size).type('application/octet-stream').send()
       }
       const path = files.has(sha256) ? await files.path(sha256) : await pulled(sha256, request)
-      needRoom()
       return sender.send(request, reply, path, { sha256, ...peer ? {} : { sent: report(request, `/files/${sha256}/${name}`, began) } })
     }
   })
@@ -117,7 +109,6 @@ export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pul
       const name = plainName((request.params as { '*': string })['*'])
       const path = loaders.path(name)
       if (path === undefined) throw new BedplateError('NOT_FOUND', { what: 'loader', id: name })
-      needRoom()
       return sender.send(request, reply, path, { sent: report(request, `/loaders/${name}`, clock.monotonic()) })
     }
   })
@@ -138,18 +129,7 @@ export const bootRoutes = ({ wanted, files, loaders, answers, clock, served, pul
         return headed(sizes.initrd + head.length + sizes.root + tail.length).send()
       }
       const { parts, size } = await waited(request, signal => answers.joined(initrd, root, signal))
-      needRoom()
-      joining++
-      try {
-        void headed(size)
-        reply.hijack()
-        reply.raw.writeHead(200, reply.getHeaders() as Record<string, string>)
-        const { bytes, failure = null } = await sendPieces(reply.raw, { parts, size, patience })
-        report(request, `/initrd/${initrd}/${root}/${name}`, began)(bytes, failure)
-      } finally {
-        joining--
-      }
-      return reply
+      return sender.join(request, headed(size), { parts, size }, report(request, `/initrd/${initrd}/${root}/${name}`, began))
     }
   })
 

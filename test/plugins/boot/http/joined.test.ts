@@ -9,7 +9,9 @@ import { systemClock } from '../../../../core/clock.ts'
 import { createAnswers } from '../../../../plugins/boot/firmware/answers.ts'
 import { createRequestHook } from '../../../../plugins/boot/firmware/hook.ts'
 import { createLoaders } from '../../../../plugins/boot/firmware/loaders.ts'
+import { createSender } from '../../../../plugins/boot/http/files.ts'
 import { bootRoutes } from '../../../../plugins/boot/http/routes.ts'
+import { systemCalls } from '../../../../plugins/boot/http/sendfile.ts'
 import type { Answered, RouteOptions } from '../../../../plugins/boot/http/routes.ts'
 import { createWanted } from '../../../../plugins/boot/rack/wanted.ts'
 import { quiet } from '../../../kit/parts.ts'
@@ -56,7 +58,7 @@ test('it is told how long it is while its files are still on their way, and they
 })
 
 test('it has a place among the bodies on their way, and takes none that others have', async () => {
-  await serve({ most: 2 })
+  await serve({ sender: createSender({ calls: systemCalls, most: 2 }) })
   const first = await connection(port, getting(path))
   const second = await connection(port, getting(path))
   await until(async () => (await get(path)).status === 503)
@@ -67,8 +69,19 @@ test('it has a place among the bodies on their way, and takes none that others h
   await until(() => served.filter(({ failure }) => failure === 'the client closed the connection').length === 2)
 })
 
+test('requests for it that come at once on one connection take one place', async () => {
+  const sender = createSender({ calls: systemCalls })
+  await serve({ sender })
+  const client = await connection(port, getting(path).repeat(20))
+  await until(() => sender.sending === 1)
+  expect((await get(`/boot/files/${kernel}/vmlinuz`)).status).toBe(200)
+  await until(() => sender.sending === 1)
+  client.destroy()
+  await until(() => sender.sending === 0)
+})
+
 test('a client that takes nothing of it is given up and its connection cut', async () => {
-  await serve({ patience: 200 })
+  await serve({ sender: createSender({ calls: systemCalls, patience: 200 }) })
   const client = await connection(port, getting(path))
   await until(() => served.length === 1)
   expect(served[0]).toMatchObject({ what: path.replace('/boot', ''), failure: 'the client took nothing for 0.2 s' })

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { sendBody } from '../../../../plugins/boot/http/body.ts'
-import type { Outcome } from '../../../../plugins/boot/http/body.ts'
+import type { Outcome } from '../../../../plugins/boot/http/taking.ts'
 import type { Calls } from '../../../../plugins/boot/http/sendfile.ts'
 
 export interface Server { readonly port: number, readonly outcomes: Outcome[], close(): Promise<void> }
