@@ -3,6 +3,7 @@ import { BedplateError, hasCode, reasonOf } from '../../core/errors.ts'
 import type { Clock, Database, Logger, Term } from '../../core/plugin.ts'
 import { redact, secretFields } from './driver.ts'
 import { driverNamed } from './drivers.ts'
+import { createKept } from './kept.ts'
 import { createLoop, type Loop } from './loop.ts'
 import type { PowerActionName, PowerStateName } from './manifest.ts'
 import type { Racks } from './racks.ts'
@@ -61,7 +62,7 @@ export function createActions ({ db, clock, log, power, racks, timeout }: Action
 
   /** Nobody's BMC: needs no rack, not even one that is linked. */
   async function byHand (action: PowerActionName, boot: 'network' | 'disk' | null) {
-    const { state, note } = await driverNamed('manual').power({}, action, { boot, signal: AbortSignal.timeout(1_000), clock, pace: { request: 0, poll: 0, settle: 0, shutdown: 0 } })
+    const { state, note } = await driverNamed('manual').power({}, action, { boot, signal: AbortSignal.timeout(1_000), clock, pace: { request: 0, poll: 0, settle: 0, shutdown: 0 }, kept: createKept() })
     return { rack: null, state, note: note ?? null }
   }
 

@@ -6,21 +6,49 @@ import { defineManifest, method, token, type Query, type Tx } from '../../core/p
 export const PowerState = Type.Union([Type.Literal('on'), Type.Literal('off'), Type.Literal('unknown'), Type.Literal('error')])
 export const PowerAction = Type.Union([Type.Literal('on'), Type.Literal('off'), Type.Literal('cycle'), Type.Literal('shutdown')])
 export const BootDevice = Type.Union([Type.Literal('network'), Type.Literal('disk')])
+const Maybe = Type.Union([Type.String(), Type.Null()])
 const Target = { machine: Type.String(), driver: Type.String(), parameters: Type.Record(Type.String(), Type.Unknown()) }
+
+/** How a machine boots; some BMCs must be told together with the boot device. */
+export const Firmware = Type.Union([Type.Literal('bios'), Type.Literal('uefi')])
+export const Look = Type.Union([Type.Literal('identity'), Type.Literal('sensors'), Type.Literal('log'), Type.Literal('firmware'), Type.Literal('media')])
+const BmcEndpoint = Type.Object({ by: Type.Union([Type.Literal('tcp'), Type.Literal('ipmi'), Type.Literal('broadcast')]), host: Type.String(), port: Type.Integer({ minimum: 0, maximum: 65535 }) })
+/** A BMC that answered a scan. `address`: what to configure it by. `uuid`: its machine's, where it says so. */
+export const FoundBmc = Type.Object({ host: Type.String(), driver: Type.Union([Type.Literal('ipmi'), Type.Literal('redfish')]), address: Type.String(), uuid: Maybe, vendor: Maybe, model: Maybe, serial: Maybe, problem: Maybe })
 
 export const manifest = defineManifest({
   name: 'power',
   config: Type.Object({
     pollSeconds: Type.Integer({ default: 60, minimum: 5, description: 'How often each BMC is asked for its power state, in seconds.' }),
+    reachSeconds: Type.Integer({ default: 60, minimum: 5, description: 'How often each rack looks whether it reaches each BMC, in seconds; a BMC it polls needs no look of its own.' }),
     actionTimeoutSeconds: Type.Integer({ default: 120, minimum: 5, description: 'How long one power action may take, retries included, before it has failed.' })
   }, { additionalProperties: false }),
   migrations: new URL('./migrations/', import.meta.url),
   rpc: {
-    execute: method({ answeredBy: 'rack', timeout: 130_000, params: Type.Object({ ...Target, action: PowerAction, boot: Type.Union([BootDevice, Type.Null()]) }), result: Type.Object({ state: PowerState, note: Type.Union([Type.String(), Type.Null()]) }) }),
-    query: method({ answeredBy: 'rack', timeout: 30_000, idempotent: true, params: Type.Object(Target), result: Type.Object({ state: PowerState }) })
+    /** What a rack needs to ask its BMCs with: it keeps credentials in memory only. Those that are gone, or are not this rack's to poll, are left out. */
+    credentials: method({ answeredBy: 'region', timeout: 10_000, idempotent: true, params: Type.Object({ machines: Type.Array(Type.String(), { maxItems: 500 }) }), result: Type.Object({ machines: Type.Array(Type.Object({ ...Target, version: Type.String() })) }) }),
+    execute: method({ answeredBy: 'rack', timeout: 130_000, params: Type.Object({ ...Target, action: PowerAction, boot: Type.Union([BootDevice, Type.Null()]), firmware: Type.Optional(Firmware), rack: Type.Optional(Type.String({ description: 'the rack controller that runs on this machine' })) }), result: Type.Object({ state: PowerState, note: Type.Union([Type.String(), Type.Null()]) }) }),
+    query: method({ answeredBy: 'rack', timeout: 30_000, idempotent: true, params: Type.Object(Target), result: Type.Object({ state: PowerState }) }),
+    /** What else the BMC tells; `value` has the shape the driver's method gives (driver.ts). */
+    look: method({ answeredBy: 'rack', timeout: 60_000, idempotent: true, params: Type.Object({ ...Target, what: Look }), result: Type.Object({ value: Type.Unknown() }) }),
+    insert: method({ answeredBy: 'rack', timeout: 120_000, params: Type.Object({ ...Target, image: Maybe }), result: Type.Object({ image: Maybe }) }),
+    /** Looks for BMCs at these addresses, this rack's share of a range; with credentials, also which machine each belongs to. */
+    scan: method({
+      answeredBy: 'rack', timeout: 120_000, idempotent: true,
+      params: Type.Object({ addresses: Type.Array(Type.String(), { maxItems: 256 }), user: Type.Optional(Type.String()), password: Type.Optional(Type.String()) }),
+      result: Type.Object({ found: Type.Array(FoundBmc) })
+    })
   },
-  wanted: {},
-  facts: {}
+  wanted: {
+    /** id = the machine. Every rack has every BMC, to look whether it reaches it; `poll`: this rack asks it for its state. No secret is in it: racks keep wanted state on disk. */
+    bmc: Type.Object({ driver: Type.String(), endpoint: Type.Union([BmcEndpoint, Type.Null()]), poll: Type.Boolean(), version: Type.String() })
+  },
+  facts: {
+    /** Power states as they were seen: at once when one is news, else many together, every so often. `version`: of the entry it was asked with. */
+    states: Type.Object({ seen: Type.Array(Type.Object({ machine: Type.String(), state: PowerState, error: Maybe, version: Type.String() }), { maxItems: 1000 }) }),
+    /** Which BMCs the rack reaches, and in how many ms one answers; told when it changes, and whole after a start. */
+    routes: Type.Object({ routes: Type.Array(Type.Object({ endpoint: Type.String(), reachable: Type.Boolean(), rtt: Type.Union([Type.Number(), Type.Null()]) }), { maxItems: 1000 }) })
+  }
 })
 
 export type PowerStateName = Static<typeof PowerState>
@@ -31,7 +59,7 @@ export interface PowerOutcome { readonly machine: string, readonly action: Power
 /** Given to region halves. `machine` is the machine's id. Change-log topic: `power.machine`. */
 export interface PowerService {
   /** Stores the wish in the caller's transaction; the leader carries it out, also after a crash of either side. A new wish for the same machine replaces one still waiting. `boot` sets a one-time boot device first. */
-  enqueue(tx: Tx, machine: string, wish: { readonly action: PowerActionName, readonly boot?: 'network' | 'disk' }): Promise<void>
+  enqueue(tx: Tx, machine: string, wish: { readonly action: PowerActionName, readonly boot?: 'network' | 'disk', readonly firmware?: 'bios' | 'uefi' }): Promise<void>
   /** Validates against the driver's schema (POWER_PARAMETERS_INVALID) and seals the credentials. `address` may be a URL (`redfish+https://user:password@host/redfish/v1/Systems/1`), which then also names the driver. A secret left out keeps its value when driver and address stay. */
   configure(tx: Tx, machine: string, driver: string | undefined, parameters: Readonly<Record<string, unknown>>): Promise<void>
   /** Driver and parameters with secrets masked, or undefined when nothing is configured. */

@@ -2,6 +2,7 @@
 import { defineRack, type Clock } from '../../core/plugin.ts'
 import { isFatal, pace, redacted, secretFields, type Options } from './driver.ts'
 import { driverNamed } from './drivers.ts'
+import { createKept } from './kept.ts'
 import { manifest } from './manifest.ts'
 import { checked, type Parameters } from './parameters.ts'
 import { createQueue } from './queue.ts'
@@ -26,11 +27,12 @@ export default defineRack(manifest, {
   provides: {},
   setup ({ clock, config }) {
     const queue = createQueue()
+    const kept = createKept()
     const call = async <T>(given: { readonly machine: string, readonly driver: string, readonly parameters: Parameters }, signal: AbortSignal, work: (driver: ReturnType<typeof driverNamed>, parameters: Parameters, options: Options) => Promise<T>): Promise<T> => {
       const driver = driverNamed(given.driver)
       const parameters = checked(driver, given.parameters) // first: a password may have come inside the address
       const secrets = secretFields(driver.parameters).map(field => String(parameters[field] ?? ''))
-      return await queue.run(given.machine, async () => await persistently(clock, signal, secrets, () => work(driver, parameters, { signal, clock, pace })))
+      return await queue.run(given.machine, async () => await persistently(clock, signal, secrets, () => work(driver, parameters, { signal, clock, pace, kept })))
     }
     return {
       provides: {},
@@ -47,7 +49,8 @@ export default defineRack(manifest, {
           return await call(target, signal, async (one, parameters, options) => ({ state: await one.query(parameters, options) }))
         }
       },
-      services: []
+      services: [],
+      stop: () => kept.close()
     }
   }
 })

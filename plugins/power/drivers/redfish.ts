@@ -27,6 +27,11 @@ export const redfish = defineDriver({
     return { address: url, ...credentials, ...rest }
   },
 
+  endpoint ({ address }) {
+    const { protocol, hostname, port } = new URL(address)
+    return { by: 'tcp', host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) }
+  },
+
   async query (parameters, options) {
     return await withRedfish(parameters, options, async bmc => stateOf(await read(bmc, await findSystem(bmc))))
   },

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../core/clock.ts'
 import { BedplateError } from '../../../core/errors.ts'
 import { isFatal, secretFields, type Driver, type Options } from '../../../plugins/power/driver.ts'
+import { createKept, type Kept } from '../../../plugins/power/kept.ts'
 import type { PowerActionName } from '../../../plugins/power/manifest.ts'
 import { checked } from '../../../plugins/power/parameters.ts'
 
@@ -15,6 +16,15 @@ export interface Subject {
     set(state: 'on' | 'off'): void
     switches(): number // since the start
     bootedFrom(): 'network' | 'disk' | null // at its last start
+  }
+  /** What the BMC is known to tell of the machine, for drivers that ask for it. */
+  readonly hardware?: {
+    readonly identity?: Readonly<Record<string, unknown>> // a part of it is enough
+    readonly sensor?: Readonly<Record<string, unknown>> // one there is
+    readonly logged?: string // words of a record there is
+    readonly firmware?: Readonly<Record<string, unknown>> // one item there is
+    readonly image?: string // a URL the virtual drive takes
+    readonly members?: number // how many machines are behind it
   }
   readonly faults?: {
     /** The same with credentials the BMC does not know. */
@@ -32,7 +42,8 @@ export interface Subject {
 const reached: Readonly<Record<PowerActionName, 'on' | 'off'>> = { on: 'on', off: 'off', cycle: 'on', shutdown: 'off' }
 export const quickPace = { request: 500, poll: 5, settle: 150, shutdown: 150 }
 
-const options = (signal = new AbortController().signal): Options => ({ signal, clock: systemClock, pace: quickPace })
+let kept: Kept = createKept()
+const options = (signal = new AbortController().signal): Options => ({ signal, clock: systemClock, pace: quickPace, kept })
 const thrown = async (work: Promise<unknown>): Promise<BedplateError> => {
   const error = await work.then(() => undefined, (reason: unknown) => reason)
   expect(error).toBeInstanceOf(BedplateError)
@@ -42,8 +53,8 @@ const thrown = async (work: Promise<unknown>): Promise<BedplateError> => {
 export function powerDriverConformance (driver: Driver, start: () => Promise<Subject>): void {
   describe(`power driver ${driver.name}`, () => {
     let subject: Subject
-    beforeEach(async () => { subject = await start() })
-    afterEach(async () => { await subject.close() })
+    beforeEach(async () => { kept = createKept(); subject = await start() })
+    afterEach(async () => { await kept.close(); await subject.close() })
     const power = (action: PowerActionName, boot: 'network' | 'disk' | null = null, parameters = subject.parameters, given = options()) => driver.power(checked(driver, parameters), action, { ...given, boot })
     const noSecretIn = (error: BedplateError): void => {
       for (const field of secretFields(driver.parameters)) expect(`${error.message} ${JSON.stringify(error.details)}`).not.toContain(String(subject.parameters[field] ?? '\0'))
@@ -87,6 +98,37 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
         await power('on', boot)
         expect(subject.machine.bootedFrom()).toBe(boot)
       }
+    })
+
+    const tellers = [['identify', 'identity'], ['sensors', 'sensor'], ['log', 'logged'], ['inventory', 'firmware'], ['insert', 'image'], ['members', 'members']] as const
+    test('what it says it can tell of the hardware, it tells; the rest it leaves out', async () => {
+      const { hardware = {} } = subject
+      const parameters = checked(driver, subject.parameters)
+      expect(tellers.filter(([method, known]) => (driver[method] === undefined) !== (hardware[known] === undefined)), 'a method the test knows nothing of, or the other way round').toEqual([])
+      if (driver.identify) {
+        const identity = await driver.identify(parameters, options())
+        expect(identity).toMatchObject(hardware.identity ?? {})
+        if (identity.uuid !== null) expect(identity.uuid).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+      }
+      if (driver.sensors) expect(await driver.sensors(parameters, options())).toContainEqual(expect.objectContaining(hardware.sensor ?? {}))
+      if (driver.log) expect((await driver.log(parameters, options())).map(({ message }) => message)).toContainEqual(expect.stringContaining(hardware.logged ?? '\0'))
+      if (driver.inventory) expect(await driver.inventory(parameters, options())).toContainEqual(expect.objectContaining(hardware.firmware ?? {}))
+      if (driver.members) expect(await driver.members(parameters, options())).toHaveLength(hardware.members ?? -1)
+      if (driver.insert && driver.media) {
+        const image = hardware.image ?? ''
+        expect(await driver.insert(parameters, image, options())).toEqual({ image })
+        expect(await driver.insert(parameters, image, options()), 'again').toEqual({ image })
+        expect(await driver.media(parameters, options())).toEqual({ image })
+        expect(await driver.insert(parameters, null, options())).toEqual({ image: null })
+        expect(await driver.insert(parameters, null, options()), 'again').toEqual({ image: null })
+      }
+      expect(driver.insert === undefined).toBe(driver.media === undefined)
+    })
+
+    test('where its BMC is can be told without asking it', () => {
+      const endpoint = driver.endpoint?.(checked(driver, subject.parameters))
+      if (endpoint !== undefined) expect(endpoint).toEqual({ by: expect.stringMatching(/^(tcp|ipmi|broadcast)$/), host: expect.stringMatching(/\S/), port: expect.any(Number) })
+      else expect(driver.queries && driver.experimental === undefined && driver.name !== 'qemu', 'a driver whose BMC has an address tells it').toBe(false)
     })
 
     test('it is re-entrant', async () => {

@@ -1,6 +1,7 @@
 /** redfish, as every driver is judged, and what is particular to it. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../core/clock.ts'
+import { createKept } from '../../../plugins/power/kept.ts'
 import type { PowerActionName } from '../../../plugins/power/manifest.ts'
 import { redfish } from '../../../plugins/power/drivers/redfish.ts'
 import { checked } from '../../../plugins/power/parameters.ts'
@@ -35,7 +36,7 @@ describe('redfish', () => {
   let bmc: Bmc
   beforeEach(async () => { bmc = await startBmc() })
   afterEach(async () => { await bmc.close() })
-  const options = { signal: new AbortController().signal, clock: systemClock, pace: quickPace }
+  const options = { signal: new AbortController().signal, clock: systemClock, pace: quickPace, kept: createKept() }
   const power = (action: PowerActionName, { boot = null, ...parameters }: { boot?: 'network' | 'disk' | null, address?: string, tls?: string } = {}) => redfish.power(checked(redfish, { address: addressOf(bmc), ...parameters }), action, { ...options, boot })
 
   test('its whole conversation, and the session given back', async () => {
@@ -121,7 +122,7 @@ describe('redfish over TLS', () => {
     const own = await certificate()
     const bmc = await startBmc(own)
     try {
-      const ask = (tls?: string) => redfish.query(checked(redfish, { address: addressOf(bmc), ...(tls === undefined ? {} : { tls }) }), { signal: new AbortController().signal, clock: systemClock, pace: { ...quickPace, request: 5_000 } })
+      const ask = (tls?: string) => redfish.query(checked(redfish, { address: addressOf(bmc), ...(tls === undefined ? {} : { tls }) }), { signal: new AbortController().signal, clock: systemClock, pace: { ...quickPace, request: 5_000 }, kept: createKept() })
       await expect(ask()).rejects.toMatchObject({ code: 'POWER_REFUSED', message: expect.stringContaining('not trusted') })
       await expect(ask(`sha256:${'ab'.repeat(32)}`)).rejects.toMatchObject({ code: 'POWER_REFUSED', message: expect.stringContaining(own.fingerprint) })
       expect(bmc.log).toEqual([])
