@@ -1,11 +1,10 @@
 /** power on a region. */
 import { defineRegion } from '../../core/plugin.ts'
-import { createActions } from './actions.ts'
 import { routes } from './api.ts'
 import { manifest, Power } from './manifest.ts'
-import { createPoll } from './poll.ts'
-import { createRacks } from './racks.ts'
-import { createPower } from './service.ts'
+import { createActions } from './region/actions.ts'
+import { createRacks } from './region/racks.ts'
+import { createPower } from './region/service.ts'
 
 export default defineRegion(manifest, {
   requires: {},
@@ -17,8 +16,8 @@ export default defineRegion(manifest, {
     const actions = createActions({ db, clock, log, power, racks, timeout: config.actionTimeoutSeconds * 1000 })
     return {
       provides: { power },
-      rpc: {},
-      services: [actions, createPoll({ db, clock, log, power, racks, seconds: config.pollSeconds })],
+      rpc: { credentials: async () => ({ machines: [] }) },
+      services: [actions],
       routes: routes({ db, power }),
       changed (changes) { if (changes.some(({ topic }) => topic === 'power.action')) actions.wake() }
     }

@@ -7,7 +7,7 @@ import type { Caller, Clock, Database, Term, RegionRunning } from '../../../core
 import { manifest as machinesManifest, type MachineService } from '../../../plugins/machines/manifest.ts'
 import machinesRegion from '../../../plugins/machines/region.ts'
 import { manifest as powerManifest, type PowerService } from '../../../plugins/power/manifest.ts'
-import type { RackClient } from '../../../plugins/power/racks.ts'
+import type { RackClient } from '../../../plugins/power/region/racks.ts'
 import powerRack from '../../../plugins/power/rack.ts'
 import powerRegion from '../../../plugins/power/region.ts'
 import { manualClock, type ManualClock } from '../../kit/clock.ts'
@@ -35,13 +35,25 @@ export function testTerm (db: Database): Term & { lose(): void } {
 }
 
 /** The calls of a rack that runs in this process. */
-export function rackHere (clock: Clock = systemClock, config = { pollSeconds: 60, actionTimeoutSeconds: 120 }): RackClient {
+export function rackHere (clock: Clock = systemClock, config = { pollSeconds: 60, reachSeconds: 60, actionTimeoutSeconds: 120 }): RackClient {
   const running = powerRack.setup({
     config, clock, deps: {}, hooks: createHooks(), log: quiet, metrics: createMetrics(), controller,
-    region: {}, report: () => ({ stored: async () => true })
+    region: { credentials: async () => ({ machines: [] }) }, report: () => ({ stored: async () => true })
   })
   const caller = (options: { readonly signal?: AbortSignal } = {}): Caller => ({ controller: 'c1', signal: options.signal ?? new AbortController().signal })
-  return { execute: (params, options) => running.rpc.execute(params, caller(options)), query: (params, options) => running.rpc.query(params, caller(options)) }
+  return {
+    execute: (params, options) => running.rpc.execute(params, caller(options)),
+    query: (params, options) => running.rpc.query(params, caller(options)),
+    look: (params, options) => running.rpc.look(params, caller(options)),
+    insert: (params, options) => running.rpc.insert(params, caller(options)),
+    scan: (params, options) => running.rpc.scan(params, caller(options))
+  }
+}
+
+/** A rack that answers these calls and no other. */
+export function rackThat (calls: Partial<RackClient>): RackClient {
+  const none = async (): Promise<never> => { throw new BedplateError('UNAVAILABLE', { reason: 'this rack of a test does not answer that' }) }
+  return { execute: none, query: none, look: none, insert: none, scan: none, ...calls }
 }
 
 export interface Parts {
@@ -62,7 +74,7 @@ export async function createParts (options: { readonly clock?: Clock, readonly r
     if (client === undefined) throw new BedplateError('LINK_DOWN', { controller: id })
     return client
   }
-  const power = powerRegion.setup({ ...shared, deps: {}, rack, config: { pollSeconds: 60, actionTimeoutSeconds: options.actionTimeoutSeconds ?? 120 } })
+  const power = powerRegion.setup({ ...shared, deps: {}, rack, config: { pollSeconds: 60, reachSeconds: 60, actionTimeoutSeconds: options.actionTimeoutSeconds ?? 120 } })
   const machines = machinesRegion.setup({ ...shared, deps: { power: power.provides.power }, rack: () => ({}), config: { commissioningMinutes: 20, deployingMinutes: 40, releasingMinutes: 15 } })
   return { db, clock, machines: machines.provides.machines, power: power.provides.power, running: { machines, power }, metrics, racks }
 }

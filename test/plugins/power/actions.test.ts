@@ -4,9 +4,9 @@ import { BedplateError } from '../../../core/errors.ts'
 import { systemClock } from '../../../core/clock.ts'
 import type { Service } from '../../../core/plugin.ts'
 import type { PowerActionName, PowerOutcome } from '../../../plugins/power/manifest.ts'
-import type { RackClient } from '../../../plugins/power/racks.ts'
+import type { RackClient } from '../../../plugins/power/region/racks.ts'
 import { until } from '../../kit/wait.ts'
-import { createParts, rackHere, testTerm, type Parts } from '../machines/parts.ts'
+import { createParts, rackHere, rackThat, testTerm, type Parts } from '../machines/parts.ts'
 import { addressOf, startBmc, type Bmc } from './bmc.ts'
 
 let parts: Parts
@@ -107,9 +107,8 @@ test('an action whose leader dies between send and store is taken up, and the ma
 test('a rack that is cut off or fails is passed over for the next one', async () => {
   await configure()
   const tried: string[] = []
-  const failing = (code: 'LINK_DOWN' | 'CALL_TIMEOUT' | 'POWER_FAILED'): RackClient => ({
-    execute: async () => { tried.push(code); throw new BedplateError(code, { controller: 'x', method: 'execute', seconds: 1, action: 'on', reason: 'no route' }) },
-    query: async () => { throw new BedplateError(code, {}) }
+  const failing = (code: 'LINK_DOWN' | 'CALL_TIMEOUT' | 'POWER_FAILED'): RackClient => rackThat({
+    execute: async () => { tried.push(code); throw new BedplateError(code, { controller: 'x', method: 'execute', seconds: 1, action: 'on', reason: 'no route' }) }
   })
   parts.racks.clear()
   parts.racks.set('a', failing('LINK_DOWN')).set('b', failing('POWER_FAILED')).set('c', rackHere())

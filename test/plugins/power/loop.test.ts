@@ -1,7 +1,7 @@
 /** The leader's loop: woken at once, never asleep for good, degraded while it cannot look, and one at a time. */
 import { expect, test } from 'vitest'
 import type { Term } from '../../../core/plugin.ts'
-import { createLoop } from '../../../plugins/power/loop.ts'
+import { createLoop } from '../../../plugins/power/region/loop.ts'
 import { manualClock } from '../../kit/clock.ts'
 import { until } from '../../kit/wait.ts'
 import { quiet } from '../machines/parts.ts'

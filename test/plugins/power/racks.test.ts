@@ -1,9 +1,10 @@
 /** Which rack is asked, in which order, how often, and for how long: under a clock the test moves. */
 import { expect, test } from 'vitest'
 import { BedplateError } from '../../../core/errors.ts'
-import { createRacks, type RackClient } from '../../../plugins/power/racks.ts'
+import { createRacks, type RackClient } from '../../../plugins/power/region/racks.ts'
 import { manualClock } from '../../kit/clock.ts'
 import { until } from '../../kit/wait.ts'
+import { rackThat } from '../machines/parts.ts'
 
 const target = { machine: 'm1', driver: 'redfish', parameters: {} }
 const never = new AbortController().signal
@@ -19,7 +20,7 @@ function harness (answers: Record<string, () => unknown>) {
       if (thrown instanceof Error) throw thrown
       return { state: 'on' as const, note: null }
     }
-    return { execute: call, query: call }
+    return rackThat({ execute: call, query: call })
   }
   return { clock, asked, racks: createRacks({ clock, rack: client, racks: () => Object.keys(answers) }, () => 1) }
 }
@@ -35,7 +36,7 @@ test('the first rack that can is remembered, and asked first from then on', asyn
 
 test('a link that is gone at the moment of the call is passed over too', async () => {
   const clock = manualClock()
-  const racks = createRacks({ clock, racks: () => ['a', 'b'], rack: id => { if (id === 'a') throw down(); return { execute: async () => ({ state: 'off', note: null }), query: async () => ({ state: 'off' }) } } })
+  const racks = createRacks({ clock, racks: () => ['a', 'b'], rack: id => { if (id === 'a') throw down(); return rackThat({ query: async () => ({ state: 'off' }) }) } })
   expect((await racks.query(target, 1_000)).rack).toBe('b')
 })
 

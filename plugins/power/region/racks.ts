@@ -1,9 +1,9 @@
 /** Which rack does it: any this region is linked to, the one that last did it first, the next one when that fails. */
-import { BedplateError, reasonOf } from '../../core/errors.ts'
-import type { CallOptions, Client, Clock } from '../../core/plugin.ts'
-import { isFatal } from './driver.ts'
-import type { manifest, PowerActionName, PowerStateName } from './manifest.ts'
-import type { Parameters } from './parameters.ts'
+import { BedplateError, reasonOf } from '../../../core/errors.ts'
+import type { CallOptions, Client, Clock } from '../../../core/plugin.ts'
+import { isFatal } from '../driver.ts'
+import type { manifest, PowerActionName, PowerStateName } from '../manifest.ts'
+import type { Parameters } from '../parameters.ts'
 
 export type RackClient = Client<'rack', typeof manifest.rpc>
 interface Called { readonly machine: string, readonly driver: string, readonly parameters: Parameters }
@@ -14,6 +14,8 @@ export interface Racks {
   execute(target: Called, action: PowerActionName, boot: 'network' | 'disk' | null, options: { readonly timeout: number, readonly signal: AbortSignal }): Promise<Done>
   /** Asks each rack once, until one knows. */
   query(target: Called, timeout: number): Promise<{ readonly rack: string, readonly state: PowerStateName }>
+  /** Has one rack after the other do what may be repeated (`what` is for errors), once each, until one can; within `timeout` ms. Its last error is thrown. */
+  ask<T>(machine: string, what: string, timeout: number, call: (client: RackClient, options: CallOptions) => Promise<T>): Promise<{ readonly rack: string, readonly value: T }>
 }
 
 const between = { first: 500, longest: 8_000 } // ms between two rounds of the racks, half of it chance
@@ -55,6 +57,7 @@ export function createRacks ({ clock, rack, racks }: RackLinks, random: () => nu
       const { rack, value } = await through(machine, action, { timeout, signal, rounds: Infinity }, (client, options) => client.execute({ machine, driver, parameters: { ...parameters }, action, boot }, options))
       return { rack, ...value }
     },
+    ask: (machine, what, timeout, call) => through(machine, what, { timeout, rounds: 1 }, call),
     async query ({ machine, driver, parameters }, timeout) {
       const { rack, value } = await through(machine, 'query', { timeout, rounds: 1 }, (client, options) => client.query({ machine, driver, parameters: { ...parameters } }, options))
       return { rack, state: value.state }

@@ -1,13 +1,13 @@
 /** What power gives to other plugins on a region. */
 import { AsyncSeriesHook } from 'tapable'
-import { BedplateError } from '../../core/errors.ts'
-import type { Clock, Database, Query, Secrets, Tx } from '../../core/plugin.ts'
-import { secretFields } from './driver.ts'
-import { driverNamed } from './drivers.ts'
-import type { PowerOutcome, PowerService, PowerStateName } from './manifest.ts'
-import { checked, driverFor, split, type Parameters } from './parameters.ts'
+import { BedplateError } from '../../../core/errors.ts'
+import type { Clock, Database, Query, Secrets, Tx } from '../../../core/plugin.ts'
+import { secretFields } from '../driver.ts'
+import { driverNamed } from '../drivers.ts'
+import type { PowerOutcome, PowerService, PowerStateName } from '../manifest.ts'
+import { checked, driverFor, split, type Parameters } from '../parameters.ts'
 import type { Racks } from './racks.ts'
-import * as store from './store.ts'
+import * as store from '../store.ts'
 
 export interface Target { readonly machine: string, readonly driver: string, readonly parameters: Parameters, readonly state: PowerStateName, readonly error: string | null }
 export interface PowerCore extends PowerService {

@@ -1,14 +1,14 @@
 /** The service that carries out wishes: one action at a time per machine, taken up again after a crash, its outcome stored once. */
-import { BedplateError, hasCode, reasonOf } from '../../core/errors.ts'
-import type { Clock, Database, Logger, Term } from '../../core/plugin.ts'
-import { redact, secretFields } from './driver.ts'
-import { driverNamed } from './drivers.ts'
-import { createKept } from './kept.ts'
+import { BedplateError, hasCode, reasonOf } from '../../../core/errors.ts'
+import type { Clock, Database, Logger, Term } from '../../../core/plugin.ts'
+import { redact, secretFields } from '../driver.ts'
+import { driverNamed } from '../drivers.ts'
+import { createKept } from '../kept.ts'
 import { createLoop, type Loop } from './loop.ts'
-import type { PowerActionName, PowerStateName } from './manifest.ts'
+import type { PowerActionName, PowerStateName } from '../manifest.ts'
 import type { Racks } from './racks.ts'
 import type { PowerCore, Target } from './service.ts'
-import * as store from './store.ts'
+import * as store from '../store.ts'
 
 export interface ActionsOptions { readonly db: Database, readonly clock: Clock, readonly log: Logger, readonly power: PowerCore, readonly racks: Racks, readonly timeout: number /* ms */ }
 interface Outcome { readonly ok: boolean, readonly state: PowerStateName | null, readonly reason: string | null, readonly rack: string | null }

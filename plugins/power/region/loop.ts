@@ -1,7 +1,7 @@
 /** A leader's service that looks again and again: at once when woken, and every so often because hints get lost. */
-import { reasonOf } from '../../core/errors.ts'
-import { degraded, off, running } from '../../core/health.ts'
-import type { Clock, Health, Logger, Service, Term } from '../../core/plugin.ts'
+import { reasonOf } from '../../../core/errors.ts'
+import { degraded, off, running } from '../../../core/health.ts'
+import type { Clock, Health, Logger, Service, Term } from '../../../core/plugin.ts'
 
 export interface Loop extends Service { wake(): void }
 export interface LoopOptions {
