@@ -2,20 +2,24 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../core/clock.ts'
 import { BedplateError } from '../../../core/errors.ts'
-import { isFatal, secretFields, type Driver, type Options } from '../../../plugins/power/driver.ts'
+import { isFatal, secretFields, type Driver, type Options, type Pace } from '../../../plugins/power/driver.ts'
 import { createKept, type Kept } from '../../../plugins/power/kept.ts'
 import type { PowerActionName } from '../../../plugins/power/manifest.ts'
 import { checked } from '../../../plugins/power/parameters.ts'
 
+type Later<T> = T | Promise<T> // real programs are asked and told, which takes its time
+
 /** One BMC to try the driver on. What a driver cannot do (`manual` switches nothing) it leaves out. */
 export interface Subject {
   readonly parameters: Readonly<Record<string, unknown>>
+  /** For BMCs that need longer than `quickPace`. */
+  readonly pace?: Partial<Pace>
   /** The machine behind the BMC, for drivers that switch one. */
   readonly machine?: {
-    state(): 'on' | 'off'
-    set(state: 'on' | 'off'): void
-    switches(): number // since the start
-    bootedFrom(): 'network' | 'disk' | null // at its last start
+    state(): Later<'on' | 'off'>
+    set(state: 'on' | 'off'): Later<void>
+    switches(): Later<number> // since the start
+    bootedFrom(): Later<'network' | 'disk' | null> // at its last start
   }
   /** What the BMC is known to tell of the machine, for drivers that ask for it. */
   readonly hardware?: {
@@ -31,10 +35,10 @@ export interface Subject {
     readonly wrongCredentials?: Readonly<Record<string, unknown>>
     /** A BMC nobody answers for. */
     readonly unreachable: Readonly<Record<string, unknown>>
-    busy(times: number): void
-    lie(): void
-    slow(ms: number): void
-    loseAnswer(): void // carries the next switching out, but its answer is lost
+    busy(times: number): Later<void>
+    lie(): Later<void>
+    slow(ms: number): Later<void>
+    loseAnswer(): Later<void> // carries the next switching out, but its answer is lost
   }
   close(): Promise<void>
 }
@@ -43,7 +47,8 @@ const reached: Readonly<Record<PowerActionName, 'on' | 'off'>> = { on: 'on', off
 export const quickPace = { request: 500, poll: 5, settle: 150, shutdown: 150 }
 
 let kept: Kept = createKept()
-const options = (signal = new AbortController().signal): Options => ({ signal, clock: systemClock, pace: quickPace, kept })
+let slower: Partial<Pace> = {}
+const options = (signal = new AbortController().signal): Options => ({ signal, clock: systemClock, pace: { ...quickPace, ...slower }, kept })
 const thrown = async (work: Promise<unknown>): Promise<BedplateError> => {
   const error = await work.then(() => undefined, (reason: unknown) => reason)
   expect(error).toBeInstanceOf(BedplateError)
@@ -53,7 +58,7 @@ const thrown = async (work: Promise<unknown>): Promise<BedplateError> => {
 export function powerDriverConformance (driver: Driver, start: () => Promise<Subject>): void {
   describe(`power driver ${driver.name}`, () => {
     let subject: Subject
-    beforeEach(async () => { kept = createKept(); subject = await start() })
+    beforeEach(async () => { kept = createKept(); subject = await start(); slower = subject.pace ?? {} })
     afterEach(async () => { await kept.close(); await subject.close() })
     const power = (action: PowerActionName, boot: 'network' | 'disk' | null = null, parameters = subject.parameters, given = options()) => driver.power(checked(driver, parameters), action, { ...given, boot })
     const noSecretIn = (error: BedplateError): void => {
@@ -73,30 +78,30 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
 
     test('each action ends in its state, and repeated switches nothing', async () => {
       for (const action of driver.actions) {
-        subject.machine?.set(reached[action] === 'on' ? 'off' : 'on')
+        await subject.machine?.set(reached[action] === 'on' ? 'off' : 'on')
         const { state, note } = await power(action)
         if (subject.machine === undefined) { expect({ state, note }).toEqual({ state: 'unknown', note: expect.stringMatching(/\S/) }); continue }
         expect(state).toBe(reached[action])
-        expect(subject.machine.state()).toBe(reached[action])
+        expect(await subject.machine.state()).toBe(reached[action])
         if (action === 'cycle') continue
-        const before = subject.machine.switches()
+        const before = await subject.machine.switches()
         await power(action)
-        expect(subject.machine.switches(), `${action} again`).toBe(before)
+        expect(await subject.machine.switches(), `${action} again`).toBe(before)
       }
     })
 
     test('the state it tells is the machine\'s', async () => {
       const ask = () => driver.query(checked(driver, subject.parameters), options())
       if (!driver.queries || subject.machine === undefined) { expect(await ask()).toBe('unknown'); return }
-      for (const state of ['on', 'off'] as const) { subject.machine.set(state); expect(await ask()).toBe(state) }
+      for (const state of ['on', 'off'] as const) { await subject.machine.set(state); expect(await ask()).toBe(state) }
     })
 
     test('a machine is started from the device asked for, once', async () => {
       if (!driver.boots || subject.machine === undefined) { expect((await power('on', 'network')).note).toMatch(/network/); return }
       for (const boot of ['network', 'disk', null] as const) {
-        subject.machine.set('off')
+        await subject.machine.set('off')
         await power('on', boot)
-        expect(subject.machine.bootedFrom()).toBe(boot)
+        expect(await subject.machine.bootedFrom()).toBe(boot)
       }
     })
 
@@ -133,7 +138,7 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
 
     test('it is re-entrant', async () => {
       await Promise.all(Array.from({ length: 4 }, () => power('on')))
-      if (subject.machine !== undefined) expect(subject.machine.state()).toBe('on')
+      if (subject.machine !== undefined) expect(await subject.machine.state()).toBe('on')
     })
 
     test('wrong credentials are fatal, and no secret is told', async () => {
@@ -143,13 +148,13 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
       expect(error.code).toBe('POWER_AUTHENTICATION')
       expect(isFatal(error)).toBe(true)
       noSecretIn(error)
-      expect(subject.machine?.switches()).toBe(0)
+      if (subject.machine !== undefined) expect(await subject.machine.switches()).toBe(0)
     })
 
     test('a BMC that is busy or not there is worth another try', async () => {
       const { faults } = subject
       if (faults === undefined) { expect(driver.queries).toBe(false); return }
-      faults.busy(1)
+      await faults.busy(1)
       const error = await thrown(power('on'))
       expect(error.code).toBe('POWER_FAILED')
       expect(isFatal(error)).toBe(false)
@@ -160,22 +165,22 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
 
     test('a BMC that says yes and does nothing is found out', async () => {
       if (subject.faults === undefined) { expect(driver.queries).toBe(false); return }
-      subject.faults.lie()
+      await subject.faults.lie()
       const error = await thrown(power('on'))
       expect(error).toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('still off') })
     })
 
     test('an answer that gets lost costs a repetition, not a second switching', async () => {
       if (subject.faults === undefined || subject.machine === undefined) { expect(driver.queries).toBe(false); return }
-      subject.faults.loseAnswer()
+      await subject.faults.loseAnswer()
       await power('on').catch((error: unknown) => { expect(isFatal(error)).toBe(false) })
       expect((await power('on')).state).toBe('on')
-      expect(subject.machine.switches()).toBe(1)
+      expect(await subject.machine.switches()).toBe(1)
     })
 
     test('it gives up soon when told to, or when the BMC does not answer in time', async () => {
       if (subject.faults === undefined) { expect(driver.queries).toBe(false); return }
-      subject.faults.slow(10_000)
+      await subject.faults.slow(10_000)
       const controller = new AbortController()
       const began = performance.now()
       const pending = thrown(power('on', null, subject.parameters, options(controller.signal)))
