@@ -3,8 +3,9 @@ import { BedplateError } from '../../core/errors.ts'
 import type { Driver } from './driver.ts'
 import { manual } from './drivers/manual.ts'
 import { redfish } from './drivers/redfish.ts'
+import { wol } from './drivers/wol.ts'
 
-export const drivers: readonly Driver[] = [redfish, manual]
+export const drivers: readonly Driver[] = [redfish, wol, manual]
 
 /** The driver of that name. POWER_PARAMETERS_INVALID. */
 export function driverNamed (name: string): Driver {

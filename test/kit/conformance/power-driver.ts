@@ -143,7 +143,7 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
 
     test('wrong credentials are fatal, and no secret is told', async () => {
       const wrong = subject.faults?.wrongCredentials
-      if (wrong === undefined) { expect(secretFields(driver.parameters)).toEqual([]); return }
+      if (wrong === undefined) { expect(driver.queries ? secretFields(driver.parameters) : [], 'what never answers cannot refuse').toEqual([]); return }
       const error = await thrown(power('on', null, wrong))
       expect(error.code).toBe('POWER_AUTHENTICATION')
       expect(isFatal(error)).toBe(true)
