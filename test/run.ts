@@ -55,7 +55,7 @@ async function availability (): Promise<void> {
 
 try {
   // a missing package fails the suites that need it, by name, and not this script: so that the others still tell what they know
-  await ensurePackages([...packages.network, ...packages.machines, ...packages.clients, ...packages.database, ...packages.frontdoor, ...packages.firmware], say).catch(error => { say(`system packages: ${reasonOf(error)}`); code = 1 })
+  await ensurePackages([...packages.network, ...packages.machines, ...packages.clients, ...packages.database, ...packages.frontdoor, ...packages.firmware, ...packages.power], say).catch(error => { say(`system packages: ${reasonOf(error)}`); code = 1 })
   if (await run('tsc', ['--noEmit']) !== 0) { failures.push('tsc --noEmit'); failed++; code = 1 }
   for (const project of ['quick', 'processes', 'system']) await suite(project)
   if (process.argv.length === 2) await availability() // arguments choose among vitest's tests

@@ -3,9 +3,10 @@ import { BedplateError } from '../../core/errors.ts'
 import type { Driver } from './driver.ts'
 import { manual } from './drivers/manual.ts'
 import { redfish } from './drivers/redfish.ts'
+import { webhook } from './drivers/webhook.ts'
 import { wol } from './drivers/wol.ts'
 
-export const drivers: readonly Driver[] = [redfish, wol, manual]
+export const drivers: readonly Driver[] = [redfish, webhook, wol, manual]
 
 /** The driver of that name. POWER_PARAMETERS_INVALID. */
 export function driverNamed (name: string): Driver {

@@ -15,6 +15,8 @@ export const packages = {
   machines: ['qemu-system-x86', 'qemu-utils', 'ovmf', 'ipxe', 'ipxe-qemu', 'openssh-client'],
   clients: ['busybox-static', 'isc-dhcp-client', 'isc-dhcp-relay', 'dhcpcd-base', 'systemd', 'tcpdump', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux'],
   database: ['postgresql', 'postgresql-contrib', 'patroni', 'python3-etcd', 'etcd-server', 'etcd-client', 'util-linux'],
+  /** What power drivers and simulated BMCs are tried against. */
+  power: ['webhook'],
   frontdoor: ['haproxy', 'keepalived', 'curl', 'bind9-dnsutils', 'openssl']
 } as const
 
