@@ -10,7 +10,7 @@ import type { Racks } from './racks.ts'
 import * as store from '../store.ts'
 
 export interface Target { readonly machine: string, readonly driver: string, readonly parameters: Parameters, readonly state: PowerStateName, readonly error: string | null }
-export interface PowerCore extends PowerService {
+export interface PowerCore extends Omit<PowerService, 'link' | 'members'> {
   /** How a machine is powered, secrets opened; a machine nobody has configured is powered by hand. */
   target(q: Query, machine: string): Promise<Target>
   opened(bmc: store.Bmc): Target
@@ -22,7 +22,7 @@ const mask = '••••••'
 const sealedAs = (machine: string): string => `power/${machine}`
 
 export function createPower ({ db, clock, secrets, racks, timeout }: { readonly db: Database, readonly clock: Clock, readonly secrets: Secrets, readonly racks: Racks, readonly timeout: number }): PowerCore {
-  const hooks: PowerService['hooks'] = { outcome: new AsyncSeriesHook<[Tx, PowerOutcome]>(['tx', 'outcome']), state: new AsyncSeriesHook(['tx', 'change']) }
+  const hooks: PowerService['hooks'] = { outcome: new AsyncSeriesHook<[Tx, PowerOutcome]>(['tx', 'outcome']), state: new AsyncSeriesHook(['tx', 'change']), found: new AsyncSeriesHook(['tx', 'found']) }
   const now = () => new Date(clock.now())
   const secretsOf = (bmc: store.Bmc): Parameters => bmc.secrets === null ? {} : JSON.parse(secrets.open(bmc.secrets, sealedAs(bmc.machine))) as Parameters
 

@@ -6,6 +6,8 @@ import { createSecrets } from '../../../core/secrets.ts'
 import type { Caller, Clock, Database, Term, RegionRunning } from '../../../core/plugin.ts'
 import { manifest as machinesManifest, type MachineService } from '../../../plugins/machines/manifest.ts'
 import machinesRegion from '../../../plugins/machines/region.ts'
+import { manifest as networkManifest } from '../../../plugins/network/manifest.ts'
+import networkRegion from '../../../plugins/network/region.ts'
 import { manifest as powerManifest, type PowerService } from '../../../plugins/power/manifest.ts'
 import type { RackClient } from '../../../plugins/power/region/racks.ts'
 import powerRack from '../../../plugins/power/rack.ts'
@@ -17,7 +19,7 @@ import { systemClock } from '../../../core/clock.ts'
 
 export const quiet = createLogger('silent')
 export const controller = { id: 'c1', hostname: 'c1', roles: ['region', 'rack'] as const, version: '0', dataDirectory: '/nonexistent' }
-export const migrations = [machinesManifest, powerManifest]
+export const migrations = [networkManifest, machinesManifest, powerManifest]
 
 /** A term that stands until `lose` is called; then it aborts, and its writes are refused. */
 export function testTerm (db: Database): Term & { lose(): void } {
@@ -46,6 +48,7 @@ export function rackHere (clock: Clock = systemClock, config = { pollSeconds: 60
     query: (params, options) => running.rpc.query(params, caller(options)),
     look: (params, options) => running.rpc.look(params, caller(options)),
     insert: (params, options) => running.rpc.insert(params, caller(options)),
+    members: (params, options) => running.rpc.members(params, caller(options)),
     scan: (params, options) => running.rpc.scan(params, caller(options))
   }
 }
@@ -53,7 +56,7 @@ export function rackHere (clock: Clock = systemClock, config = { pollSeconds: 60
 /** A rack that answers these calls and no other. */
 export function rackThat (calls: Partial<RackClient>): RackClient {
   const none = async (): Promise<never> => { throw new BedplateError('UNAVAILABLE', { reason: 'this rack of a test does not answer that' }) }
-  return { execute: none, query: none, look: none, insert: none, scan: none, ...calls }
+  return { execute: none, query: none, look: none, insert: none, members: none, scan: none, ...calls }
 }
 
 export interface Parts {
@@ -74,7 +77,8 @@ export async function createParts (options: { readonly clock?: Clock, readonly r
     if (client === undefined) throw new BedplateError('LINK_DOWN', { controller: id })
     return client
   }
-  const power = powerRegion.setup({ ...shared, deps: {}, rack, config: { pollSeconds: 60, reachSeconds: 60, actionTimeoutSeconds: options.actionTimeoutSeconds ?? 120 } })
+  const { network } = networkRegion.setup({ ...shared, deps: {}, rack: () => ({}), config: { scanSeconds: 10, ignoreInterfaces: [] } }).provides
+  const power = powerRegion.setup({ ...shared, deps: { network }, rack, config: { pollSeconds: 60, reachSeconds: 60, actionTimeoutSeconds: options.actionTimeoutSeconds ?? 120 } })
   const machines = machinesRegion.setup({ ...shared, deps: { power: power.provides.power }, rack: () => ({}), config: { commissioningMinutes: 20, deployingMinutes: 40, releasingMinutes: 15 } })
   return { db, clock, machines: machines.provides.machines, power: power.provides.power, running: { machines, power }, metrics, racks }
 }

@@ -1,11 +1,12 @@
 /** power keeps the contract of a plugin, its services that of a service. */
 import { systemClock } from '../../../core/clock.ts'
+import network from '../../../plugins/network/index.ts'
 import power from '../../../plugins/power/index.ts'
 import { pluginConformance } from '../../kit/conformance/plugin.ts'
 import { serviceConformance } from '../../kit/conformance/service.ts'
 import { createParts, testTerm, type Parts } from '../machines/parts.ts'
 
-pluginConformance(power)
+pluginConformance(power, { besides: [network] })
 
 for (const [index, name] of ['actions', 'poll'].entries()) {
   let parts: Parts | undefined

@@ -1,6 +1,7 @@
 /** A whole controller, region and rack in one process: through its API, its links and its leader to a BMC. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import machines from '../../../plugins/machines/index.ts'
+import network from '../../../plugins/network/index.ts'
 import power from '../../../plugins/power/index.ts'
 import { startDaemon, type Daemon } from '../../kit/daemon.ts'
 import { until } from '../../kit/wait.ts'
@@ -10,7 +11,7 @@ let daemon: Daemon
 let bmc: Bmc
 beforeAll(async () => {
   bmc = await startBmc()
-  daemon = await startDaemon({ plugins: [power, machines] })
+  daemon = await startDaemon({ plugins: [network, power, machines] })
 })
 afterAll(async () => {
   await daemon.stop()

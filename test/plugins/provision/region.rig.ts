@@ -38,7 +38,7 @@ export async function createRig () {
     db, secrets: createSecrets(Buffer.alloc(32, 7)), racks: () => [], rack: () => { throw new TypeError('no racks here') }
   }
   const { network } = networkRegion.setup({ ...shared, deps: {}, config: { scanSeconds: 10, ignoreInterfaces: [] } }).provides
-  const { power } = powerRegion.setup({ ...shared, deps: {}, config: { pollSeconds: 60, reachSeconds: 60, actionTimeoutSeconds: 120 } }).provides
+  const { power } = powerRegion.setup({ ...shared, deps: { network }, config: { pollSeconds: 60, reachSeconds: 60, actionTimeoutSeconds: 120 } }).provides
   const { images } = imagesRegion.setup({ ...shared, deps: { network }, config: { peerPort: 0 } }).provides
   const { machines } = machinesRegion.setup({ ...shared, deps: { power }, config: { commissioningMinutes: 20, deployingMinutes: 40, releasingMinutes: 15 } }).provides
   const running = region.setup({ ...shared, deps: { machines, images, network }, config: {} })
