@@ -1,9 +1,7 @@
 /** A bare server of its own: an emulated BMC, and behind it a machine that boots as told by the rack and does what its scripts would. */
-import type { AddressInfo } from 'node:net'
-import type { Server } from 'node:http'
 import { request } from 'node:http'
-import { createBmc } from '../lab/bmc.ts'
-import type { VirtualMachine } from '../lab/vm.ts'
+import { startBmc } from '../../sim/bmc/bmc.ts'
+import { createMemory, hardwareOf, type Machine } from '../../sim/machine/machine.ts'
 import { archive } from '../plugins/provision/archive.ts'
 import { uploadOf } from '../plugins/provision/region.rig.ts'
 import { until } from '../kit/wait.ts'
@@ -60,14 +58,14 @@ export async function createServer (rack: string, mac: string, address: string):
     running = running.then(boot)
     running.catch(() => {}) // told to close()
   }
-  const machine: VirtualMachine = {
-    spec: { name: 'server', firmware: 'bios', mac, tap: '', directory: '', memory: 0, diskGiB: 0 },
-    state: () => power, bootOnce () {}, on, async off () { power = 'off' }, shutdown () { power = 'off' }, async reset () { power = 'off'; await on() }
+  const machine: Machine = {
+    ...createMemory(), hardware: hardwareOf('server', { macs: [mac], firmware: 'bios' }),
+    state: () => power, on, async off () { power = 'off' }, async shutdown () { power = 'off' }, async reset () { power = 'off'; await on() }
   }
-  const server: Server = await createBmc(machine, account, '127.0.0.1', 0)
+  const bmc = await startBmc({ redfish: {}, account, machine })
   return {
     mac, boots, press: on,
-    bmc: `redfish+http://${account.user}:${encodeURIComponent(account.password)}@127.0.0.1:${(server.address() as AddressInfo).port}/redfish/v1/Systems/1`,
-    async close () { server.closeAllConnections(); await new Promise(resolve => server.close(resolve)); await running }
+    bmc: bmc.redfish?.address(0) ?? '',
+    async close () { await bmc.close(); await running }
   }
 }

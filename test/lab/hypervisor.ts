@@ -1,15 +1,17 @@
-/** Runs inside the machines' namespace: the virtual machines and their BMCs. Its specification comes as JSON in the first argument; what happens goes out as JSON lines. */
-import { createBmc, type Account } from './bmc.ts'
-import { createMachine, type BootDevice, type MachineSpec } from './vm.ts'
+/** Runs inside the machines' namespace: the virtual machines and their simulated BMCs. Its specification comes as JSON in the first argument; what happens goes out as JSON lines. */
+import { startBmc } from '../../sim/bmc/bmc.ts'
+import type { Account } from '../../sim/bmc/model.ts'
+import { createQemu, type Bootable, type QemuSpec } from '../../sim/machine/qemu.ts'
 
-export interface HypervisorSpec { readonly account: Account, readonly machines: readonly (MachineSpec & { readonly bmc: { readonly host: string, readonly port: number }, readonly order: BootDevice })[] }
+export interface HypervisorSpec { readonly account: Account, readonly machines: readonly (QemuSpec & { readonly bmc: { readonly host: string, readonly redfish: number }, readonly order: Bootable })[] }
 export interface HypervisorLine { readonly machine: string, readonly line: string }
 
 const spec = JSON.parse(process.argv[2] ?? '{"machines":[]}') as HypervisorSpec
 const say = (machine: string, line: string) => process.stdout.write(`${JSON.stringify({ machine, line } satisfies HypervisorLine)}\n`)
 const machines = await Promise.all(spec.machines.map(async machine => {
-  const virtual = await createMachine(machine, machine.order, line => say(machine.name, line))
-  await createBmc(virtual, spec.account, machine.bmc.host, machine.bmc.port)
+  const virtual = await createQemu(machine, machine.order, line => say(machine.name, line))
+  const { host, redfish } = machine.bmc
+  await startBmc({ host, redfish: { port: redfish }, account: spec.account, machine: virtual })
   return virtual
 }))
 say('', 'ready')

@@ -11,7 +11,7 @@ import type { HypervisorLine, HypervisorSpec } from './hypervisor.ts'
 import { backbone, createNetwork, segment } from './network.ts'
 import { createRelay } from './relay.ts'
 import { createSshKey } from './ssh.ts'
-import type { Firmware } from './vm.ts'
+import type { Firmware } from '../../sim/machine/machine.ts'
 
 export interface LabMachine { readonly name: string, readonly firmware: Firmware, readonly mac: string, readonly bmc: string, readonly directory: string }
 export interface LabOptions {
@@ -80,7 +80,7 @@ export async function createLab (options: LabOptions): Promise<Lab> {
     }))
     const spec: HypervisorSpec = {
       account,
-      machines: machines.map((machine, index) => ({ name: machine.name, firmware: machine.firmware, mac: machine.mac, tap: network.taps[index] ?? '', directory: machine.directory, memory: 1536, diskGiB: 6, bmc: { host: segment.rack, port: 8001 + index }, order: machine.firmware === 'bios' ? 'network' : 'disk' }))
+      machines: machines.map((machine, index) => ({ name: machine.name, firmware: machine.firmware, mac: machine.mac, tap: network.taps[index] ?? '', directory: machine.directory, memory: 1536, diskGiB: 6, bmc: { host: segment.rack, redfish: 8001 + index }, order: machine.firmware === 'bios' ? 'network' : 'disk' }))
     }
     undo.push(await startHypervisor(network.rackNamespace, spec, options))
 

@@ -9,7 +9,7 @@ import { travel, type Journey } from './journey.ts'
 import { createLab, type Lab } from './lab.ts'
 import { ensurePackages, packages } from './packages.ts'
 import { createProgress } from './progress.ts'
-import type { Firmware } from './vm.ts'
+import type { Firmware } from '../../sim/machine/machine.ts'
 
 const usage = `npm run lab -- [--machines N] [--firmware bios|uefi|both] [--split] [--once] [--keep] [--json] [--port N]
 

@@ -2,7 +2,7 @@
 import { access, mkdir, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { project } from '../lab/controller.ts'
-import type { Firmware } from '../lab/vm.ts'
+import type { Firmware } from '../../sim/machine/machine.ts'
 import { bmc, clean, copyState, createWorld, halt, machine, type Remains } from './world.ts'
 
 export const cache = join(project, '.cache/survival')

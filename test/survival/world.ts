@@ -14,7 +14,7 @@ import { createController, type ControllerProcess } from '../lab/controller.ts'
 import { account, bedplate, startHypervisor, waitReady } from '../lab/lab.ts'
 import { createRelay } from '../lab/relay.ts'
 import { createSshKey } from '../lab/ssh.ts'
-import type { Firmware } from '../lab/vm.ts'
+import type { Firmware } from '../../sim/machine/machine.ts'
 import { watchCable, type Seen } from './cable.ts'
 import { roots, type Root } from './point.ts'
 
@@ -106,7 +106,7 @@ export async function createWorld (remains: Remains, o: WorldOptions): Promise<W
   await network.tap(wire, 'tap0', 'br0')
   undo.push(await startHypervisor(wire.name, {
     account,
-    machines: [{ ...machine, firmware: o.firmware, tap: 'tap0', directory: join(directory, 'machine'), memory: 1536, diskGiB: 6, bmc: { host, port: 8001 }, order: o.firmware === 'bios' ? 'network' : 'disk' }]
+    machines: [{ ...machine, firmware: o.firmware, tap: 'tap0', directory: join(directory, 'machine'), memory: 1536, diskGiB: 6, bmc: { host, redfish: 8001 }, order: o.firmware === 'bios' ? 'network' : 'disk' }]
   }, { hear: (_, line) => o.hear(line) }))
 
   const died = (name: string, code: number | null): void => { say(`${name} ended by itself with ${code}`) }

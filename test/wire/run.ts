@@ -1,5 +1,5 @@
 /** One fault under all clients: breaks, watches, puts back, and compares what was acknowledged with what is stored. */
-import type { Firmware } from '../lab/vm.ts'
+import type { Firmware } from '../../sim/machine/machine.ts'
 import { until } from '../kit/wait.ts'
 import type { Client, Program } from './client.ts'
 import type { Fault } from './fault.ts'

@@ -10,7 +10,8 @@ import type { RegionStatus } from '../ha/watch.ts'
 import { createNetwork } from '../kit/network.ts'
 import { createServers, type Server } from '../kit/servers.ts'
 import { until } from '../kit/wait.ts'
-import { createMachine, type Firmware, type VirtualMachine } from '../lab/vm.ts'
+import type { Firmware } from '../../sim/machine/machine.ts'
+import { createQemu, type VirtualMachine } from '../../sim/machine/qemu.ts'
 import { capture, type Message } from './capture.ts'
 import { createClient, writeScript, type Client, type Program } from './client.ts'
 
@@ -118,7 +119,7 @@ export async function createWorld (remains: Remains, say: (line: string) => void
       const { number, mac } = next()
       const tap = `t${number}`
       await network.tap(wire, tap, 'br0')
-      const vm: VirtualMachine = await createMachine({ name: `wire-${number}`, firmware: kind, mac, tap, directory: join(directory, `vm-${number}`), memory: 512, diskGiB: 1, namespace: wire.name }, 'network', () => {})
+      const vm: VirtualMachine = await createQemu({ name: `wire-${number}`, firmware: kind, mac, tap, directory: join(directory, `vm-${number}`), memory: 512, diskGiB: 1, namespace: wire.name }, 'network', () => {})
       let started = 0
       return { kind, mac, get started () { return started }, start: () => { started = Date.now(); return vm.on() }, end: () => vm.off() }
     },

@@ -3,7 +3,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createMachine, type Firmware, type VirtualMachine } from './vm.ts'
+import type { Firmware } from '../../sim/machine/machine.ts'
+import { createQemu, type VirtualMachine } from '../../sim/machine/qemu.ts'
 
 describe.each(['bios', 'uefi'] as Firmware[])('a %s machine', firmware => {
   let directory = ''
@@ -12,7 +13,7 @@ describe.each(['bios', 'uefi'] as Firmware[])('a %s machine', firmware => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'bedplate-vm-'))
     // QEMU makes a tap that does not exist and takes it with it; nothing is attached to this one
-    machine = await createMachine({ name: 'm', firmware, mac: '52:54:00:be:d0:77', tap: `bpt${process.pid % 10000}${firmware === 'bios' ? 'b' : 'u'}`, directory, memory: 256, diskGiB: 1 }, 'disk', line => { said.push(line) })
+    machine = await createQemu({ name: 'm', firmware, mac: '52:54:00:be:d0:77', tap: `bpt${process.pid % 10000}${firmware === 'bios' ? 'b' : 'u'}`, directory, memory: 256, diskGiB: 1 }, 'disk', line => { said.push(line) })
   })
   afterEach(async () => { await machine.off(); await rm(directory, { recursive: true }) })
 
