@@ -1,22 +1,34 @@
-/** /api/v1/power: the drivers there are, and what was done to a machine. */
+/** /api/v1/power: the drivers there are, and what was done to a machine. What its BMC tells besides, and looking for BMCs, are in api/. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { BedplateError } from '../../core/errors.ts'
-import type { Database } from '../../core/plugin.ts'
+import type { Clock, Database, Secrets } from '../../core/plugin.ts'
+import { foundRoutes } from './api/found.ts'
+import { hardwareRoutes } from './api/hardware.ts'
+import { capabilities } from './capabilities.ts'
 import { drivers } from './drivers.ts'
-import type { PowerService } from './manifest.ts'
+import type { Racks } from './region/racks.ts'
+import type { PowerCore } from './region/service.ts'
 import * as store from './store.ts'
 
 const Text = Type.String()
 const Maybe = Type.Union([Text, Type.Null()])
-const DriverView = Type.Object({ name: Text, title: Text, actions: Type.Array(Text), queries: Type.Boolean(), boots: Type.Boolean(), parameters: Type.Unknown({ description: 'JSON Schema; `writeOnly` fields are secrets' }) })
-const ActionView = Type.Object({ id: Text, action: Text, boot: Maybe, state: Type.Enum(['queued', 'running', 'done', 'failed']), attempts: Type.Integer(), rack: Maybe, error: Maybe, createdAt: Text, startedAt: Maybe, finishedAt: Maybe })
+const DriverView = Type.Object({ name: Text, title: Text, actions: Type.Array(Text), queries: Type.Boolean(), boots: Type.Boolean(), capabilities: Type.Array(Text, { description: 'all it can do' }), experimental: Type.Union([Text, Type.Null()], { description: 'why to try it before relying on it' }), parameters: Type.Unknown({ description: 'JSON Schema; `writeOnly` fields are secrets' }) })
+const ActionView = Type.Object({ id: Text, action: Text, boot: Maybe, state: Type.Enum(['queued', 'running', 'done', 'failed', 'cancelled']), attempts: Type.Integer(), rack: Maybe, error: Maybe, createdAt: Text, startedAt: Maybe, finishedAt: Maybe })
 const MachineView = Type.Object({ machine: Text, driver: Text, parameters: Type.Record(Text, Type.Unknown()), state: Text, checkedAt: Maybe, error: Maybe, actions: Type.Array(ActionView, { description: 'the last 20, newest first' }) })
 
-export const routes = ({ db, power }: { readonly db: Database, readonly power: PowerService }): FastifyPluginAsyncTypebox => async app => {
+export interface ApiOptions { readonly db: Database, readonly clock: Clock, readonly secrets: Secrets, readonly power: PowerCore, readonly racks: Racks }
+
+export const routes = ({ db, clock, secrets, power, racks }: ApiOptions): FastifyPluginAsyncTypebox => async app => {
   app.get('/drivers', { schema: { summary: 'The power drivers and their parameters', response: { 200: app.pageOf(DriverView) } } }, async () => ({
-    items: drivers.map(({ name, title, actions, queries, boots, parameters }) => ({ name, title, actions: [...actions], queries, boots, parameters }))
+    items: drivers.map(driver => {
+      const { name, title, actions, queries, boots, experimental, parameters } = driver
+      return { name, title, actions: [...actions], queries, boots, capabilities: capabilities(driver), experimental: experimental ?? null, parameters }
+    })
   }))
+
+  await app.register(hardwareRoutes({ db, power, racks }))
+  await app.register(foundRoutes({ db, clock, secrets }))
 
   app.get('/machines/:machine', { schema: { summary: 'How a machine is powered, and the last actions on it', params: Type.Object({ machine: Type.String({ maxLength: 63 }) }), response: { 200: MachineView } } }, async ({ params: { machine } }) => {
     const actions = await store.actions(db, machine, 20)

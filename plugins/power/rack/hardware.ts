@@ -11,9 +11,9 @@ const insertWithin = 115_000
 export function createHardware ({ call }: { readonly call: Call }): Pick<Handlers<'rack', typeof manifest.rpc>, 'look' | 'insert' | 'members'> {
   return {
     look: ({ what, ...target }, caller) => call(target, caller, lookWithin, async (driver, parameters, options) => {
-      const ask = driver[tellers[what]]
-      if (ask === undefined) throw lacks(driver, what)
-      return { value: await ask.call(driver, parameters, options) }
+      const method = tellers[what]
+      if (driver[method] === undefined) throw lacks(driver, what)
+      return { value: await driver[method]?.(parameters, options) }
     }),
     insert: ({ image, ...target }, caller) => call(target, caller, insertWithin, async (driver, parameters, options) => {
       if (driver.insert === undefined) throw lacks(driver, 'insert')
