@@ -7,6 +7,8 @@ import { createActions } from './region/actions.ts'
 import { racksOn } from './region/assign.ts'
 import { createAssigner } from './region/assigner.ts'
 import { takeFacts } from './region/facts.ts'
+import { createFound } from './region/found.ts'
+import { createScans } from './region/found-scans.ts'
 import { createRacks } from './region/racks.ts'
 import { createPower } from './region/service.ts'
 import { bmcEntries, credentialsFor, touchedBmcs } from './region/wanted.ts'
@@ -27,14 +29,17 @@ export default defineRegion(manifest, {
       }
     })
     const assigner = createAssigner({ db, clock, log, power, racks: () => ctx.racks() })
+    const found = createFound({ log, secrets, power, racks })
+    const scans = createScans({ db, clock, log, secrets, network, hooks: power.hooks, rack: id => ctx.rack(id), racks: () => ctx.racks() })
     return {
-      provides: { power },
+      provides: { power: { ...power, ...found } },
       rpc: { credentials: async ({ machines }, { controller }) => ({ machines: await credentialsFor(db, log, power.opened, controller, machines) }) },
-      services: [actions, assigner],
-      routes: routes({ db, power }),
+      services: [actions, assigner, scans],
+      routes: routes({ db, clock, secrets, power, racks }),
       changed (changes) {
         if (changes.some(({ topic }) => topic === 'power.action')) actions.wake()
         if (changes.some(({ topic }) => topic === 'power.bmc' || topic === 'power.route')) assigner.wake()
+        if (changes.some(({ topic }) => topic === 'power.scan')) scans.wake()
       },
       wanted: (rack, keys) => bmcEntries(db, rack, keys),
       touches: async changes => touchedBmcs(changes),
