@@ -56,7 +56,7 @@ export interface Link {
   readonly closed: Promise<string>
   /** Aborts when the link is over. */
   readonly signal: AbortSignal
-  /** Rejects with LINK_DOWN (the link broke: the peer may or may not have acted), CALL_TIMEOUT, or the peer's error. */
+  /** Rejects with LINK_DOWN (the link broke: the peer may or may not have acted; with the detail `peerClosed` it acts no more, for its end closed the connection), CALL_TIMEOUT, or the peer's error. */
   call(plugin: string, method: string, params: unknown, options: { readonly timeout: number, readonly signal?: AbortSignal | undefined }): Promise<unknown>
   /** Sends a frame; on a closed link it is dropped. Throws FRAME_INVALID when it is too large. */
   send(frame: Carried): void
@@ -103,11 +103,11 @@ export function createLink (options: LinkOptions): Link {
     if (wire.waiting() > unreadLimit) close('the peer does not read what it is sent')
   }
 
-  function finish (reason: string): void {
+  function finish (reason: string, peerClosed = false): void {
     if (ended !== undefined) return
     ended = reason
     over.abort()
-    const down = new BedplateError('LINK_DOWN', { controller: name(), reason })
+    const down = new BedplateError('LINK_DOWN', { controller: name(), reason, ...(peerClosed ? { peerClosed } : {}) })
     for (const call of [...waiting.values()]) call.settle(down)
     for (const call of serving.values()) call.abort()
     ready.reject(down)

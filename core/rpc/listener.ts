@@ -58,7 +58,7 @@ export async function listen (o: ListenerOptions): Promise<Listener> {
     o.refuse(controller).then(why => {
       if (why !== undefined) { turnAway('403 Forbidden', why); return }
       if (socket.destroyed) return
-      sockets.handleUpgrade(request, socket, head, websocket => { o.accept(socketWire(websocket, tls.remoteAddress ?? 'a rack', () => tls.bytesRead), controller) })
+      sockets.handleUpgrade(request, socket, head, websocket => { o.accept(socketWire(websocket, tls.remoteAddress ?? 'a rack', tls), controller) })
     }, (error: unknown) => { turnAway('503 Service Unavailable', reasonOf(error)) })
   })
   await bind(server, { host: o.host, port: o.port })

@@ -287,7 +287,7 @@ export function createRegionEnd (o: RegionEndOptions): RegionEnd {
         } catch (error) {
           if (method.idempotent !== true && hasCode(error, 'LINK_DOWN') && !link.up) {
             calls.inc({ plugin, method: name, outcome: 'CALL_UNKNOWN' })
-            throw new BedplateError('CALL_UNKNOWN', { method: label, controller: rack, reason: reasonOf(error) }, error)
+            throw new BedplateError('CALL_UNKNOWN', { method: label, controller: rack, reason: reasonOf(error), ...(error instanceof BedplateError && error.details.peerClosed === true ? { peerClosed: true } : {}) }, error)
           }
           if (method.idempotent === true && hasCode(error, 'LINK_DOWN') && clock.monotonic() < deadline) continue // over a newer link, if the rack is back already
           calls.inc({ plugin, method: name, outcome: error instanceof BedplateError ? error.code : 'INTERNAL' })

@@ -45,7 +45,7 @@ export function openSocket (url: string, identity: Identity, removed: ReadonlySe
     } as ClientOptions & { checkServerIdentity: typeof peerFault }) // what ws passes on to tls.connect, which ws's types do not know
     let tls: TLSSocket | undefined
     socket.on('upgrade', response => { tls = response.socket as TLSSocket })
-    socket.once('open', () => { resolve(socketWire(socket, url, () => tls?.bytesRead ?? 0, controller)) })
+    socket.once('open', () => { resolve(socketWire(socket, url, tls, controller)) })
     socket.on('unexpected-response', (call, response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => { if (chunks.length < 8) chunks.push(chunk) })
