@@ -57,6 +57,7 @@ export const errorCodes = {
   POWER_PARAMETERS_INVALID: { status: 422, message: 'The power parameters for {driver} are not valid: {reason}' },
   POWER_AUTHENTICATION: { status: 502, message: 'The BMC refuses the credentials ({reason}). Correct the machine\'s power parameters.' },
   POWER_REFUSED: { status: 502, message: 'The BMC refuses: {reason}' },
+  POWER_LAST_RACK: { status: 409, message: 'Machine {machine} carries the rack controller {rack}. It is switched by another rack only, and only while one more stays linked beside that one; linked are, besides it: {left}. Start another rack, or switch the machine by hand.' },
   POWER_FAILED: { status: 502, message: 'Power {action} failed: {reason}' },
   IMAGE_INVALID: { status: 422, message: 'The image cannot be imported: {reason}' },
   FILE_CORRUPT: { status: 502, message: 'File {sha256} arrived damaged (got {found}); it was not kept.' },

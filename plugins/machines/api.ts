@@ -4,16 +4,17 @@ import { Type } from 'typebox'
 import { BedplateError } from '../../core/errors.ts'
 import type { Database, Tx } from '../../core/plugin.ts'
 import type { PowerService } from '../power/manifest.ts'
-import type { Lifecycle } from './lifecycle.ts'
+import type { createChassis } from './chassis.ts'
+import { firmwareOf, type Lifecycle } from './lifecycle.ts'
 import type { createEnlistment } from './enlist.ts'
 import { parseMac } from './mac.ts'
 import { statuses, type MachineEvent } from './manifest.ts'
 import * as store from './store.ts'
 import type { Details, MachineRow } from './transition.ts'
 import { settingsRoutes } from './settings.ts'
-import { ByName, EventView, Hostname, MachineView, PowerConfiguration, PowerView, view } from './views.ts'
+import { ByName, ChassisView, EventView, Hostname, MachineView, PowerConfiguration, PowerView, view } from './views.ts'
 
-export interface ApiOptions { readonly db: Database, readonly lifecycle: Lifecycle, readonly enlistment: ReturnType<typeof createEnlistment>, readonly power: PowerService }
+export interface ApiOptions { readonly db: Database, readonly lifecycle: Lifecycle, readonly enlistment: ReturnType<typeof createEnlistment>, readonly power: PowerService, readonly chassis: ReturnType<typeof createChassis> }
 
 const removable = new Set(['New', 'Ready', 'Failed commissioning', 'Failed releasing', 'Failed deployment', 'Broken'])
 const Reason = Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'shown with the machine' }))
@@ -24,13 +25,15 @@ const Deploy = Type.Object({
   disk: Type.Optional(Type.Union([Type.String({ minLength: 1, maxLength: 64 }), Type.Null()], { description: 'target, for example sda; by default the smallest that is large enough' }))
 })
 
+const Architecture = Type.String({ pattern: '^[a-z0-9_-]{1,32}$', default: 'amd64', description: 'as images name it' })
+
 /** The keyset of the next page, when one more than `limit` was found. */
 const nextOf = (rows: readonly { readonly id: string }[], limit: number): { next?: string } => {
   const last = rows[limit - 1]
   return rows.length > limit && last !== undefined ? { next: last.id } : {}
 }
 
-export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): FastifyPluginAsyncTypebox => async app => {
+export const routes = ({ db, lifecycle, enlistment, power, chassis }: ApiOptions): FastifyPluginAsyncTypebox => async app => {
   const one = async (name: string): Promise<MachineRow> => {
     const machine = await store.find(db, name)
     if (machine === undefined) throw new BedplateError('NOT_FOUND', { what: 'machine', id: name })
@@ -54,7 +57,7 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
     return { items: await views(db, rows.slice(0, limit)), ...nextOf(rows, limit) }
   })
 
-  app.post('/', { schema: { summary: 'Register a machine by hand', body: Type.Object({ hostname: Type.Optional(Hostname), macs: Type.Array(Type.String({ maxLength: 32 }), { minItems: 1, maxItems: 64, description: 'the first is the one it boots from' }), architecture: Type.Optional(Type.String({ pattern: '^[a-z0-9_-]{1,32}$', default: 'amd64', description: 'as images name it' })), power: Type.Optional(PowerConfiguration) }), response: { 201: MachineView } } }, async (request, reply) => {
+  app.post('/', { schema: { summary: 'Register a machine by hand', body: Type.Object({ hostname: Type.Optional(Hostname), macs: Type.Array(Type.String({ maxLength: 32 }), { minItems: 1, maxItems: 64, description: 'the first is the one it boots from' }), architecture: Type.Optional(Architecture), power: Type.Optional(PowerConfiguration) }), response: { 201: MachineView } } }, async (request, reply) => {
     const { hostname, macs, architecture = 'amd64', power: bmc } = request.body
     const made = await db.tx(async tx => {
       const machine = await enlistment.register(tx, { hostname, macs, architecture, by: request.principal?.name })
@@ -62,6 +65,11 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
       return { version: machine.version, body: await viewed(tx, machine) }
     })
     return reply.code(201).etag(made.version).header('location', `/api/v1/machines/${made.body.id}`).send(made.body)
+  })
+
+  app.post('/chassis', { schema: { summary: 'Add all machines of a chassis or hypervisor', body: Type.Object({ ...PowerConfiguration.properties, architecture: Type.Optional(Architecture) }), response: { 200: ChassisView } } }, async ({ body: { driver, address, parameters, architecture = 'amd64' }, principal }) => {
+    const { added, known, failed, ...rest } = await chassis({ driver, parameters: { ...parameters, ...(address === undefined ? {} : { address }) }, architecture, by: principal?.name })
+    return { ...rest, added: [...added], known: [...known], failed: [...failed] }
   })
 
   app.get('/:name', { schema: { summary: 'Show a machine, by id or hostname', params: ByName, response: { 200: MachineView } } }, async ({ params }, reply) => {
@@ -132,8 +140,8 @@ export const routes = ({ db, lifecycle, enlistment, power }: ApiOptions): Fastif
       const by = request.principal?.name
       const boot = request.body?.boot
       await db.tx(async tx => {
-        await lifecycle.locked(tx, id)
-        await power.enqueue(tx, id, { action, ...(boot === undefined ? {} : { boot }) })
+        const machine = await lifecycle.locked(tx, id)
+        await power.enqueue(tx, id, { action, ...(boot === undefined ? {} : { boot }), ...firmwareOf(machine) })
         await lifecycle.record(tx, id, { type: 'power', level: 'info', message: `Power ${action} asked for${by === undefined ? '' : ` by ${by}`}`, data: { action } })
       })
       return reply.code(202).send({ machine: id, action })

@@ -48,7 +48,7 @@ export function createLifecycle ({ clock, power, limits }: LifecycleOptions) {
     return await atomically(tx, async () => {
       await store.save(tx, next)
       await transition.promise(tx, { machine: next, from: machine.status, to: next.status, event })
-      if (rule.power !== undefined) await power.enqueue(tx, id, rule.power)
+      if (rule.power !== undefined) await power.enqueue(tx, id, { ...rule.power, ...firmwareOf(machine) })
       await record(tx, id, sentence(machine.status, next, event, details.by))
       await tx.changed('machines.machine', id)
       return { ...next, version: String(BigInt(next.version) + 1n) }
@@ -56,10 +56,11 @@ export function createLifecycle ({ clock, power, limits }: LifecycleOptions) {
   }
 
   /** What the machine's BMC did: into its history, and, where the machine's way depends on it, a failure of that. */
-  async function heardOfPower (tx: Tx, { machine: id, action, ok, reason, rack, superseded }: PowerOutcome): Promise<void> {
+  async function heardOfPower (tx: Tx, { machine: id, action, ok, reason, rack, superseded, cancelled }: PowerOutcome): Promise<void> {
     const machine = await store.lock(tx, id)
     if (machine === undefined) return // removed meanwhile
     const data = { action, ...(rack === null ? {} : { rack }) }
+    if (cancelled === true) { await record(tx, id, { type: 'power', level: 'info', message: `Power ${action} was called off.`, data }); return }
     if (ok) await record(tx, id, reason === null ? { type: 'power', level: 'info', message: `Power ${action} done.`, data } : { type: 'power', level: 'warning', message: reason, data })
     else await record(tx, id, { type: 'power', level: 'error', message: `Power ${action} failed: ${reason ?? 'no reason given'}`, data })
     if (!ok && !superseded && (action === 'on' || action === 'cycle') && machine.deadline !== null && !machine.installed) await act(tx, id, 'failed', { reason: `Power ${action} failed: ${reason ?? 'no reason given'}` })
@@ -67,6 +68,9 @@ export function createLifecycle ({ clock, power, limits }: LifecycleOptions) {
 
   return { act, record, locked, atomically, heardOfPower, hooks: { transition } }
 }
+
+/** What power needs to know of how it boots; nothing while that is unknown. */
+export const firmwareOf = ({ firmware }: Pick<MachineRow, 'firmware'>): { readonly firmware?: 'bios' | 'uefi' } => firmware === 'unknown' ? {} : { firmware }
 
 function sentence (from: Status, to: MachineRow, event: MachineEvent, by: string | undefined): MachineRecord {
   const who = by === undefined ? '' : ` by ${by}`

@@ -2,6 +2,8 @@
 import { defineRegion } from '../../core/plugin.ts'
 import { Power } from '../power/manifest.ts'
 import { routes } from './api.ts'
+import { createBmcLinks } from './bmc.ts'
+import { createChassis } from './chassis.ts'
 import { createDeadlines } from './deadlines.ts'
 import { createEnlistment } from './enlist.ts'
 import { createLifecycle } from './lifecycle.ts'
@@ -15,8 +17,12 @@ export default defineRegion(manifest, {
   provides: { machines: Machines },
   setup ({ config, db, clock, log, metrics, deps: { power } }) {
     const lifecycle = createLifecycle({ clock, power, limits: { commissioning: config.commissioningMinutes, deploying: config.deployingMinutes, releasing: config.releasingMinutes } })
-    const enlistment = createEnlistment(lifecycle, clock)
+    const bmcs = createBmcLinks(power, lifecycle)
+    const enlistment = createEnlistment(lifecycle, clock, bmcs)
+    const chassis = createChassis({ db, power, lifecycle, enlistment })
+    power.hooks.found.tapPromise('machines', bmcs.found)
     power.hooks.outcome.tapPromise('machines', lifecycle.heardOfPower)
+    power.hooks.macs.tapPromise('machines', async (q, machine) => (await store.get(q, machine))?.interfaces.map(({ mac }) => mac) ?? [])
     power.hooks.state.tapPromise('machines', async (tx, { machine, from, to }) => {
       if (await store.lock(tx, machine) === undefined) return
       await lifecycle.record(tx, machine, { type: 'power', level: to === 'error' ? 'warning' : 'debug', message: `Power was ${from}, is ${to}`, data: { from, to } })
@@ -49,7 +55,7 @@ export default defineRegion(manifest, {
       },
       rpc: {},
       services: [createDeadlines({ db, clock, log, lifecycle })],
-      routes: routes({ db, lifecycle, enlistment, power })
+      routes: routes({ db, lifecycle, enlistment, power, chassis })
     }
   }
 })

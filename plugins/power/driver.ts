@@ -73,7 +73,7 @@ export interface Driver<P extends TObject = TObject> {
 /** Keeps the driver's types while the list of all drivers forgets them. */
 export const defineDriver = <P extends TObject>(driver: Driver<P>): Driver => driver as Driver<any>
 
-const fatal = new Set(['POWER_AUTHENTICATION', 'POWER_REFUSED', 'POWER_UNSUPPORTED', 'POWER_PARAMETERS_INVALID', 'SECRET_UNREADABLE'])
+const fatal = new Set(['POWER_AUTHENTICATION', 'POWER_REFUSED', 'POWER_UNSUPPORTED', 'POWER_PARAMETERS_INVALID', 'POWER_LAST_RACK', 'SECRET_UNREADABLE'])
 /** True when trying again, from here or elsewhere, cannot help: credentials, parameters, something the BMC does not do. */
 export const isFatal = (thrown: unknown): boolean => thrown instanceof BedplateError && fatal.has(thrown.code)
 
