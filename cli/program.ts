@@ -1,6 +1,7 @@
 /** The command line: `bedplate <noun> <verb>`. Everything it knows of the process comes in as arguments. */
 import { Command, CommanderError, Option } from 'commander'
 import { addressCommands } from './commands/address.ts'
+import { bmcCommands } from './commands/bmc.ts'
 import { caCommands } from './commands/ca.ts'
 import { bootCommands } from './commands/boot.ts'
 import { controllerCommands } from './commands/controller.ts'
@@ -8,6 +9,7 @@ import { dhcpCommands } from './commands/dhcp.ts'
 import { eventCommands } from './commands/events.ts'
 import { fabricCommands } from './commands/fabric.ts'
 import { haCommands } from './commands/ha.ts'
+import { hardwareCommands } from './commands/hardware.ts'
 import { imageCommands } from './commands/image.ts'
 import { iscsiCommands } from './commands/iscsi.ts'
 import { joinCommands } from './commands/join.ts'
@@ -26,7 +28,7 @@ import { formats } from './output.ts'
 import { defaultUrl, openSession } from './session.ts'
 import type { Environment, GlobalOptions, Io, Noun, On, Work } from './session.ts'
 
-const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, imageCommands, bootCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, dhcpCommands, iscsiCommands, joinCommands, leaveCommands, controllerCommands, caCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
+const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, hardwareCommands, bmcCommands, imageCommands, bootCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, dhcpCommands, iscsiCommands, joinCommands, leaveCommands, controllerCommands, caCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
 
 /** What an accepted command is to do: `work`, with its arguments and options. */
 export type Perform = (command: Command, work: Work<unknown>) => Promise<void>

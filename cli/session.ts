@@ -1,7 +1,7 @@
 /** What a command works with: the API it talks to, where it prints, and who asked. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { Command } from 'commander'
 import type { Build } from './build.ts'
 import { createClient } from './client.ts'
@@ -11,7 +11,7 @@ import type { Format, Output } from './output.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 /** `signal` ends what waits or follows; `pollMs` is how often --wait looks (1,000); `build` makes images; `start` becomes the daemon. */
-export interface Io { readonly stdout: Writable, readonly stderr: Writable, readonly signal?: AbortSignal | undefined, readonly pollMs?: number | undefined, readonly build?: Build | undefined, readonly start?: ((args: readonly string[]) => Promise<unknown>) | undefined }
+export interface Io { readonly stdout: Writable, readonly stderr: Writable, readonly stdin?: Readable | undefined, readonly signal?: AbortSignal | undefined, readonly pollMs?: number | undefined, readonly build?: Build | undefined, readonly start?: ((args: readonly string[]) => Promise<unknown>) | undefined }
 export interface Session { readonly client: Client, readonly output: Output, readonly env: Environment, readonly io: Io, readonly options: GlobalOptions }
 /** Adds a noun's commands. `on` says what a command does: its arguments and options, and an open session. */
 export type Noun = (program: Command, on: On) => void

@@ -86,11 +86,11 @@ async function cli (args: readonly string[]): Promise<number> {
     process.stderr.write(`bedplate: the commands are not part of this installation; "bedplate run" runs the daemon (${join('cli', 'program.ts')} is missing).\n`)
     return 1
   }
-  const { runCli } = await import(program.href) as { runCli (argv: readonly string[], env: Readonly<Record<string, string | undefined>>, io: { stdout: NodeJS.WriteStream, stderr: NodeJS.WriteStream, signal: AbortSignal, start: (args: readonly string[]) => Promise<void> }): Promise<number> }
+  const { runCli } = await import(program.href) as { runCli (argv: readonly string[], env: Readonly<Record<string, string | undefined>>, io: { stdout: NodeJS.WriteStream, stderr: NodeJS.WriteStream, stdin: NodeJS.ReadStream, signal: AbortSignal, start: (args: readonly string[]) => Promise<void> }): Promise<number> }
   const interrupt = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { interrupt.abort() }) // once: the second one ends even what does not listen
   const start = async (args: readonly string[]): Promise<void> => { process.exit(await run(args)) }
-  return runCli(args, process.env, { stdout: process.stdout, stderr: process.stderr, signal: interrupt.signal, start })
+  return runCli(args, process.env, { stdout: process.stdout, stderr: process.stderr, stdin: process.stdin, signal: interrupt.signal, start })
 }
 
 const [command, ...args] = process.argv.slice(2)

@@ -1,7 +1,7 @@
 /** The command line against a real region with the real plugins, and the machines' lifecycle at hand to play the machine's part. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import type { Build } from '../../cli/build.ts'
 import { runCli } from '../../cli/program.ts'
 import type { Environment } from '../../cli/session.ts'
@@ -21,7 +21,7 @@ import { startDaemon } from '../kit/daemon.ts'
 import type { Daemon } from '../kit/daemon.ts'
 
 export interface Result { readonly code: number, readonly out: string, readonly err: string }
-export interface RunOptions { readonly env?: Environment, readonly signal?: AbortSignal, readonly terminal?: boolean, readonly build?: Build }
+export interface RunOptions { readonly env?: Environment, readonly signal?: AbortSignal, readonly terminal?: boolean, readonly build?: Build, readonly input?: string }
 
 /** Standard output or error, kept. */
 export function sink (terminal = false): Writable & { text: string } {
@@ -30,9 +30,9 @@ export function sink (terminal = false): Writable & { text: string } {
 }
 
 /** Runs one command as the program does; `line` is split at spaces. */
-export async function run (line: string | readonly string[], { env = {}, signal, terminal, build }: RunOptions = {}): Promise<Result> {
+export async function run (line: string | readonly string[], { env = {}, signal, terminal, build, input }: RunOptions = {}): Promise<Result> {
   const [stdout, stderr] = [sink(terminal), sink(terminal)]
-  const code = await runCli(typeof line === 'string' ? line.split(' ').filter(word => word !== '') : line, env, { stdout, stderr, signal, build, pollMs: 20 })
+  const code = await runCli(typeof line === 'string' ? line.split(' ').filter(word => word !== '') : line, env, { stdout, stderr, signal, build, pollMs: 20, ...input === undefined ? {} : { stdin: Readable.from([input]) } })
   return { code, out: stdout.text, err: stderr.text }
 }
 
