@@ -1,6 +1,7 @@
 /** How machines come to be known, and what commissioning found of them. */
 import { BedplateError } from '../../core/errors.ts'
 import type { Clock, Tx } from '../../core/plugin.ts'
+import type { BmcLinks } from './bmc.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { parseMac } from './mac.ts'
 import type { Inventory, Machine, MachineService } from './manifest.ts'
@@ -11,7 +12,7 @@ import type { MachineRow } from './transition.ts'
 type Found = Parameters<MachineService['enlist']>[1]
 export interface Registration { readonly hostname?: string | undefined, readonly macs: readonly string[], readonly architecture: string, readonly by?: string | undefined }
 
-export function createEnlistment (lifecycle: Lifecycle, clock: Clock) {
+export function createEnlistment (lifecycle: Lifecycle, clock: Clock, bmcs: BmcLinks) {
   const { record, locked, atomically, hooks } = lifecycle
 
   async function create (tx: Tx, { hostname, architecture, firmware, inventory, interfaces }: Pick<Machine, 'architecture' | 'firmware' | 'inventory' | 'interfaces'> & { readonly hostname?: string | undefined }, message: string): Promise<MachineRow> {
@@ -48,7 +49,11 @@ export function createEnlistment (lifecycle: Lifecycle, clock: Clock) {
     const known = (owners.find(one => one.mac === bootMac) ?? owners[0])?.machine
     const names = new Map(found.inventory?.interfaces.map(one => [one.mac.toLowerCase(), one.name]))
     const interfaces = macs.map(mac => ({ mac, name: names.get(mac) ?? null, vlanId: mac === bootMac ? found.vlanId : null, boot: mac === bootMac }))
-    if (known === undefined) return await create(tx, { ...found, interfaces }, `Enlisted: booted from ${bootMac}`)
+    if (known === undefined) {
+      const { id } = await create(tx, { ...found, interfaces }, `Enlisted: booted from ${bootMac}`)
+      await bmcs.told(tx, id, found.inventory)
+      return await locked(tx, id)
+    }
     const machine = await locked(tx, known)
     // Anybody on the segment can post an enlistment; only a machine that nothing was decided about yet may be described by one.
     if (machine.status !== 'New') {
@@ -60,6 +65,7 @@ export function createEnlistment (lifecycle: Lifecycle, clock: Clock) {
     await store.setBoot(tx, known, bootMac)
     await record(tx, known, { type: 'enlist', level: 'info', message: `Booted from ${bootMac} and told what it is; it was known already` })
     await tx.changed('machines.machine', known)
+    await bmcs.told(tx, known, found.inventory)
     return await locked(tx, known)
   }
 
@@ -81,6 +87,7 @@ export function createEnlistment (lifecycle: Lifecycle, clock: Clock) {
     await store.dropInterfaces(tx, id, interfaces.map(one => one.mac))
     await record(tx, id, { type: 'inventory', level: 'info', message: `${inventory.cpu.count} × ${inventory.cpu.model}, ${inventory.memory} MiB, ${inventory.disks.length} disks, ${inventory.interfaces.length} interfaces, ${inventory.firmware}` })
     await tx.changed('machines.machine', id)
+    await bmcs.told(tx, id, inventory)
   }
 
   return { register, enlist, saveInventory }

@@ -31,6 +31,7 @@ export interface Inventory {
   readonly architecture: string, readonly firmware: 'bios' | 'uefi', readonly cpu: { readonly count: number, readonly model: string }, readonly memory: number
   readonly disks: readonly Disk[], readonly interfaces: readonly { readonly mac: string, readonly name: string, readonly speed: number | null, readonly link: boolean | null }[]
   readonly dmi: Readonly<Record<string, string>>
+  readonly bmc?: { readonly address: string } // where it says its BMC is; absent where it does not say
   readonly secureBoot?: boolean // whether the firmware starts only what is signed; absent where it does not say
 }
 /** What was asked for at deployment. `disk` names the target; by default the smallest that is large enough. */

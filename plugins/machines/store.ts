@@ -102,6 +102,12 @@ export const events = (q: Query, id: string, { after, limit }: { readonly after?
 export const lastHeard = async (q: Query, id: string, since: Date): Promise<StoredEvent | undefined> =>
   (await q.query<StoredEvent>(`select id, at, type, level, message, data from machines.event where machine = $1 and at >= $2 and type <> 'status' order by id desc limit 1`, [id, since]))[0]
 
+/** Machines whose firmware says one of these UUIDs, or that say their BMC is at one of these addresses; in one order, so that two who lock them do not meet head on. */
+export const signed = (q: Query, uuids: readonly string[], addresses: readonly string[]): Promise<{ id: string }[]> => q.query(
+  `select id from machines.machine where lower(inventory #>> '{dmi,product_uuid}') = any($1) or inventory #>> '{bmc,address}' = any($2) order by id`, [uuids, addresses])
+
+export const countUuid = async (q: Query, uuid: string): Promise<number> => (await q.query<{ count: number }>(`select count(*)::int as count from machines.machine where lower(inventory #>> '{dmi,product_uuid}') = $1`, [uuid]))[0]?.count ?? 0
+
 export const overdue = (q: Query, now: Date): Promise<{ id: string }[]> => q.query('select id from machines.machine where deadline <= $1 order by deadline limit 100', [now])
 
 export const census = (q: Query): Promise<{ status: Status, count: number }[]> => q.query('select status, count(*)::int as count from machines.machine group by status')

@@ -27,6 +27,10 @@ export const PowerConfiguration = Type.Object({
   address: Type.Optional(Type.String({ minLength: 1, maxLength: 512, description: 'the same as parameters.address' })),
   parameters: Type.Optional(Type.Record(Type.String({ maxLength: 64 }), Type.Unknown(), { description: 'as GET /api/v1/power/drivers tells' }))
 })
+const MemberView = Type.Object({ member: Text, id: Text, hostname: Text, configured: Type.Boolean({ description: 'its power was set now; one that had its own keeps it' }) })
+export const ChassisView = Type.Object({
+  driver: Text, added: Type.Array(MemberView, { description: 'nobody knew them' }), known: Type.Array(MemberView, { description: 'by a MAC address, or by the UUID of their firmware' }), failed: Type.Array(Type.Object({ member: Text, reason: Text }))
+})
 export const PowerView = Type.Object({ driver: Maybe, parameters: Type.Record(Type.String(), Type.Unknown()), state: State, checkedAt: Maybe, error: Maybe })
 
 interface Known { readonly state: Static<typeof State>, readonly checkedAt: Date | null, readonly error: string | null }

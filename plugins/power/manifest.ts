@@ -62,7 +62,7 @@ export type PowerStateName = Static<typeof PowerState>
 export type PowerActionName = Static<typeof PowerAction>
 /** How a machine can be told: what its firmware says (SMBIOS), and where it says its BMC is. */
 export interface Sign { readonly uuid: string | null, readonly address: string | null }
-export interface ChassisMember { readonly name: string, readonly uuid: string | null, readonly macs: readonly string[], /** With the secrets of the chassis: for `configure`, and for nobody's eyes. */ readonly parameters: Readonly<Record<string, unknown>> }
+export interface ChassisMember { readonly name: string, /** What its firmware says it is, in every spelling it may use. */ readonly uuids: readonly string[], readonly macs: readonly string[], /** With the secrets of the chassis: for `configure`, and for nobody's eyes. */ readonly parameters: Readonly<Record<string, unknown>> }
 /** `reason`: why it failed; or, when it went well, what an operator must do by hand. `superseded`: a newer wish is waiting already. `cancelled`: somebody called it off; then it is neither done nor failed. */
 export interface PowerOutcome { readonly machine: string, readonly action: PowerActionName, readonly ok: boolean, readonly reason: string | null, readonly rack: string | null, readonly superseded: boolean, readonly cancelled?: boolean }
 

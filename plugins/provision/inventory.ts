@@ -1,4 +1,5 @@
 /** From what a machine's tools printed to an inventory. Everything in it came from outside: what cannot be read is left out. Pure. */
+import { isIPv4 } from 'node:net'
 import type { Disk, Inventory } from '../machines/manifest.ts'
 
 type Files = Readonly<Record<string, string>>
@@ -62,6 +63,12 @@ function secureBoot (files: Files): Pick<Inventory, 'secureBoot'> {
   return byte === '1' ? { secureBoot: true } : byte === '0' ? { secureBoot: false } : {}
 }
 
+/** `ipmitool lan print`: the address of the BMC, where it has one that another machine can be at. Said, not proven: it only picks among BMCs that were found. */
+function bmc (files: Files): Pick<Inventory, 'bmc'> {
+  const address = /^IP Address\s*:\s*(\d{1,3}(?:\.\d{1,3}){3})\s*$/m.exec((files.bmc ?? '').slice(0, 10_000))?.[1] ?? ''
+  return isIPv4(address) && !/^(0|127|22[4-9]|23\d|24\d|25\d)\./.test(address) ? { bmc: { address } } : {}
+}
+
 /** The interface the firmware booted from: BOOTIF=01-<mac with dashes> on the kernel's command line. */
 function bootMac (files: Files): string | undefined {
   const mac = /(?:^|\s)BOOTIF=01-([0-9a-f-]{17})(?:\s|$)/i.exec(files.cmdline ?? '')?.[1]?.toLowerCase().replaceAll('-', ':')
@@ -78,7 +85,7 @@ export function readInventory (files: Files): Found | { readonly problem: string
     bootMac: boot,
     inventory: {
       architecture: architectures.get((files.architecture ?? '').trim()) ?? 'unknown', firmware: (files.firmware ?? '').trim() === 'uefi' ? 'uefi' : 'bios',
-      ...secureBoot(files), cpu: cpu(files), memory: Math.round(Number(memory ?? 0) / 1024), disks: disks(files), interfaces: found, dmi: dmi(files)
+      ...secureBoot(files), ...bmc(files), cpu: cpu(files), memory: Math.round(Number(memory ?? 0) / 1024), disks: disks(files), interfaces: found, dmi: dmi(files)
     }
   }
 }

@@ -63,7 +63,7 @@ export function createFound ({ log, secrets, power, racks }: FoundOptions): Foun
     const { secret } = split(driver, parameters)
     const machine = `chassis/${String(parameters.address ?? driver.name)}`
     const { value } = await racks.ask(machine, 'list the machines', membersWithin, (client, options) => client.members({ machine, driver: driver.name, parameters: { ...parameters } }, options))
-    return { driver: driver.name, members: value.members.map(one => ({ ...one, parameters: { ...one.parameters, ...secret } })) }
+    return { driver: driver.name, members: value.members.map(({ name, uuid, macs, parameters: own }) => ({ name, uuids: spellings(uuid), macs, parameters: { ...own, ...secret } })) }
   }
   return { link, members }
 }
