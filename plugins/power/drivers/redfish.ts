@@ -1,11 +1,16 @@
-/** redfish: BMCs by DMTF Redfish (DSP0266): ComputerSystem.Reset, one-time boot, PowerState. */
+/** redfish: BMCs by DMTF Redfish (DSP0266, DSP0268): power, one-time boot, virtual media, and what they tell of their machine. */
 import { Type } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
 import { parseAddress } from '../address.ts'
-import { defineDriver, type Options } from '../driver.ts'
-import type { PowerActionName, PowerStateName } from '../manifest.ts'
-import { withRedfish, type Redfish } from './redfish/session.ts'
-import { resetTypeFor, stateOf, systemFrom, type System } from './redfish/system.ts'
+import { defineDriver } from '../driver.ts'
+import { firmware } from './redfish/firmware.ts'
+import { identity } from './redfish/identity.ts'
+import { records } from './redfish/records.ts'
+import { drive, insertImage } from './redfish/media.ts'
+import { systems } from './redfish/members.ts'
+import { look, switchTo } from './redfish/power.ts'
+import { sensors } from './redfish/sensors.ts'
+import { withRedfish } from './redfish/service.ts'
 
 const schema = Type.Object({
   address: Type.String({ minLength: 1, maxLength: 512, title: 'Address', description: 'URL of the BMC, or of one system on it: https://host[:port][/redfish/v1/Systems/1]. May begin with redfish+ and hold user:password@.' }),
@@ -32,64 +37,16 @@ export const redfish = defineDriver({
     return { by: 'tcp', host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) }
   },
 
-  async query (parameters, options) {
-    return await withRedfish(parameters, options, async bmc => stateOf(await read(bmc, await findSystem(bmc))))
-  },
-
+  query: (parameters, options) => withRedfish(parameters, options, look),
   async power (parameters, action, options) {
     if (action === 'cycle') throw new BedplateError('POWER_UNSUPPORTED', { driver: 'redfish', action })
-    return await withRedfish(parameters, options, async bmc => {
-      const path = await findSystem(bmc)
-      const wanted = action === 'on' ? 'on' : 'off'
-      const system = await read(bmc, path)
-      if (stateOf(system) !== wanted) {
-        if (action === 'on' && options.boot !== null) await bootOnce(bmc, path, system, options.boot)
-        await bmc.request('POST', system.resetTarget, { body: { ResetType: resetTypeFor(system, action) } })
-        await reach(bmc, path, action, wanted, options)
-      }
-      return { state: wanted }
-    })
-  }
+    return await withRedfish(parameters, options, service => switchTo(service, action, options))
+  },
+  identify: (parameters, options) => withRedfish(parameters, options, identity),
+  sensors: (parameters, options) => withRedfish(parameters, options, sensors),
+  log: (parameters, options) => withRedfish(parameters, options, records),
+  inventory: (parameters, options) => withRedfish(parameters, options, firmware),
+  media: (parameters, options) => withRedfish(parameters, options, drive),
+  insert: (parameters, image, options) => withRedfish(parameters, options, service => insertImage(service, image)),
+  members: (parameters, options) => withRedfish(parameters, options, systems)
 })
-
-/** The system the address names, or the only one there is. */
-async function findSystem (bmc: Redfish): Promise<string> {
-  if (bmc.system !== undefined) return bmc.system
-  const { body } = await bmc.request('GET', bmc.root.systems)
-  const members = (Array.isArray(body.Members) ? body.Members : []).flatMap((member: unknown) => typeof member === 'object' && member !== null && '@odata.id' in member ? [String(member['@odata.id'])] : [])
-  const [only] = members
-  if (only === undefined) throw new BedplateError('POWER_REFUSED', { reason: 'it has no system' })
-  if (members.length > 1) throw new BedplateError('POWER_PARAMETERS_INVALID', { driver: 'redfish', reason: `this BMC has several systems; put one into the address: ${members.join(', ')}` })
-  return only
-}
-
-const read = async (bmc: Redfish, path: string): Promise<System> => {
-  const { body, etag } = await bmc.request('GET', path)
-  return systemFrom(path, body, etag)
-}
-
-/** Sets the device of the next boot alone; the firmware's mode (BIOS or UEFI) stays. Read again and repeated once when somebody else changed the system meanwhile. */
-async function bootOnce (bmc: Redfish, path: string, system: System, boot: 'network' | 'disk'): Promise<void> {
-  const patch = (now: System) => bmc.request('PATCH', path, {
-    body: { Boot: { BootSourceOverrideEnabled: 'Once', BootSourceOverrideTarget: boot === 'network' ? 'Pxe' : 'Hdd', ...(now.bootMode === undefined ? {} : { BootSourceOverrideMode: now.bootMode }) } },
-    ...(now.etag === undefined ? {} : { ifMatch: now.etag }),
-    allow: [412, 428]
-  })
-  const { status } = await patch(system)
-  if (status !== 412 && status !== 428) return
-  const again = await patch(await read(bmc, path))
-  if (again.status === 412 || again.status === 428) throw new BedplateError('POWER_FAILED', { action: 'on', reason: `the boot device could not be set: the system kept changing (HTTP ${again.status})` })
-}
-
-/** Looks until the state is the wanted one: a BMC's yes is no proof. */
-async function reach (bmc: Redfish, path: string, action: PowerActionName, wanted: PowerStateName, { clock, pace, signal }: Options): Promise<void> {
-  const limit = action === 'shutdown' ? pace.shutdown : pace.settle
-  const end = clock.monotonic() + limit
-  for (;;) {
-    const state = stateOf(await read(bmc, path), 'settled')
-    if (state === wanted) return
-    if (clock.monotonic() >= end) throw new BedplateError('POWER_FAILED', { action, reason: `the BMC accepted it, but ${Math.round(limit / 1000)} s later the machine is still ${state}` })
-    await clock.sleep(pace.poll, signal)
-    if (signal.aborted) throw new BedplateError('POWER_FAILED', { action, reason: `there was no time left to see the machine ${wanted}; it was ${state}` })
-  }
-}

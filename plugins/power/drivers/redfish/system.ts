@@ -1,30 +1,50 @@
 /** What a ComputerSystem says of itself (DSP0268), read with suspicion. Pure. */
 import { BedplateError } from '../../../../core/errors.ts'
 import type { PowerActionName, PowerStateName } from '../../manifest.ts'
+import { link, links, object, pathOf, text, texts, within, type Json } from './json.ts'
 
+export interface Boot { readonly target: string | undefined, readonly enabled: string | undefined, readonly mode: string | undefined, readonly targets: readonly string[] | undefined, readonly modes: readonly string[] | undefined }
 export interface System {
   readonly powerState: string | undefined
-  readonly bootMode: string | undefined
+  readonly boot: Boot
   readonly resetTarget: string
   readonly resetTypes: readonly string[] | undefined // undefined: the BMC does not say
-  readonly etag: string | undefined
+  readonly resetInfo: string | undefined // where it says so instead
+  readonly settings: string | undefined // the resource that holds what is to become of it (DSP0266 clause 7.10)
+  readonly chassis: readonly string[]
+  readonly managers: readonly string[]
 }
 
-export type Json = Readonly<Record<string, unknown>>
-export const object = (value: unknown): Json => typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Json : {}
-export const text = (value: unknown): string | undefined => typeof value === 'string' && value !== '' ? value : undefined
+const allowed = (of: Json, property: string): readonly string[] | undefined => {
+  const values = of[`${property}@Redfish.AllowableValues`]
+  return Array.isArray(values) ? texts(values) : undefined
+}
 
-/** The parts of a ComputerSystem resource that matter. A missing reset target is at its usual place. */
-export function systemFrom (path: string, body: Json, etag: string | undefined): System {
-  const reset = object(object(body.Actions)['#ComputerSystem.Reset'])
-  const types = reset['ResetType@Redfish.AllowableValues']
+/** The parts of a ComputerSystem resource that matter to power. A missing reset target is at its usual place. */
+export function systemFrom (path: string, body: Json): System {
+  const reset = object(within(body, 'Actions', '#ComputerSystem.Reset'))
   return {
     powerState: text(body.PowerState),
-    bootMode: text(object(body.Boot).BootSourceOverrideMode),
-    resetTarget: text(reset.target) ?? `${path}/Actions/ComputerSystem.Reset`,
-    resetTypes: Array.isArray(types) ? types.filter(type => typeof type === 'string') : undefined,
-    etag: etag ?? text(body['@odata.etag'])
+    boot: bootFrom(body),
+    resetTarget: pathOf(reset.target) ?? `${path.replace(/\/$/, '')}/Actions/ComputerSystem.Reset`,
+    resetTypes: allowed(reset, 'ResetType'),
+    resetInfo: pathOf(reset['@Redfish.ActionInfo']),
+    settings: link(within(body, '@Redfish.Settings', 'SettingsObject')),
+    chassis: links(within(body, 'Links', 'Chassis')),
+    managers: [...links(within(body, 'Links', 'ManagedBy')), ...links(within(body, 'Links', 'Managers'))] // the second is how Huawei spells it
   }
+}
+
+/** Of a ComputerSystem, or of its settings. */
+export function bootFrom (body: Json): Boot {
+  const boot = object(body.Boot)
+  return { target: text(boot.BootSourceOverrideTarget), enabled: text(boot.BootSourceOverrideEnabled), mode: text(boot.BootSourceOverrideMode), targets: allowed(boot, 'BootSourceOverrideTarget'), modes: allowed(boot, 'BootSourceOverrideMode') }
+}
+
+/** The reset types in an ActionInfo resource. */
+export function resetTypesIn (info: Json): readonly string[] | undefined {
+  const parameter = (Array.isArray(info.Parameters) ? info.Parameters : []).map(object).find(one => one.Name === 'ResetType')
+  return parameter === undefined || !Array.isArray(parameter.AllowableValues) ? undefined : texts(parameter.AllowableValues)
 }
 
 /** The power state in our words. A state on its way counts as the one it comes from, or, when it must be `settled`, as unknown. */
@@ -38,11 +58,13 @@ export function stateOf ({ powerState }: Pick<System, 'powerState'>, how?: 'sett
   }
 }
 
-const candidates: { readonly [A in PowerActionName]: readonly string[] } = { on: ['On', 'ForceOn'], off: ['ForceOff'], shutdown: ['GracefulShutdown'], cycle: [] }
+// The button is last: it switches either way, so it serves only because the state was looked at just before.
+const candidates: { readonly [A in PowerActionName]: readonly string[] } = { on: ['On', 'ForceOn', 'PushPowerButton'], off: ['ForceOff'], shutdown: ['GracefulShutdown', 'PushPowerButton'], cycle: [] }
 
 /** The ResetType to ask for; the first this BMC takes. POWER_UNSUPPORTED. */
 export function resetTypeFor ({ resetTypes }: Pick<System, 'resetTypes'>, action: PowerActionName): string {
-  const type = candidates[action].find(one => resetTypes === undefined || resetTypes.includes(one))
-  if (type === undefined) throw new BedplateError('POWER_UNSUPPORTED', { driver: 'redfish', action: `${action} on this BMC (it allows ${resetTypes?.join(', ') ?? 'nothing'})` })
+  const types = resetTypes === undefined || resetTypes.length === 0 ? undefined : resetTypes
+  const type = candidates[action].find(one => types === undefined || types.includes(one))
+  if (type === undefined) throw new BedplateError('POWER_UNSUPPORTED', { driver: 'redfish', action: `${action} on this BMC (it allows ${types?.join(', ') ?? 'nothing'})` })
   return type
 }
