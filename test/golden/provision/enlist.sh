@@ -19,6 +19,8 @@ for name in sys_vendor product_name product_version product_serial product_uuid 
   [ -z "$value" ] || echo "$name=$value"
 done > dmi
 lspci -nn > lspci 2> /dev/null || true
+modprobe -q -a ipmi_si ipmi_devintf 2> /dev/null || true
+if [ -e /dev/ipmi0 ] && command -v ipmitool > /dev/null; then timeout 20 ipmitool lan print > bmc 2> /dev/null || true; fi
 
 tar -cf ../inventory.tar *
 tries=0 strange=0

@@ -6,6 +6,7 @@ import { createApp } from '../../../core/http/app.ts'
 import { authenticate } from '../../../core/http/authenticate.ts'
 import { conventions } from '../../../core/http/conditional.ts'
 import { createHooks } from '../../../core/hooks.ts'
+import { drivers } from '../../../plugins/power/drivers.ts'
 import { addressOf, startBmc, type Bmc } from '../power/bmc.ts'
 import { createParts, quiet, type Parts } from './parts.ts'
 
@@ -203,6 +204,7 @@ test('power is configured, masked, asked and wished for', async () => {
 
 test('the drivers are listed with schemas a form can be made from', async () => {
   const { items } = (await call('GET', 'power/drivers')).body
-  expect(items.map((one: { name: string }) => one.name)).toEqual(['redfish', 'manual'])
-  expect(items[0].parameters).toMatchObject({ type: 'object', required: ['address'], properties: { password: { type: 'string', writeOnly: true, title: 'Password' } } })
+  expect(items.map((one: { name: string }) => one.name)).toEqual(drivers.map(({ name }) => name))
+  expect(items.find((one: { name: string }) => one.name === 'redfish')).toMatchObject({ experimental: null, capabilities: expect.arrayContaining(['on', 'off', 'shutdown', 'state', 'boot-device']) })
+  expect(items.find((one: { name: string }) => one.name === 'redfish').parameters).toMatchObject({ type: 'object', required: ['address'], properties: { password: { type: 'string', writeOnly: true, title: 'Password' } } })
 })
