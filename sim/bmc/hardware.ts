@@ -12,8 +12,8 @@ export interface Sensor {
 export const sensors: readonly Sensor[] = [
   { number: 1, name: 'Inlet Temp', kind: 'temperature', unit: 'Cel', on: 23, off: 21, warning: 38, critical: 42 },
   { number: 2, name: 'CPU1 Temp', kind: 'temperature', unit: 'Cel', on: 48, off: null, warning: 85, critical: 95 },
-  { number: 3, name: 'Fan1', kind: 'fan', unit: 'RPM', on: 5400, off: 0, warning: 800, critical: 500 },
-  { number: 4, name: 'Fan2', kind: 'fan', unit: 'RPM', on: 5600, off: 0, warning: 800, critical: 500 },
+  { number: 3, name: 'Fan1', kind: 'fan', unit: 'RPM', on: 5400, off: null, warning: 800, critical: 480 },
+  { number: 4, name: 'Fan2', kind: 'fan', unit: 'RPM', on: 5600, off: null, warning: 800, critical: 480 },
   { number: 5, name: 'PSU1 Voltage', kind: 'voltage', unit: 'V', on: 230, off: 230 },
   { number: 6, name: 'Power Meter', kind: 'power', unit: 'W', on: 184, off: 8 }
 ]

@@ -97,10 +97,11 @@ export function createMemory (): Memory {
   }
 }
 
-/** A UUID (version 8, RFC 9562) that is always the same for this text. */
+const namespace = Buffer.from('b3d91a7e5d0c4c1f8a3e6f0d2c4b6a81', 'hex')
+/** A UUID (version 5, RFC 9562) that is always the same for this text. */
 export function uuidOf (text: string): string {
-  const bytes = createHash('sha256').update(text).digest().subarray(0, 16)
-  bytes[6] = (bytes[6] ?? 0) & 0x0f | 0x80
+  const bytes = createHash('sha1').update(namespace).update(text).digest().subarray(0, 16)
+  bytes[6] = (bytes[6] ?? 0) & 0x0f | 0x50
   bytes[8] = (bytes[8] ?? 0) & 0x3f | 0x80
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 }
