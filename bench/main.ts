@@ -10,11 +10,12 @@ import { iscsi } from './iscsi/area.ts'
 import { jsonOf, missed, tableOf } from './figures.ts'
 import { machine } from './machine.ts'
 import { withSection } from './page.ts'
+import { power } from './power/area.ts'
 import { opened } from './rounds.ts'
 import { stormArea } from './storm/area.ts'
 import { tftp } from './tftp/area.ts'
 
-const areas = { dhcp: opened(dhcp), httpboot: opened(httpboot), iscsi: opened(iscsi), storm: opened(stormArea), tftp: opened(tftp) }
+const areas = { dhcp: opened(dhcp), httpboot: opened(httpboot), iscsi: opened(iscsi), power: opened(power), storm: opened(stormArea), tftp: opened(tftp) }
 const usage = `npm run bench -- ${Object.keys(areas).join('|')} [--case name,…] [--rounds 3] [--json] [--write]`
 const page = join(import.meta.dirname, '../docs/performance.md')
 const began = performance.now()

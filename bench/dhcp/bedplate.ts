@@ -53,7 +53,7 @@ export async function startDaemon (place: Place, { name, address, cpus, settings
 }
 
 /** Asks an API behind a Unix socket. */
-const askSocket = <T>(socketPath: string, token: string) => (method: string, path: string, body?: unknown): Promise<T> => new Promise((resolve, reject) => {
+export const askSocket = <T>(socketPath: string, token: string) => (method: string, path: string, body?: unknown): Promise<T> => new Promise((resolve, reject) => {
   const call = request({ socketPath, method, path, headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) } }, answer => {
     const chunks: Buffer[] = []
     answer.on('data', (chunk: Buffer) => { chunks.push(chunk) })
