@@ -14,13 +14,12 @@ import { createTurns } from './scan/turns.ts'
 
 type Found = Static<typeof FoundBmc>
 interface Account { readonly user: string, readonly password: string }
-export interface ScanningOptions { readonly clock: Clock, readonly log: Logger, readonly kept: Kept, /** Where BMCs listen; tests have their own. */ readonly ports?: { readonly redfish: number, readonly ipmi: number } }
+export interface ScanningOptions { readonly clock: Clock, readonly log: Logger, readonly kept: Kept, /** Where BMCs listen, and how long (ms) an answer may take to what is asked without credentials; tests have their own. */ readonly ports?: { readonly redfish: number, readonly ipmi: number }, readonly answerWithin?: number }
 
 const atOnce = 128 // addresses: each is an entry in the neighbour table of the system, which takes about a thousand
-const answerWithin = 2_500 // ms for what is asked without credentials
 const identifyWithin = 40_000 // ms; a chunk has 120 s, and few of its addresses are slow BMCs
 
-export function createScanning ({ clock, log, kept, ports = { redfish: 443, ipmi: 623 } }: ScanningOptions): Pick<Handlers<'rack', typeof manifest.rpc>, 'scan'> {
+export function createScanning ({ clock, log, kept, ports = { redfish: 443, ipmi: 623 }, answerWithin = 2_500 }: ScanningOptions): Pick<Handlers<'rack', typeof manifest.rpc>, 'scan'> {
   const turns = createTurns(atOnce)
   const prober = (): Prober => kept.of('ipmi-prober', createProber)
 
