@@ -7,12 +7,12 @@ import { BedplateError, reasonOf } from '../../../../core/errors.ts'
 import { object, text, type Json } from './json.ts'
 
 export type Headers = Readonly<Record<string, string>>
-export interface Answer { readonly status: number, readonly headers: IncomingHttpHeaders, readonly body: Json, readonly etag: string | undefined }
+export interface Answer { readonly status: number, readonly headers: IncomingHttpHeaders, readonly body: Json, readonly content: string, readonly etag: string | undefined } // body: the content as JSON
 /** `limit` in ms, for the whole exchange. */
 export interface Bounds { readonly signal?: AbortSignal, readonly limit: number }
 export interface Connection {
   readonly url: URL
-  /** Resolves with whatever status there is. Of redirects those of a GET within this host are followed, a slash too many or too few; no other host is told anything. POWER_REFUSED (a certificate that is not trusted, another host), POWER_FAILED. */
+  /** A body that is a string goes as it is, any other as JSON. Resolves with whatever status there is. Of redirects those of a GET within this host are followed, a slash too many or too few; no other host is told anything. POWER_REFUSED (a certificate that is not trusted, another host), POWER_FAILED. */
   send(method: string, path: string, headers: Headers, body: unknown, bounds: Bounds): Promise<Answer>
   close(): void
 }
@@ -28,7 +28,7 @@ export function connect (url: URL, tls: string): Connection {
   const agent = secure ? secureAgent(url.hostname, tls) : new HttpAgent(usual)
   const once = (target: URL, method: string, headers: Headers, content: string | undefined, signal: AbortSignal, started: (request: ClientRequest) => void): Promise<Answer> => new Promise((resolve, reject) => {
     const request = (secure ? httpsRequest : httpRequest)(target, {
-      method, agent, signal, headers: { accept: 'application/json', 'odata-version': '4.0', ...headers, ...(content === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(content) }) }
+      method, agent, signal, headers: { accept: 'application/json', 'odata-version': '4.0', ...(content === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(content) }), ...headers }
     }, response => { collect(response, url).then(resolve, reject) })
     started(request)
     request.on('error', reject)
@@ -39,7 +39,7 @@ export function connect (url: URL, tls: string): Connection {
     async send (method, path, headers, body, { signal, limit }) {
       let target = new URL(path, url)
       if (target.origin !== url.origin) throw new BedplateError('POWER_REFUSED', { reason: `it refers to another host (${target.host}), which is told nothing` })
-      const content = body === undefined ? undefined : JSON.stringify(body)
+      const content = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
       const late = AbortSignal.timeout(limit)
       for (let attempt = 1; ; attempt++) {
         let sent: ClientRequest | undefined
@@ -76,9 +76,10 @@ async function collect (response: IncomingMessage, url: URL): Promise<Answer> {
     if (size > largest) throw failed(`${url.host} sent more than ${largest} bytes`) // leaving the loop destroys the answer, and the connection with it
     parts.push(part)
   }
+  const content = Buffer.concat(parts).toString('utf8')
   let body: Json = {}
-  try { body = object(JSON.parse(Buffer.concat(parts).toString('utf8'))) } catch {}
-  return { status: response.statusCode ?? 0, headers: response.headers, body, etag: text(response.headers.etag) }
+  try { body = object(JSON.parse(content)) } catch {}
+  return { status: response.statusCode ?? 0, headers: response.headers, body, content, etag: text(response.headers.etag) }
 }
 
 function secureAgent (host: string, tls: string): HttpsAgent {
