@@ -9,9 +9,11 @@ import machines from '../../plugins/machines/index.ts'
 import network from '../../plugins/network/index.ts'
 import power from '../../plugins/power/index.ts'
 import tracking from '../../plugins/tracking/index.ts'
+import { drivers } from '../../plugins/power/drivers.ts'
 import { startBmc, type Bmc } from '../../sim/bmc/bmc.ts'
 import { createNothing } from '../../sim/machine/nothing.ts'
 import { startDaemon, type Daemon } from '../kit/daemon.ts'
+import { commands, read } from './documents.ts'
 import { run, type Result, type RunOptions } from './cli.kit.ts'
 
 let daemon: Daemon
@@ -124,6 +126,17 @@ test('what was found is listed with its machine, and forgotten', async () => {
   expect(shown).toMatch(/^HOST +DRIVER +MACHINE +VENDOR +MODEL +SERIAL +UUID +LOGIN +RACK +SEEN +PROBLEM\n10\.0\.0\.9 +ipmi +- +Contoso +C1 +- +- +no +r-1 +\d+ s ago +-\n10\.0\.0\.10 +redfish +\w\S* +Contoso +C2 +S2 +00112233-\S+ +yes +r-1 +\d+ s ago +-\n$/)
   expect(await ok('bmc forget 10.0.0.9')).toBe('The BMC at 10.0.0.9 is forgotten.\n')
   expect(await bedplate('bmc forget 10.0.0.9')).toMatchObject({ code: 1, err: expect.stringContaining('[NOT_FOUND]') })
+})
+
+test('every option that the guide gives a driver is one of its parameters', () => {
+  const lines = commands(read('docs/guides/power.md')).filter(([noun, verb]) => noun === 'machine' && (verb === 'set-power' || verb === 'add-chassis'))
+  expect(lines.length).toBeGreaterThan(3)
+  for (const [, verb, ...words] of lines) {
+    const { plain, options } = sortOut(words)
+    const name = options.find(([option]) => option === '--driver')?.[1] ?? schemeOf(plain[verb === 'set-power' ? 1 : 0])
+    const known = Object.keys(drivers.find(one => one.name === name)?.parameters.properties ?? {}).map(flagOf)
+    expect(options.map(([option]) => option).filter(option => option !== '--driver' && !known.includes(option)), words.join(' ')).toEqual([])
+  }
 })
 
 test('words are sorted into what is an option and what is none', () => {

@@ -30,6 +30,14 @@ test.each([['   1\n', true], ['   0\n', false], ['', undefined], ['   2\n', unde
   expect(read(secureboot === undefined ? {} : { secureboot }).secureBoot).toBe(expected)
 })
 
+const lan = (address: string) => `Set in Progress         : Set Complete\nAuth Type Support       : MD5 \nIP Address Source       : Static Address\nIP Address              : ${address}\nSubnet Mask             : 255.255.255.0\nMAC Address             : d4:ae:52:00:00:01\nDefault Gateway IP      : 10.0.9.1\n`
+test.each([
+  [lan('10.0.9.42'), '10.0.9.42'], [lan('0.0.0.0'), undefined], [lan('127.0.0.1'), undefined], [lan('224.0.0.1'), undefined], [lan('255.255.255.255'), undefined], [lan('10.0.9.420'), undefined], [lan('10.0.9.42; reboot'), undefined],
+  ['', undefined], [undefined, undefined], ['Could not open device at /dev/ipmi0\n', undefined], [`${' '.repeat(20_000)}\n${lan('10.0.9.42')}`, undefined]
+])('where its BMC is, told as %j, is %s', (bmc, address) => {
+  expect(read(bmc === undefined ? {} : { bmc }).bmc).toEqual(address === undefined ? undefined : { address })
+})
+
 describe('processors', () => {
   test.each([
     ['flat', flatLscpu, { count: 8, model: 'Intel(R) Xeon(R) CPU E5-2620 v4 @ 2.10GHz' }],
