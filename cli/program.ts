@@ -19,6 +19,7 @@ import { machineCommands } from './commands/machine.ts'
 import { powerCommands } from './commands/power.ts'
 import { rangeCommands } from './commands/range.ts'
 import { serviceCommands } from './commands/service.ts'
+import { simCommands } from './commands/sim.ts'
 import { statusCommands } from './commands/status.ts'
 import { subnetCommands } from './commands/subnet.ts'
 import { tokenCommands } from './commands/token.ts'
@@ -28,7 +29,7 @@ import { formats } from './output.ts'
 import { defaultUrl, openSession } from './session.ts'
 import type { Environment, GlobalOptions, Io, Noun, On, Work } from './session.ts'
 
-const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, hardwareCommands, bmcCommands, imageCommands, bootCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, dhcpCommands, iscsiCommands, joinCommands, leaveCommands, controllerCommands, caCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
+const nouns: readonly Noun[] = [statusCommands, machineCommands, lifecycleCommands, powerCommands, hardwareCommands, bmcCommands, imageCommands, bootCommands, fabricCommands, vlanCommands, subnetCommands, rangeCommands, addressCommands, dhcpCommands, iscsiCommands, simCommands, joinCommands, leaveCommands, controllerCommands, caCommands, serviceCommands, haCommands, tokenCommands, eventCommands]
 
 /** What an accepted command is to do: `work`, with its arguments and options. */
 export type Perform = (command: Command, work: Work<unknown>) => Promise<void>

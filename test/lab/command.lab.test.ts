@@ -1,4 +1,4 @@
-/** The main job as a newcomer runs it: `npm run lab -- --once --firmware both --machines 2 --json`, and with region and rack as two processes. */
+/** The main job as a newcomer runs it: `npm run lab -- --once --firmware both --machines 2 --json`; and with region and rack as two processes, on IPMI instead of Redfish. */
 import { spawn } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ function lab (...args: string[]): Promise<{ readonly code: number, readonly line
 // One machine is enough for the second: what two firmwares need of Bedplate does not depend on how many processes it is.
 describe.each([
   ['one process', ['--firmware', 'both', '--machines', '2'], ['bios', 'uefi']],
-  ['a region and a rack in two namespaces', ['--firmware', 'bios', '--machines', '1', '--split'], ['bios']]
+  ['a region and a rack in two namespaces, on IPMI', ['--firmware', 'bios', '--machines', '1', '--split', '--bmc', 'ipmi'], ['bios']]
 ])('with Bedplate as %s', (name, args, firmwares) => {
   it(`takes ${firmwares.join(' and ')} from power-off to a login by SSH`, async () => {
     const { code, lines, progress } = await lab(...args)

@@ -13,9 +13,13 @@ import { createRelay } from './relay.ts'
 import { createSshKey } from './ssh.ts'
 import type { Firmware } from '../../sim/machine/machine.ts'
 
-export interface LabMachine { readonly name: string, readonly firmware: Firmware, readonly mac: string, readonly bmc: string, readonly directory: string }
+/** By which of its BMC's protocols Bedplate powers a machine; the BMC speaks both. */
+export type Protocol = 'redfish' | 'ipmi'
+/** `bmc`: the address Bedplate gets; `redfish`: what a finger on the power button goes by. */
+export interface LabMachine { readonly name: string, readonly firmware: Firmware, readonly mac: string, readonly bmc: string, readonly redfish: string, readonly directory: string }
 export interface LabOptions {
   readonly firmware: readonly Firmware[] // one machine each
+  readonly bmc?: Protocol // redfish
   readonly split: boolean // region and rack as two processes in two namespaces
   readonly image: string // the folder to import
   readonly apiPort: number
@@ -35,6 +39,8 @@ export interface Lab {
 
 /** Of every BMC here. */
 export const account = { user: 'admin', password: 'lab-bmc' }
+/** The first machine's; the others' follow. */
+const ports = { redfish: 8001, ipmi: 6230 } as const
 
 /** Runs a `bedplate` command as an operator would; rejects with what it printed. */
 export function bedplate (args: readonly string[], env: Readonly<Record<string, string>>, say: (line: string) => void): Promise<string> {
@@ -74,13 +80,14 @@ export async function createLab (options: LabOptions): Promise<Lab> {
     const key = await createSshKey(directory)
     const network = await createNetwork(id, options.firmware.length, options.split)
     undo.push(() => network.remove())
-    const machines = options.firmware.map((firmware, index) => ({
-      name: `lab${index + 1}`, firmware, mac: `52:54:00:be:d0:${(index + 1).toString(16).padStart(2, '0')}`,
-      bmc: `redfish+http://${account.user}:${account.password}@${segment.rack}:${8001 + index}/redfish/v1/Systems/1`, directory: join(directory, `lab${index + 1}`)
-    }))
+    const machines = options.firmware.map((firmware, index): LabMachine => {
+      const redfish = `redfish+http://${account.user}:${account.password}@${segment.rack}:${ports.redfish + index}/redfish/v1/Systems/1`
+      const ipmi = `ipmi://${account.user}:${account.password}@${segment.rack}:${ports.ipmi + index}`
+      return { name: `lab${index + 1}`, firmware, mac: `52:54:00:be:d0:${(index + 1).toString(16).padStart(2, '0')}`, bmc: options.bmc === 'ipmi' ? ipmi : redfish, redfish, directory: join(directory, `lab${index + 1}`) }
+    })
     const spec: HypervisorSpec = {
       account,
-      machines: machines.map((machine, index) => ({ name: machine.name, firmware: machine.firmware, mac: machine.mac, tap: network.taps[index] ?? '', directory: machine.directory, memory: 1536, diskGiB: 6, bmc: { host: segment.rack, redfish: 8001 + index }, order: machine.firmware === 'bios' ? 'network' : 'disk' }))
+      machines: machines.map((machine, index) => ({ name: machine.name, firmware: machine.firmware, mac: machine.mac, tap: network.taps[index] ?? '', directory: machine.directory, memory: 1536, diskGiB: 6, bmc: { host: segment.rack, redfish: ports.redfish + index, ipmi: ports.ipmi + index }, order: machine.firmware === 'bios' ? 'network' : 'disk' }))
     }
     undo.push(await startHypervisor(network.rackNamespace, spec, options))
 
@@ -118,7 +125,7 @@ export async function createLab (options: LabOptions): Promise<Lab> {
       pressPower: async machine => {
         // curl runs inside the namespace, where the BMC is
         const { user, password } = account
-        const target = machine.bmc.replace(/^redfish\+http:\/\/[^@]*@/, 'http://')
+        const target = machine.redfish.replace(/^redfish\+http:\/\/[^@]*@/, 'http://')
         const child = spawn('ip', ['netns', 'exec', network.rackNamespace, 'curl', '-fsS', '-u', `${user}:${password}`, '-H', 'content-type: application/json', '-d', '{"ResetType":"On"}', `${target}/Actions/ComputerSystem.Reset`], { stdio: ['ignore', 'ignore', 'inherit'] })
         await new Promise<void>((resolve, reject) => child.once('close', code => { if (code === 0) resolve(); else reject(new BedplateError('POWER_FAILED', { action: 'on', reason: `curl ended with ${code}` })) }))
       }

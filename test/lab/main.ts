@@ -6,18 +6,19 @@ import { passingToken } from '../../cli/session.ts'
 import { reasonOf } from '../../core/errors.ts'
 import { labImage } from './image.ts'
 import { travel, type Journey } from './journey.ts'
-import { createLab, type Lab } from './lab.ts'
+import { createLab, type Lab, type Protocol } from './lab.ts'
 import { ensurePackages, packages } from './packages.ts'
 import { createProgress } from './progress.ts'
 import type { Firmware } from '../../sim/machine/machine.ts'
 
-const usage = `npm run lab -- [--machines N] [--firmware bios|uefi|both] [--split] [--once] [--keep] [--json] [--port N]
+const usage = `npm run lab -- [--machines N] [--firmware bios|uefi|both] [--bmc redfish|ipmi] [--split] [--once] [--keep] [--json] [--port N]
 
-Starts Bedplate on an isolated network, starts virtual machines with emulated BMCs and empty
+Starts Bedplate on an isolated network, starts virtual machines with simulated BMCs and empty
 disks, and takes them from power-off to a login by SSH.
 
   --machines N   how many machines (default 1; 2 with --firmware both)
   --firmware F   bios, uefi, or both in turn (default bios)
+  --bmc B        by which protocol Bedplate powers them: redfish or ipmi (default redfish)
   --split        region and rack as two processes in two namespaces (default: one process)
   --once         end when the machines are there, non-zero if a stage failed
                  (default: the API stays up until Ctrl-C)
@@ -25,10 +26,11 @@ disks, and takes them from power-off to a login by SSH.
   --json         one object per machine on standard output
   --port N       where the API is on this host (default 5240, or any free port)
 `
-const { values } = parseArgs({ options: { machines: { type: 'string' }, firmware: { type: 'string', default: 'bios' }, split: { type: 'boolean', default: false }, once: { type: 'boolean', default: false }, keep: { type: 'boolean', default: false }, json: { type: 'boolean', default: false }, port: { type: 'string', default: '5240' }, help: { type: 'boolean', default: false } } })
+const { values } = parseArgs({ options: { machines: { type: 'string' }, firmware: { type: 'string', default: 'bios' }, bmc: { type: 'string', default: 'redfish' }, split: { type: 'boolean', default: false }, once: { type: 'boolean', default: false }, keep: { type: 'boolean', default: false }, json: { type: 'boolean', default: false }, port: { type: 'string', default: '5240' }, help: { type: 'boolean', default: false } } })
 if (values.help) { process.stdout.write(usage); process.exit(0) }
 const wrong = (text: string) => { process.stderr.write(`${text}\n\n${usage}`); process.exit(2) }
 if (!['bios', 'uefi', 'both'].includes(values.firmware)) wrong(`--firmware ${values.firmware}: it is bios, uefi or both.`)
+if (values.bmc !== 'redfish' && values.bmc !== 'ipmi') wrong(`--bmc ${values.bmc}: it is redfish or ipmi.`)
 const count = Number(values.machines ?? (values.firmware === 'both' ? 2 : 1))
 if (!Number.isInteger(count) || count < 1 || count > 32) wrong(`--machines ${values.machines}: a whole number from 1 to 32.`)
 const port = Number(values.port)
@@ -56,7 +58,7 @@ function tell (journey: Journey): void {
 try {
   await ensurePackages([...packages.network, ...packages.machines, 'curl'], progress.say)
   const image = await labImage(progress.say)
-  lab = await createLab({ firmware, split: values.split, image, apiPort: port, keep: values.keep, say: progress.say, hear: (machine, text) => progress.say(`${machine || 'hypervisor'}: ${text}`) })
+  lab = await createLab({ firmware, bmc: values.bmc as Protocol, split: values.split, image, apiPort: port, keep: values.keep, say: progress.say, hear: (machine, text) => progress.say(`${machine || 'hypervisor'}: ${text}`) })
   const here = lab
   const journeys = Promise.all(here.machines.map(machine => travel(here, machine, progress.step)))
   const results = await Promise.race([journeys, stopped.then(() => [] as Journey[])])

@@ -9,8 +9,8 @@ function filesUnder (folder: string): string[] {
 }
 const core = filesUnder('core')
 const plugins = filesUnder('plugins')
-const iscsi = filesUnder('iscsi')
-const source = [...core, ...plugins, ...filesUnder('cli'), ...iscsi]
+const [iscsi, ipmi, sim] = [filesUnder('iscsi'), filesUnder('ipmi'), filesUnder('sim')] as const
+const source = [...core, ...plugins, ...filesUnder('cli'), ...iscsi, ...ipmi, ...sim]
 const text = (file: string) => readFileSync(join(root, file), 'utf8')
 const importsOf = (file: string) => [...text(file).matchAll(/(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s+'([^']+)'|import\('([^']+)'\)|(?:^|\n)import\s+'([^']+)'/g)].map(match => match[1] ?? match[2] ?? match[3] ?? '')
 const local = (file: string) => importsOf(file).filter(name => name.startsWith('.')).map(name => relative(root, join(root, dirname(file), name)))
@@ -34,13 +34,25 @@ describe('imports run one way', () => {
     const wrong = plugins.flatMap(file => local(file).filter(name => !allowed.has(name) && !name.startsWith('core/address/') && pluginOf(name) !== pluginOf(file) && !/^plugins\/[^/]+\/manifest\.ts$/.test(name) && !(file.startsWith('plugins/boot/iscsi/') && name.startsWith('iscsi/')) && !(file.startsWith('plugins/power/') && name.startsWith('ipmi/'))).map(name => `${file} imports ${name}`))
     expect(wrong).toEqual([])
   })
-  it('iscsi, which could be published by itself, imports nothing but Node and its own folder', () => {
-    const wrong = iscsi.flatMap(file => importsOf(file).filter(name => !name.startsWith('node:') && !local(file).some(path => path.startsWith('iscsi/') && name.startsWith('.') && join(dirname(file), name) === path)).map(name => `${file} imports ${name}`))
+  it.each([['iscsi', iscsi], ['ipmi', ipmi]] as const)('%s, which could be published by itself, imports nothing but Node and its own folder', (folder, files) => {
+    const wrong = files.flatMap(file => importsOf(file).filter(name => !name.startsWith('node:') && !local(file).some(path => path.startsWith(`${folder}/`) && name.startsWith('.') && join(dirname(file), name) === path)).map(name => `${file} imports ${name}`))
+    expect(files.length).toBeGreaterThan(10)
     expect(wrong).toEqual([])
   })
   it('of the daemon only plugins/boot/iscsi knows the iSCSI target', () => {
     const wrong = [...core, ...plugins].filter(file => !file.startsWith('plugins/boot/iscsi/')).flatMap(file => local(file).filter(name => name.startsWith('iscsi/')).map(name => `${file} imports ${name}`))
     expect(wrong).toEqual([])
+  })
+  it('of the daemon only plugins/power knows IPMI', () => {
+    const wrong = [...core, ...plugins].filter(file => !file.startsWith('plugins/power/')).flatMap(file => local(file).filter(name => name.startsWith('ipmi/')).map(name => `${file} imports ${name}`))
+    expect(wrong).toEqual([])
+  })
+  it('what is simulated imports errors, programs, the codec of IPMI (not its client) and itself, and nothing of the daemon imports it', () => {
+    const allowed = new Set(['core/errors.ts', 'core/program.ts'])
+    const theirs = sim.flatMap(file => importsOf(file).filter(name => !name.startsWith('node:') && !name.startsWith('.')).map(name => `${file} imports ${name}`))
+    const ours = sim.flatMap(file => local(file).filter(name => !allowed.has(name) && !name.startsWith('sim/') && (!name.startsWith('ipmi/') || name.startsWith('ipmi/client'))).map(name => `${file} imports ${name}`))
+    const daemons = [...core, ...plugins].flatMap(file => local(file).filter(name => name.startsWith('sim/')).map(name => `${file} imports ${name}`))
+    expect([...theirs, ...ours, ...daemons]).toEqual([])
   })
   it('a rack half never reaches a store', () => {
     const wrong = plugins.filter(file => file.endsWith('/rack.ts')).flatMap(file => [...reach(file)].filter(name => /\/(store|region|api)(\.ts$|\/)/.test(name)).map(name => `${file} reaches ${name}`))
@@ -61,7 +73,7 @@ describe('words and habits', () => {
     expect(matches(source.filter(file => file !== 'core/main.ts'), /process\.(env|argv|exit)\b/)).toEqual([])
   })
   it('every error thrown on purpose has a code', () => {
-    expect(matches([...core, ...plugins], /\bnew Error\(/)).toEqual([])
+    expect(matches([...core, ...plugins, ...sim], /\bnew Error\(/)).toEqual([])
   })
   it('no cast hides a type', () => {
     expect(matches(source, /\bas any\b|as unknown as|@ts-(ignore|nocheck)/)).toEqual([])

@@ -2,7 +2,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createSecure } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { lost, takes } from '../faults.ts'
+import { reasonOf } from '../../../core/errors.ts'
+import { lost, parseFault, takes, type Faults } from '../faults.ts'
 import type { Model } from '../model.ts'
 import { object, type Json } from './answer.ts'
 import { decide, written } from './decide.ts'
@@ -28,6 +29,7 @@ export async function startRedfish (model: Model, host: string, port: number, tl
     const body = await read(request)
     const method = request.method ?? ''
     const path = (request.url ?? '').replace(/[?#].*$/, '').replace(/(.)\/+$/, '$1')
+    if (path === faultsPath) { switchFaults(faults, method, body, response); return }
     model.heard(`${method} ${path}${wanted(body)}`)
     if (takes(faults, 'hangsUp') || lost(faults)) { request.socket.destroy(); return }
     if (faults.slow > 0) await new Promise(resolve => { setTimeout(resolve, faults.slow).unref() })
@@ -47,6 +49,20 @@ export async function startRedfish (model: Model, host: string, port: number, tl
     host, port: (server.address() as AddressInfo).port, server, sessions,
     close: () => new Promise(resolve => { server.close(() => { resolve() }); server.closeAllConnections() })
   }
+}
+
+/** Where the simulator's own faults are seen and changed by whoever is there: no BMC has this. It is not subject to them. */
+export const faultsPath = '/bedplate/faults'
+function switchFaults (faults: Faults, method: string, body: Json | undefined, response: ServerResponse): void {
+  const send = (status: number, content: unknown): void => { response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(content)}\n`) }
+  try {
+    if (method === 'PATCH' || method === 'POST') {
+      // all or nothing: what is wrong with one leaves the others as they were
+      if (body === undefined) { send(400, { reason: 'The body is no JSON object.' }); return }
+      Object.assign(faults, ...Object.entries(body).map(([name, value]) => parseFault(`${name}=${String(value)}`)))
+    }
+    send(200, faults)
+  } catch (error) { send(400, { reason: reasonOf(error) }) }
 }
 
 /** The JSON object in the body; nothing for none, undefined for what is none. */
