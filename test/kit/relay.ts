@@ -7,6 +7,8 @@ export interface Relay {
   delay: number
   /** So many connections are cut as they are made. */
   refuse: number
+  /** Answers a piece the client sent in the server's place, which never hears of it. */
+  answer: (piece: string) => string | undefined
   /** Given all a client has said so far: whether what comes back now is thrown away, with the connection. */
   lose: (said: string) => boolean
   close(): Promise<void>
@@ -28,7 +30,11 @@ export async function startRelay (to: NetConnectOpts, at?: string): Promise<Rela
     const later = (work: () => void): void => { if (relay.delay > 0) setTimeout(work, relay.delay).unref(); else work() }
     pass(near, far, () => { far.destroy() })
     pass(far, near, () => { near.end() })
-    near.on('data', part => { said += part.toString('latin1'); later(() => { far.write(part) }) })
+    near.on('data', part => {
+      said += part.toString('latin1')
+      const answer = relay.answer(part.toString())
+      later(() => { if (answer === undefined) far.write(part); else near.write(answer) })
+    })
     far.on('data', part => {
       if (relay.lose(said)) { near.destroy(); far.destroy(); return }
       later(() => { near.write(part) })
@@ -41,7 +47,7 @@ export async function startRelay (to: NetConnectOpts, at?: string): Promise<Rela
   })
   const relay: Relay = {
     port: at === undefined ? (server.address() as AddressInfo).port : 0,
-    delay: 0, refuse: 0, lose: () => false,
+    delay: 0, refuse: 0, answer: () => undefined, lose: () => false,
     close: () => new Promise(resolve => { server.close(() => { resolve() }); for (const socket of open) socket.destroy() })
   }
   return relay

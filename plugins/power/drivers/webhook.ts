@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { Type, type Static } from 'typebox'
 import { BedplateError } from '../../../core/errors.ts'
-import { hostInUrl, parseBmcAddress, type AddressForm } from '../address.ts'
+import { hostInUrl, parseBmcAddress, pathInUrl, type AddressForm } from '../address.ts'
 import { defineDriver, type Options, type Start } from '../driver.ts'
 import { endOf, reach } from '../reach.ts'
 import { connect } from './redfish/connection.ts'
@@ -31,7 +31,7 @@ export const webhook = defineDriver({
     const { transport, host, port, path, user, password = '' } = parseBmcAddress(address, form)
     const written = transport === 'http' ? 'http' : 'https'
     return {
-      address: `${written}://${hostInUrl(host)}${port === undefined || port === usual[written] ? '' : `:${port}`}${encodeURI(path)}`,
+      address: `${written}://${hostInUrl(host)}${port === undefined || port === usual[written] ? '' : `:${port}`}${pathInUrl(path)}`,
       ...(user === undefined ? {} : { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` }), ...rest
     }
   },
