@@ -25,9 +25,9 @@ export function createScanning ({ clock, log, kept, ports = { redfish: 443, ipmi
 
   /** The same with what the BMC tells those who log in, or why it does not. */
   async function identified (found: Found, { user, password }: Account, signal: AbortSignal): Promise<Found> {
-    const driver = driverNamed(found.driver)
     const own = createKept() // its session ends with the scan
     try {
+      const driver = driverNamed(found.driver)
       if (driver.identify === undefined) return { ...found, problem: `the driver ${driver.name} cannot tell whose BMC it is` }
       const parameters = checked(driver, { address: found.address, user, password, ...found.tls === undefined ? {} : { tls: found.tls } })
       const { uuid, manufacturer, model, serial } = await driver.identify(parameters, { signal: AbortSignal.any([signal, AbortSignal.timeout(identifyWithin)]), clock, pace, kept: own })
