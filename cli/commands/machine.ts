@@ -14,7 +14,7 @@ export interface Machine {
   readonly id: string, readonly hostname: string, readonly status: string, readonly reason: string | null, readonly since: string, readonly deadline: string | null, readonly architecture: string, readonly firmware: string, readonly owner: string | null
   readonly interfaces: readonly { readonly mac: string, readonly name: string | null, readonly vlanId: string | null, readonly boot: boolean }[]
   readonly inventory: null | {
-    readonly cpu: { readonly count: number, readonly model: string }, readonly memory: number, readonly disks: readonly { readonly name: string, readonly size: number, readonly model: string | null }[], readonly dmi: Readonly<Record<string, string>>, readonly secureBoot?: boolean
+    readonly cpu: { readonly count: number, readonly model: string }, readonly memory: number, readonly disks: readonly { readonly name: string, readonly size: number, readonly model: string | null }[], readonly dmi: Readonly<Record<string, string>>, readonly bmc?: { readonly address: string }, readonly secureBoot?: boolean
   }
   readonly deployment: null | { readonly imageId: string, readonly sshKeys: readonly string[], readonly disk: string | null }
   readonly hostKeys: readonly string[], readonly tags?: readonly string[] /* not told by a region one version older */, readonly bootWay: string | null
@@ -52,7 +52,7 @@ export const machineCommands: Noun = (program, on) => {
     const told = events.filter(({ level }) => level !== 'debug').slice(-lastEvents)
     const fields: readonly Column<Machine>[] = [
       ['Hostname', m => m.hostname], ['ID', m => m.id], ['Status', m => `${m.status}, since ${ago(m.since)}`], ['Reason', m => whyOf(m)], ['Power', powerOf], ['Owner', m => m.owner], ['Tags', m => m.tags?.join(', ')], ['Root by', m => m.bootWay],
-      ['Hardware', modelOf], ['CPU', m => m.inventory === null ? 'commissioning finds out' : `${m.inventory.cpu.count} × ${m.inventory.cpu.model}, ${m.architecture}, ${m.firmware}${m.inventory.secureBoot === true ? ' with Secure Boot' : ''}`], ['Memory', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)],
+      ['Hardware', modelOf], ['CPU', m => m.inventory === null ? 'commissioning finds out' : `${m.inventory.cpu.count} × ${m.inventory.cpu.model}, ${m.architecture}, ${m.firmware}${m.inventory.secureBoot === true ? ' with Secure Boot' : ''}`], ['Memory', m => m.inventory === null ? null : bytes(m.inventory.memory * 2 ** 20)], ['BMC', m => m.inventory?.bmc === undefined ? null : `${m.inventory.bmc.address}, as the machine says`],
       ['Image', m => m.deployment === null ? null : `${m.deployment.imageId}${m.deployment.disk === null ? '' : ` on ${m.deployment.disk}`}, ${m.deployment.sshKeys.length === 1 ? 'one SSH key' : `${m.deployment.sshKeys.length} SSH keys`}`]
     ]
     output.item({ ...machine, addresses: addresses.map(({ address }) => address) }, fields.filter(([, cell]) => (cell(machine) ?? '') !== ''), [

@@ -5,7 +5,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock } from '../../../core/clock.ts'
 import { BedplateError } from '../../../core/errors.ts'
+import { createSecrets } from '../../../core/secrets.ts'
+import { scanSealedAs } from '../../../plugins/power/region/found-scans.ts'
 import type { RackClient } from '../../../plugins/power/region/racks.ts'
+import { insertScan } from '../../../plugins/power/store/found.ts'
 import { createNetwork, type TestNetwork } from '../../kit/network.ts'
 import { until } from '../../kit/wait.ts'
 import { createParts, rackThat, testTerm, type Parts } from '../machines/parts.ts'
@@ -69,9 +72,7 @@ const found = (): Promise<FoundRow[]> => parts.db.query<FoundRow>('select host(h
 test('a range is scanned, every BMC in it is found, and machines known before and after are powered by theirs', async () => {
   const before = await enlist(uuid(3))
   await parts.db.tx(async tx => {
-    const { createSecrets } = await import('../../../core/secrets.ts')
-    const { insertScan } = await import('../../../plugins/power/store/found.ts')
-    await insertScan(tx, '10.71.0.0/24', 254, id => createSecrets(Buffer.alloc(32, 7)).seal(JSON.stringify(account), `power/scan/${id}`), new Date())
+    await insertScan(tx, '10.71.0.0/24', 254, id => createSecrets(Buffer.alloc(32, 7)).seal(JSON.stringify(account), scanSealedAs(id)), new Date())
     await tx.changed('power.scan', '1')
   })
   parts.running.power.changed?.([{ seq: '1', topic: 'power.scan', id: '1' }])
