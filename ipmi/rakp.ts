@@ -13,8 +13,8 @@ export const nameOnly = 0x10
 
 /** Algorithm numbers, as proposed and as chosen. */
 export interface OpenRequest { readonly tag: number, readonly privilege: number, readonly consoleId: number, readonly authentication: number, readonly integrity: number, readonly confidentiality: number }
-/** With a `status` other than 0 the rest is not said. */
-export type OpenResponse = { readonly tag: number, readonly status: number, readonly consoleId: number } & Partial<{ readonly privilege: number, readonly systemId: number, readonly authentication: number, readonly integrity: number, readonly confidentiality: number }>
+/** With a `status` other than 0 the rest is not said, by some BMCs not even which session it is about. */
+export type OpenResponse = { readonly tag: number, readonly status: number, readonly consoleId: number | undefined } & Partial<{ readonly privilege: number, readonly systemId: number, readonly authentication: number, readonly integrity: number, readonly confidentiality: number }>
 export interface Rakp1 { readonly tag: number, readonly systemId: number, readonly random: Buffer, readonly role: number, readonly user: Buffer }
 export interface Rakp2 { readonly tag: number, readonly status: number, readonly consoleId: number, readonly random: Buffer, readonly guid: Buffer, readonly code: Buffer }
 export interface Rakp3 { readonly tag: number, readonly status: number, readonly systemId: number, readonly code: Buffer }
@@ -29,14 +29,14 @@ export function decodeOpenRequest (bytes: Buffer): OpenRequest | undefined {
   return { tag: bytes[0] ?? 0, privilege: (bytes[1] ?? 0) & 0x0f, consoleId: bytes.readUInt32LE(4), authentication: algorithmAt(bytes, 8), integrity: algorithmAt(bytes, 16), confidentiality: algorithmAt(bytes, 24) }
 }
 
-export function encodeOpenResponse ({ tag, status, consoleId, privilege = 0, systemId = 0, authentication = 0, integrity = 0, confidentiality = 0 }: OpenResponse): Buffer {
+export function encodeOpenResponse ({ tag, status, consoleId = 0, privilege = 0, systemId = 0, authentication = 0, integrity = 0, confidentiality = 0 }: OpenResponse): Buffer {
   const head = Buffer.concat([Buffer.of(tag, status, privilege, 0), u32(consoleId)])
   return status === 0 ? Buffer.concat([head, u32(systemId), ...algorithms(authentication, integrity, confidentiality)]) : head
 }
 export function decodeOpenResponse (bytes: Buffer): OpenResponse | undefined {
   if (bytes.length < 2) return undefined
   const [tag = 0, status = 0, privilege = 0] = bytes
-  const consoleId = bytes.length < 8 ? 0 : bytes.readUInt32LE(4)
+  const consoleId = bytes.length < 8 ? undefined : bytes.readUInt32LE(4)
   if (status !== 0) return { tag, status, consoleId }
   if (bytes.length < 36) return undefined
   return { tag, status, consoleId, privilege: privilege & 0x0f, systemId: bytes.readUInt32LE(8), authentication: algorithmAt(bytes, 12), integrity: algorithmAt(bytes, 20), confidentiality: algorithmAt(bytes, 28) }

@@ -65,7 +65,7 @@ export function createClient ({ transport: open = udpTransport, sessions: most =
       const id = session !== 0 ? session : type !== payloadType.ipmi && datagram.length >= 24 ? datagram.readUInt32LE(20) : 0
       const bmc = byId.get(id)
       if (bmc !== undefined && bmc.address === address && bmc.terms.port === port) bmc.take(datagram)
-      return
+      if (session !== 0 || bmc !== undefined) return // else a refusal that does not say of what
     }
     const here = at.get(`${address} ${port}`)
     if (here !== undefined) for (const bmc of [...here]) bmc.take(datagram)

@@ -6,7 +6,7 @@ import { status, statusError } from '../completion.ts'
 import { IpmiError } from '../error.ts'
 import { authType, decode15, encode15 } from '../lan15.ts'
 import { decodePlus, encodePlus, payloadType } from '../lanplus.ts'
-import { decodeMessage, encodeMessage, isAnswerTo, request, type Decoded } from '../message.ts'
+import { decodeMessage, encodeMessage, isAnswerTo, request, type Decoded, type Message } from '../message.ts'
 import { privilege } from '../privilege.ts'
 import {
   additionalKeys, decodeOpenResponse, decodeRakp2, decodeRakp4, encodeOpenRequest, encodeRakp1, encodeRakp3, equal, nameOnly, rakp2Code, rakp3Code, rakp4Code, sessionKey, type Exchange
@@ -15,16 +15,16 @@ import { activate15 } from './opening15.ts'
 import { createSession20, type Session } from './session.ts'
 import type { Terms } from './terms.ts'
 
-/** `packet` is called for every repetition. `tell`: goes out once, whatever becomes of it. */
+/** `packet` is called for every repetition. `silence`: what it means that no answer comes, where that means something. `tell`: goes out once, whatever becomes of it. */
 export type Step =
-  | { readonly kind: 'send', readonly packet: () => Buffer }
+  | { readonly kind: 'send', readonly packet: () => Buffer, readonly silence?: IpmiError }
   | { readonly kind: 'open', readonly session: Session }
   | { readonly kind: 'failed', readonly error: IpmiError, readonly tell?: Buffer }
 /** What one opening learns for the next. */
 export interface Known { capabilities?: AuthCapabilities, suites?: readonly number[] }
 
 /** In this order, where the BMC may choose: what is encrypted first, and the stronger hash. */
-const preferred = [17, 3, 8, 16, 2, 7]
+const preferred = [17, 3, 16, 2]
 const algorithmRefused: ReadonlySet<number> = new Set([status.invalidAuthentication, status.invalidIntegrity, status.confidentiality, status.noMatchingSuite, status.noMatchingAuthentication, status.noMatchingIntegrity])
 export const failed = (error: IpmiError, tell?: Buffer): Step => tell === undefined ? { kind: 'failed', error } : { kind: 'failed', error, tell }
 
@@ -138,8 +138,8 @@ export class Opening {
     }, then)
   }
 
-  exchange<Q, A> (command: Command<Q, A>, value: Q, seal: (message: Decoded) => Buffer, open: (datagram: Buffer) => Decoded | undefined, then: (answer: A | IpmiError) => Step): Step {
-    const message = request(command.netFn, command.command, Buffer.from(command.request.encode(value)), this.turn()) as Decoded
+  exchange<Q, A> (command: Command<Q, A>, value: Q, seal: (message: Message) => Buffer, open: (datagram: Buffer) => Decoded | undefined, then: (answer: A | IpmiError) => Step): Step {
+    const message = request(command.netFn, command.command, command.request.encode(value), this.turn())
     this.next = datagram => {
       const answer = open(datagram)
       if (answer === undefined || !isAnswerTo(message, answer)) return undefined
@@ -148,14 +148,14 @@ export class Opening {
     return { kind: 'send', packet: () => seal(message) }
   }
 
-  private payload<A extends { readonly tag: number, readonly consoleId: number, readonly status: number }> (type: number, encode: (tag: number) => Buffer, expected: number, decode: (bytes: Buffer) => A | undefined, then: (answer: A) => Step): Step {
+  private payload<A extends { readonly tag: number, readonly consoleId: number | undefined, readonly status: number }> (type: number, encode: (tag: number) => Buffer, expected: number, decode: (bytes: Buffer) => A | undefined, then: (answer: A) => Step): Step {
     const tag = this.tag = this.tag + 1 & 0xff
     const datagram = encodePlus(type, encode(tag))
     this.next = received => {
       const packet = decodePlus(received)
       if (packet?.payloadType !== expected || packet.sessionId !== 0) return undefined
       const answer = decode(packet.payload)
-      if (answer === undefined || answer.tag !== tag || answer.consoleId !== this.consoleId) return undefined
+      if (answer === undefined || answer.tag !== tag || (answer.consoleId ?? this.consoleId) !== this.consoleId) return undefined
       return then(answer)
     }
     return { kind: 'send', packet: () => datagram }

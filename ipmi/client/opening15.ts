@@ -15,7 +15,7 @@ export function activate15 (opening: Opening, { types, perMessage }: AuthCapabil
     if (answer instanceof IpmiError) return failed(answer)
     const { sessionId, challenge } = answer
     const first = (opening.random(4).readUInt32LE() & 0x7fffffff) || 1 // of the BMC's numbers
-    return opening.exchange(activateSession, { authType: type, privilege, challenge: Buffer.from(challenge), sequence: first },
+    const step = opening.exchange(activateSession, { authType: type, privilege, challenge: Buffer.from(challenge), sequence: first },
       message => encode15({ authType: type, sequence: 0, sessionId, message: encodeMessage(message) }, password),
       datagram => {
         const packet = decode15(datagram)
@@ -28,5 +28,7 @@ export function activate15 (opening: Opening, { types, perMessage }: AuthCapabil
         if (activated instanceof IpmiError) return failed(activated)
         return opening.raise(createSession15({ type, perMessage: perMessage && activated.authType !== authType.none, sessionId: activated.sessionId, sequence: activated.sequence, password }))
       })
+    // Many BMCs drop what has a wrong code, and that is all one sees of it.
+    return step.kind === 'send' ? { ...step, silence: new IpmiError('authentication', 'it knows the user and does not answer the activation of the session, which is how BMCs of IPMI 1.5 refuse a password') } : step
   })
 }
