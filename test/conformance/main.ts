@@ -1,13 +1,23 @@
-/** `npm run conformance -- iscsi [--only <text>] [--json]`: a public suite against the program, test by test. Fails on a failure, a hang, a skip without a reason, or too few passes. */
+/**
+ * `npm run conformance -- iscsi [--only <text>] [--json]`: a public suite against the program, test by test. Fails on a failure, a hang, a skip without a reason, or too few passes.
+ * `npm run conformance -- redfish --address redfish+https://user:password@host[/redfish/v1/Systems/x] [--tls …] [--image <url>] [--no-switch] [--only <text>] [--json | --markdown]`: the redfish driver against
+ * any service, check by check. Fails on a failure; what the service does not do is none. `--no-switch` leaves the machine alone: a grade for a BMC in use, or before one is bought.
+ */
 import { parseArgs } from 'node:util'
+import { systemClock } from '../../core/clock.ts'
 import { reasonOf } from '../../core/errors.ts'
+import { pace } from '../../plugins/power/driver.ts'
 import { ensurePackages } from '../lab/packages.ts'
 import { leastPassed, reasons } from './iscsi/reasons.ts'
 import { listTests, runTest } from './iscsi/suite.ts'
 import type { Outcome } from './iscsi/suite.ts'
 import { startTarget } from './iscsi/target.ts'
+import { line, row, run } from './redfish/suite.ts'
 
-const { values: { only, json }, positionals: [subject] } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' }, json: { type: 'boolean', default: false } } })
+const { values: { only, json, markdown, address, tls, image, 'no-switch': noSwitch }, positionals: [subject] } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string' }, json: { type: 'boolean', default: false }, markdown: { type: 'boolean', default: false }, address: { type: 'string' }, tls: { type: 'string' }, image: { type: 'string' }, 'no-switch': { type: 'boolean', default: false } }
+})
 const say = (line: string): void => { process.stderr.write(`${line}\n`) }
 
 /** What of the outcomes is not as it should be. */
@@ -44,7 +54,18 @@ async function iscsi (): Promise<number> {
   return outcomes.length === 0 || wrong.length > 0 ? 1 : 0
 }
 
-if (subject !== 'iscsi') {
-  say('npm run conformance -- iscsi [--only <text>] [--json]')
+async function redfish (): Promise<number> {
+  if (address === undefined) { say('say with --address which service: redfish+https://user:password@host[/redfish/v1/Systems/x]'); return 2 }
+  const wanted = { address, switching: !noSwitch, ...(tls === undefined ? {} : { tls }), ...(image === undefined ? {} : { image }), ...(only === undefined ? {} : { only }) }
+  const outcomes = await run(wanted, { signal: new AbortController().signal, clock: systemClock, pace }, outcome => {
+    process.stdout.write(`${json ? JSON.stringify({ suite: 'redfish', ...outcome }) : markdown ? row(outcome) : line(outcome)}\n`)
+  })
+  say((['passed', 'failed', 'not offered', 'not tried'] as const).map(verdict => `${outcomes.filter(one => one.verdict === verdict).length} ${verdict}`).join(', '))
+  return outcomes.length === 0 || outcomes.some(({ verdict }) => verdict === 'failed') ? 1 : 0
+}
+
+const suites = { iscsi, redfish }
+if (subject !== 'iscsi' && subject !== 'redfish') {
+  say('npm run conformance -- iscsi [--only <text>] [--json]\nnpm run conformance -- redfish --address <url> [--tls <how>] [--image <url>] [--no-switch] [--only <text>] [--json | --markdown]')
   process.exitCode = 2
-} else process.exitCode = await iscsi().catch((error: unknown) => { say(reasonOf(error)); return 1 })
+} else process.exitCode = await suites[subject]().catch((error: unknown) => { say(reasonOf(error)); return 1 })

@@ -3,19 +3,18 @@ import { list, object, text, texts, type Json } from './json.ts'
 
 interface Message { readonly id: string, readonly text: string }
 
-/** All messages of an error, of a Task, or of an answer that went well. Some BMCs write one message where a list belongs. */
+/** All messages of an error, of a Task, or of an answer that went well; those with words before those that are only named. Some BMCs write one message where a list belongs. */
 function messagesIn (body: Json): readonly Message[] {
   const error = object(body.error)
   const found = [error['@Message.ExtendedInfo'], body['@Message.ExtendedInfo'], body.Messages].flatMap(info => Array.isArray(info) ? info : info === undefined || info === null ? [] : [info])
-  const messages = found.slice(0, 20).map(object).map(one => ({ id: text(one.MessageId) ?? '', text: text(one.Message) ?? text(one.MessageId) ?? '' })).filter(one => one.text !== '')
-  const whole = text(error.message)
-  return whole === undefined ? messages : [...messages, { id: text(error.code) ?? '', text: whole }]
+  const messages = [...found.slice(0, 20).map(object).map(one => ({ id: text(one.MessageId) ?? '', text: text(one.Message) ?? '' })), { id: text(error.code) ?? '', text: text(error.message) ?? '' }]
+  return messages.filter(one => one.text !== '' || one.id !== '').toSorted((a, b) => Number(a.text === '') - Number(b.text === ''))
 }
 
 /** The BMC's words, if it has any, with `: ` before them: the first message there is, shortened. */
 export function explanation (body: Json): string {
   const [first] = messagesIn(body)
-  return first === undefined ? '' : `: ${first.text.replace(/\s+/g, ' ').slice(0, 300)}`
+  return first === undefined ? '' : `: ${(first.text || first.id).replace(/\s+/g, ' ').slice(0, 300)}`
 }
 
 const says = (body: Json, pattern: RegExp): boolean => messagesIn(body).some(({ id, text }) => pattern.test(id) || pattern.test(text))
