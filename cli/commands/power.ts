@@ -66,6 +66,14 @@ export const powerCommands: Noun = (program, on) => {
       output.done(`Power ${action} of ${name} is asked for.`, await client.send('POST', path(name, `/power/${action}`), boot === undefined ? {} : { boot }))
     })
   }
+  on(noun.command('cancel').description('call off what waits or runs; what runs is stopped where it is').argument('<machine>', 'id or hostname'), async ({ client, output }, [name = '']) => {
+    const { id } = await client.get<{ readonly id: string }>(path(name))
+    const { actions } = await client.get<{ readonly actions: readonly { readonly id: string, readonly state: string }[] }>(`/power/machines/${id}`)
+    const open = actions.filter(({ state }) => state === 'queued' || state === 'running') // the newest first: what waits does not begin when what runs has ended
+    const ended = []
+    for (const one of open) ended.push(await client.send('DELETE', `/power/machines/${id}/actions/${one.id}`))
+    output.done(open.length === 0 ? `Nothing waits or runs for ${name}.` : `${open.length === 1 ? 'What was under way' : 'What ran and what waited'} for ${name} is called off.`, ended)
+  })
   on(noun.command('state').description('ask its BMC now').argument('<machine>', 'id or hostname'), async ({ client, output }, [name = '']) => {
     const answer = await client.get<{ readonly state: string }>(path(name, '/power/state'))
     output.done(answer.state, answer)

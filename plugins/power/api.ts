@@ -37,7 +37,18 @@ export const routes = ({ db, clock, secrets, power, racks }: ApiOptions): Fastif
     if (configuration === undefined && actions.length === 0) throw new BedplateError('NOT_FOUND', { what: 'power configuration of machine', id: machine })
     return {
       machine, ...(configuration ?? { driver: 'manual', parameters: {} }), state: known?.state ?? 'unknown', checkedAt: known?.checkedAt?.toISOString() ?? null, error: known?.error ?? null,
-      actions: actions.map(({ id, action, boot, state, attempts, rack, error, createdAt, startedAt, finishedAt }) => ({ id, action, boot, state, attempts, rack, error, createdAt: createdAt.toISOString(), startedAt: startedAt?.toISOString() ?? null, finishedAt: finishedAt?.toISOString() ?? null }))
+      actions: actions.map(view)
     }
   })
+
+  app.delete('/machines/:machine/actions/:id', { schema: { summary: 'Call off an action that waits or runs; one that runs is stopped where it is', params: Type.Object({ machine: Type.String({ maxLength: 63 }), id: Type.String({ pattern: '^[0-9]{1,18}$' }) }), response: { 200: ActionView } } }, async ({ params: { machine, id } }) => await db.tx(async tx => {
+    const before = await store.action(tx, machine, id)
+    if (before === undefined) throw new BedplateError('NOT_FOUND', { what: 'power action', id })
+    if (before.state === 'done' || before.state === 'failed') throw new BedplateError('CONFLICT', { reason: `The action is ${before.state} already.` })
+    await power.cancel(tx, machine, id)
+    return view(await store.action(tx, machine, id) ?? before)
+  }))
 }
+
+const view = ({ id, action, boot, state, attempts, rack, error, createdAt, startedAt, finishedAt }: store.Action) =>
+  ({ id, action, boot, state, attempts, rack, error, createdAt: createdAt.toISOString(), startedAt: startedAt?.toISOString() ?? null, finishedAt: finishedAt?.toISOString() ?? null })

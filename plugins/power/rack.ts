@@ -1,25 +1,35 @@
-/** power on a rack: hands calls to the drivers. */
+/** power on a rack: hands calls to the drivers, looks which BMCs it reaches, and asks those that are its own. */
 import { defineRack } from '../../core/plugin.ts'
 import { createKept } from './kept.ts'
 import { manifest } from './manifest.ts'
+import { createBmcs } from './rack/bmcs.ts'
 import { createCall, createCalls } from './rack/calls.ts'
 import { createHardware } from './rack/hardware.ts'
+import { createHello } from './rack/hello.ts'
+import { createPoll } from './rack/poll.ts'
 import { createQueue } from './rack/queue.ts'
+import { createReach } from './rack/reach.ts'
 import { createScanning } from './rack/scan.ts'
+import { createStanding } from './rack/standing.ts'
 
 export default defineRack(manifest, {
   requires: {},
   provides: {},
-  setup ({ clock, config, log }) {
+  setup ({ clock, config, log, controller, region, report }) {
     const kept = createKept()
-    const call = createCall({ clock, kept, queue: createQueue() })
-    const calls = createCalls({ call, timeout: config.actionTimeoutSeconds * 1000 })
+    const queue = createQueue()
+    const rack = controller.id
+    const reach = createReach({ clock, log, rack, hello: createHello(kept), seconds: config.reachSeconds, report: routes => report('routes', { routes: [...routes] }) })
+    const poll = createPoll({ clock, log, rack, kept, queue, region, reaching: reach, seconds: config.pollSeconds, report: seen => report('states', { seen: [...seen] }) })
+    const call = createCall({ clock, kept, queue, standing: createStanding(clock) })
+    const calls = createCalls({ call, rack, timeout: config.actionTimeoutSeconds * 1000, begins: machine => { poll.yield(machine) } })
     const hardware = createHardware({ call })
     const scanning = createScanning({ clock, log, kept })
     return {
       provides: {},
       rpc: { ...calls, ...hardware, ...scanning },
-      services: [],
+      services: [reach.service, poll.service],
+      apply: createBmcs([reach, poll]),
       stop: () => kept.close()
     }
   }
