@@ -20,7 +20,7 @@ const devices: Readonly<Record<number, BootDevice | null>> = {
 }
 const selectors: Readonly<Record<BootDevice, number>> = { network: bootDevice.network, disk: bootDevice.disk, cd: bootDevice.cdrom, setup: bootDevice.setup, usb: bootDevice.floppy }
 
-export function createBootOptions ({ machine, set }: System): BootOptions {
+export function createBootOptions ({ machine, set }: Pick<System, 'machine' | 'set'>): BootOptions {
   const kept = new Map<number, Buffer>([[bootParameter.progress, Buffer.of(progress.complete)], [bootParameter.partition, Buffer.of(0)], [bootParameter.partitionScan, Buffer.of(0)], [bootParameter.validity, Buffer.of(0)], [bootParameter.acknowledge, Buffer.of(0, 0)], [bootParameter.initiator, Buffer.alloc(9)]])
   let lapse: NodeJS.Timeout | undefined
   const controlled = (): void => { clearTimeout(lapse); lapse = undefined }
