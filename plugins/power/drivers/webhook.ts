@@ -57,11 +57,12 @@ export const webhook = defineDriver({
 /** One signed request, on a connection of its own. */
 async function ask ({ address, secret, machine, authorization, tls = 'verify' }: Static<typeof schema>, options: Options, action: Action, { boot, firmware }: Start = { boot: null }) {
   const message: Message = { id: randomUUID(), at: new Date(options.clock.now()).toISOString(), machine, action, boot: action === 'on' ? boot : null, firmware: firmware ?? null }
+  const body = JSON.stringify(message)
   const url = new URL(address)
-  const connection = connect(url, tls, options)
+  const connection = connect(url, tls)
   try {
-    const headers = { 'x-bedplate-signature': signature(secret, JSON.stringify(message)), ...(authorization === undefined ? {} : { authorization }) }
-    const { status, body } = await connection.send('POST', url.pathname, headers, message)
-    return stateIn(action, status, body)
+    const headers = { 'x-bedplate-signature': signature(secret, body), ...(authorization === undefined ? {} : { authorization }) }
+    const answer = await connection.send('POST', url.pathname, headers, body, { signal: options.signal, limit: options.pace.request })
+    return stateIn(action, answer.status, answer.body)
   } finally { connection.close() }
 }
