@@ -28,8 +28,8 @@ const completions: Readonly<Record<number, readonly [IpmiErrorKind, string]>> = 
   0xd1: ['busy', 'its firmware is being updated'],
   0xd2: ['busy', 'it is still initialising'],
   0xd3: ['busy', 'what should answer is not available'],
-  0xd4: ['refused', 'the privilege level is too low for this, or its firewall forbids it'],
-  0xd5: ['refused', 'it cannot do this in its present state'],
+  0xd4: ['authentication', 'the privilege level is too low for this, or its firewall forbids it'],
+  0xd5: ['busy', 'it cannot do this in its present state'],
   0xd6: ['unsupported', 'this part of it is disabled'],
   0xff: ['refused', 'it gives no reason']
 }

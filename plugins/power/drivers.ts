@@ -2,6 +2,7 @@
 import { BedplateError } from '../../core/errors.ts'
 import type { Driver } from './driver.ts'
 import { apc } from './drivers/apc.ts'
+import { ipmi } from './drivers/ipmi.ts'
 import { manual } from './drivers/manual.ts'
 import { proxmox } from './drivers/proxmox.ts'
 import { qemu } from './drivers/qemu.ts'
@@ -9,7 +10,7 @@ import { redfish } from './drivers/redfish.ts'
 import { webhook } from './drivers/webhook.ts'
 import { wol } from './drivers/wol.ts'
 
-export const drivers: readonly Driver[] = [redfish, webhook, proxmox, qemu, apc, wol, manual]
+export const drivers: readonly Driver[] = [ipmi, redfish, webhook, proxmox, qemu, apc, wol, manual]
 
 /** The driver of that name. POWER_PARAMETERS_INVALID. */
 export function driverNamed (name: string): Driver {

@@ -1,0 +1,22 @@
+/** The device of the next start alone, in the order ipmitool sets it: BMCs were made to work with that. */
+import { acknowledgeBios, bootDevice, bootParameter, encodeAcknowledge, encodeBootFlags, progress, setBootOption } from '../../../../ipmi/commands/boot.ts'
+import { IpmiError } from '../../../../ipmi/error.ts'
+import type { Bmc } from './connection.ts'
+
+/** `efi`: the firmware starts by UEFI; without it some BMCs make it start as a BIOS. */
+export async function bootOnce ({ ask }: Bmc, device: 'network' | 'disk', efi: boolean): Promise<void> {
+  const set = (parameter: number, data: Buffer): Promise<void> => ask(setBootOption, { parameter, data })
+  /** Parameters a BMC may do without: whether it has this one. */
+  const may = (parameter: number, data: Buffer): Promise<boolean> => set(parameter, data).then(() => true, (error: unknown) => {
+    if (error instanceof IpmiError && (error.kind === 'unsupported' || error.kind === 'refused')) return false
+    throw error
+  })
+  const announced = await may(bootParameter.progress, Buffer.of(progress.writing))
+  try {
+    await may(bootParameter.acknowledge, encodeAcknowledge(acknowledgeBios, acknowledgeBios))
+    await set(bootParameter.flags, encodeBootFlags({ valid: true, persistent: false, efi, device: bootDevice[device] }))
+    if (announced) await may(bootParameter.progress, Buffer.of(progress.commit))
+  } finally {
+    if (announced) await may(bootParameter.progress, Buffer.of(progress.complete))
+  }
+}
