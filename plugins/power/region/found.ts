@@ -26,8 +26,7 @@ export function pick (rows: readonly FoundRow[], { uuid, address }: Sign): Found
   const mine = spellings(uuid)
   const byUuid = rows.filter(row => row.uuid !== null && mine.includes(row.uuid))
   const hosts = new Set(byUuid.map(({ host }) => host))
-  if (hosts.size > 1) return undefined // a UUID two boards have tells neither
-  const right = hosts.size === 1 ? byUuid : rows.filter(row => row.host === address && (mine.length === 0 || realUuid(row.uuid) === null))
+  const right = hosts.size === 1 ? byUuid : rows.filter(row => row.host === address && (mine.length === 0 || realUuid(row.uuid) === null || byUuid.includes(row))) // a UUID two boards have tells neither
   return right.find(({ driver }) => driver === 'redfish') ?? right[0]
 }
 

@@ -213,6 +213,10 @@ test('nobody is linked where a UUID is two machines\' or two BMCs\', where the B
   await ended(await begin('10.0.0.0/24', account))
   const owner = await enlist({})
   await parts.db.tx(tx => parts.power.configure(tx, owner.id, 'redfish', { address: 'https://10.0.0.3/redfish/v1/Systems/1', user: 'x', password: 'y' }))
+  const told = await enlist({ product_uuid: uuidOf(20) }, '10.0.0.2')
+  expect((await powerOf(told.id))?.parameters.address, 'one of two, by where it says its BMC is').toBe('https://10.0.0.2')
+  await parts.db.query('delete from power.machine where machine = $1', [told.id])
+  await parts.db.query('delete from machines.machine where id = $1', [told.id])
   for (const uuid of [uuidOf(20), uuidOf(21), uuidOf(22), factory]) expect(await powerOf((await enlist({ product_uuid: uuid })).id), uuid).toBeUndefined()
   const [first, second] = [await enlist({ product_uuid: uuidOf(23) }), await enlist({ product_uuid: uuidOf(23) })]
   expect([await powerOf(first.id), await powerOf(second.id)]).toEqual([expect.objectContaining({ driver: 'redfish' }), undefined])
