@@ -1,6 +1,7 @@
 /** The drivers there are. A new one is one file and one line. */
 import { BedplateError } from '../../core/errors.ts'
 import type { Driver } from './driver.ts'
+import { amt } from './drivers/amt.ts'
 import { apc } from './drivers/apc.ts'
 import { ipmi } from './drivers/ipmi.ts'
 import { manual } from './drivers/manual.ts'
