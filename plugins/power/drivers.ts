@@ -11,7 +11,7 @@ import { redfish } from './drivers/redfish.ts'
 import { webhook } from './drivers/webhook.ts'
 import { wol } from './drivers/wol.ts'
 
-export const drivers: readonly Driver[] = [ipmi, redfish, webhook, proxmox, qemu, apc, wol, manual]
+export const drivers: readonly Driver[] = [ipmi, redfish, webhook, proxmox, qemu, amt, apc, wol, manual]
 
 /** The driver of that name. POWER_PARAMETERS_INVALID. */
 export function driverNamed (name: string): Driver {

@@ -39,7 +39,7 @@ const parser = new XMLParser({ ignoreAttributes: true, removeNSPrefix: true, par
 export function read (content: string): Reply | undefined {
   if (/<!DOCTYPE/i.test(content)) return undefined
   let document: unknown
-  try { document = parser.parse(content, true) } catch { return undefined }
+  try { document = parser.parse(content.trim(), true) } catch { return undefined }
   const { Envelope } = object(document)
   if (typeof Envelope !== 'object' || Envelope === null || !('Body' in Envelope)) return undefined
   const body = object(Envelope.Body)
