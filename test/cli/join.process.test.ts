@@ -9,8 +9,8 @@ import { openRackStore } from '../../core/state/store.ts'
 import { server, testDatabase } from '../kit/database.ts'
 import type { TestDatabase } from '../kit/database.ts'
 import { until } from '../kit/wait.ts'
-import { addressOf, startBmc } from '../plugins/power/bmc.ts'
-import type { Bmc } from '../plugins/power/bmc.ts'
+import { addressOf, startBmc } from '../kit/bmc.ts'
+import type { Bmc } from '../kit/bmc.ts'
 import { freePort, Hosts } from './hosts.kit.ts'
 import type { Done, Host } from './hosts.kit.ts'
 
@@ -162,8 +162,8 @@ test('the first region is killed: the second leads, and opens what the first has
   await a.end('SIGKILL')
   await until(async () => (await ask<{ leading?: unknown }>(b, 'GET', '/status')).leading !== undefined, { timeout: 15_000, what: 'the second region to lead' })
   await ask(b, 'POST', `/machines/${id}/commission`, {})
-  await until(() => bmc.booted.length > 0, { timeout: 20_000, what: 'the machine to be switched on' })
-  expect(bmc.booted).toEqual(['Pxe'])
+  await until(() => bmc.machine.boots().length > 0, { timeout: 20_000, what: 'the machine to be switched on' })
+  expect(bmc.machine.boots()).toEqual(['network'])
 })
 
 test('a dead controller is removed, turned away when it comes back, and joins anew', async () => {

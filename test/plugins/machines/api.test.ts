@@ -7,7 +7,7 @@ import { authenticate } from '../../../core/http/authenticate.ts'
 import { conventions } from '../../../core/http/conditional.ts'
 import { createHooks } from '../../../core/hooks.ts'
 import { drivers } from '../../../plugins/power/drivers.ts'
-import { addressOf, startBmc, type Bmc } from '../power/bmc.ts'
+import { addressOf, startBmc, type Bmc } from '../../kit/bmc.ts'
 import { createParts, quiet, type Parts } from './parts.ts'
 
 let parts: Parts
@@ -193,7 +193,7 @@ test('power is configured, masked, asked and wished for', async () => {
   const put = await call('PUT', `machines/${id}/power`, { address: addressOf(bmc), parameters: {} })
   expect(put).toMatchObject({ status: 200, body: { driver: 'redfish', parameters: { user: 'root', password: '••••••' } } })
   expect(JSON.stringify(put.body)).not.toContain('calvin')
-  bmc.state = 'On'
+  bmc.machine.set('on')
   expect((await call('GET', `machines/${id}/power/state`)).body).toEqual({ state: 'on' })
   expect((await call('GET', `machines/${id}`)).body.power).toMatchObject({ driver: 'redfish', state: 'on', error: null })
   expect(await call('POST', `machines/${id}/power/cycle`, { boot: 'network' })).toMatchObject({ status: 202, body: { machine: id, action: 'cycle' } })

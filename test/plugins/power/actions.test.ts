@@ -7,7 +7,7 @@ import type { PowerActionName, PowerOutcome } from '../../../plugins/power/manif
 import type { RackClient } from '../../../plugins/power/region/racks.ts'
 import { until } from '../../kit/wait.ts'
 import { createParts, rackHere, rackThat, testTerm, type Parts } from '../machines/parts.ts'
-import { addressOf, startBmc, type Bmc } from './bmc.ts'
+import { addressOf, startBmc, type Bmc } from '../../kit/bmc.ts'
 
 let parts: Parts
 let bmc: Bmc
@@ -47,14 +47,14 @@ const told = (count: number) => until(async () => outcomes.length === count && !
 const resets = () => bmc.log.filter(line => line.includes('Reset ')).map(line => line.split(' ').at(-1))
 
 test('a cycle is off, then a start from the network; the state is stored and told', async () => {
-  bmc.state = 'On'
+  bmc.machine.set('on')
   await configure()
   await lead()
   await wish('cycle', 'network')
   await told(1)
   expect(outcomes).toEqual([{ machine: 'm1', action: 'cycle', ok: true, reason: null, rack: 'r1', superseded: false }])
   expect(resets()).toEqual(['ForceOff', 'On'])
-  expect(bmc.booted).toEqual(['Pxe'])
+  expect(bmc.machine.boots()).toEqual(['network'])
   expect(states).toEqual(['unknown → on'])
   expect(await rows()).toEqual([{ action: 'cycle', state: 'done', step: 1, attempts: 1, error: null, rack: 'r1' }])
   expect((await parts.power.states(parts.db, ['m1'])).get('m1')).toMatchObject({ state: 'on', error: null, checkedAt: expect.any(Date) })
@@ -74,7 +74,7 @@ test('a newer wish replaces one that waits; one that runs is let finish', async 
   await told(2)
   expect((await rows()).map(row => `${row.action} ${row.state}`)).toEqual(['cycle done', 'off done'])
   expect(outcomes.map(({ action, superseded }) => `${action} ${superseded}`)).toEqual(['cycle true', 'off false'])
-  expect(bmc.state).toBe('Off')
+  expect(bmc.machine.state()).toBe('off')
 })
 
 test('two wishes at once for one machine leave one waiting', async () => {
@@ -100,7 +100,7 @@ test('an action whose leader dies between send and store is taken up, and the ma
   expect(outcomes[0]).toMatchObject({ ok: true })
   expect(sent).toBe(2)
   expect(resets()).toEqual(['On'])
-  expect(bmc.switches).toBe(1)
+  expect(bmc.machine.switches()).toBe(1)
   expect((await rows())[0]).toMatchObject({ state: 'done', attempts: 2 })
 })
 
@@ -187,7 +187,7 @@ test('a machine removed in the middle of an action leaves nothing behind', async
   await wish('on')
   await until(() => bmc.log.length > 0)
   await parts.db.tx(tx => parts.power.remove(tx, 'm1'))
-  await until(() => bmc.state === 'On')
+  await until(() => bmc.machine.state() === 'on')
   await actions().stop()
   expect(outcomes).toEqual([])
   expect(await rows()).toEqual([])

@@ -5,7 +5,7 @@ import network from '../../../plugins/network/index.ts'
 import power from '../../../plugins/power/index.ts'
 import { startDaemon, type Daemon } from '../../kit/daemon.ts'
 import { until } from '../../kit/wait.ts'
-import { addressOf, startBmc, type Bmc } from './bmc.ts'
+import { addressOf, startBmc, type Bmc } from '../../kit/bmc.ts'
 
 let daemon: Daemon
 let bmc: Bmc
@@ -26,10 +26,10 @@ test('commissioning switches the machine on from the network, and aborting switc
   expect(status).toBe(201)
   await daemon.request('POST', `/api/v1/machines/${id}/commission`, {})
   await until(async () => (await show(id)).power.state === 'on', { timeout: 15_000 })
-  expect(bmc.booted).toEqual(['Pxe'])
+  expect(bmc.machine.boots()).toEqual(['network'])
   await daemon.request('POST', `/api/v1/machines/${id}/abort`, { reason: 'enough' })
   await until(async () => (await show(id)).power.state === 'off', { timeout: 15_000 })
-  expect(bmc.switches).toBe(2)
+  expect(bmc.machine.switches()).toBe(2)
   expect(await show(id)).toMatchObject({ status: 'New', reason: 'enough' })
   expect(await events(id)).toEqual(expect.arrayContaining(['Power cycle done.', 'Power off done.', 'Power was on, is off']))
 })

@@ -8,7 +8,7 @@ import { persistently } from '../../../plugins/power/rack/calls.ts'
 import { manualClock } from '../../kit/clock.ts'
 import { until } from '../../kit/wait.ts'
 import { rackHere } from '../machines/parts.ts'
-import { account, addressOf, startBmc, type Bmc } from './bmc.ts'
+import { account, addressOf, startBmc, type Bmc } from '../../kit/bmc.ts'
 
 let bmc: Bmc
 beforeEach(async () => { bmc = await startBmc() })
@@ -20,12 +20,12 @@ const target = (machine = 'm1') => ({ machine, driver: 'redfish', parameters: { 
 test('a BMC that is busy for a moment is asked again', async () => {
   bmc.faults.busy = 2
   expect(await rackHere(hasty).execute({ ...target(), action: 'on', boot: 'network' })).toEqual({ state: 'on', note: null })
-  expect(bmc.booted).toEqual(['Pxe'])
+  expect(bmc.machine.boots()).toEqual(['network'])
 })
 
 test('one that stays busy is given up, with its own words', async () => {
   bmc.faults.busy = 99
-  await expect(rackHere(hasty).query(target())).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('HTTP 503: Try later.') })
+  await expect(rackHere(hasty).query(target())).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('HTTP 503: The service is busy; try again later.') })
   expect(bmc.faults.busy).toBe(96)
 })
 

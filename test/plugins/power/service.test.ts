@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { BedplateError } from '../../../core/errors.ts'
 import { createParts, rackHere, rackThat, type Parts } from '../machines/parts.ts'
-import { account, addressOf, startBmc, type Bmc } from './bmc.ts'
+import { account, addressOf, startBmc, type Bmc } from '../../kit/bmc.ts'
 
 let parts: Parts
 let bmc: Bmc
@@ -43,7 +43,7 @@ test('sealed parameters moved to another machine do not open', async () => {
 
 test('asking stores the answer, and a failure with its reason', async () => {
   await configure('m1', { address: addressOf(bmc) })
-  bmc.state = 'On'
+  bmc.machine.set('on')
   expect(await parts.power.query('m1')).toBe('on')
   expect(await stateOf('m1')).toMatchObject({ state: 'on', error: null })
   await configure('m1', { address: addressOf(bmc, { user: 'root', password: 'wrong' }) })
