@@ -222,6 +222,14 @@ test('nobody is linked where a UUID is two machines\' or two BMCs\', where the B
   expect([await powerOf(first.id), await powerOf(second.id)]).toEqual([expect.objectContaining({ driver: 'redfish' }), undefined])
 })
 
+test('two machines that were there before with one UUID are not told apart by it', async () => {
+  const twins = [await enlist({ product_uuid: uuidOf(24) }), await enlist({ product_uuid: uuidOf(24) })]
+  parts.racks.set('r1', finds([redfishAt('10.0.0.9', { uuid: uuidOf(24) })]))
+  await lead()
+  await ended(await begin('10.0.0.9', account))
+  expect(await Promise.all(twins.map(({ id }) => powerOf(id)))).toEqual([undefined, undefined])
+})
+
 test('a host that speaks both is powered by Redfish', async () => {
   await lead()
   parts.racks.set('r1', finds([ipmiAt('10.0.0.9', { uuid: uuidOf(30) }), redfishAt('10.0.0.9', { uuid: swapped(uuidOf(30)) })]))
