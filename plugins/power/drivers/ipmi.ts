@@ -55,7 +55,7 @@ export const ipmi = defineDriver({
   boots: true,
 
   normalise ({ address, ...rest }) {
-    const { host, port, path, options, ...credentials } = parseBmcAddress(address, form)
+    const { host, port, path, options, transport: _, ...credentials } = parseBmcAddress(address, form)
     if (path !== '') throw invalid(`the address has a path; write it like ${form.example}`)
     if (Object.keys(options).some(name => Object.hasOwn(rest, name) && options[name] !== Reflect.get(rest, name))) throw invalid('the address has an option that is given beside it, too, and is something else there')
     const all = { address: `ipmi://${hostInUrl(host)}${port === undefined || port === rmcpPort ? '' : `:${port}`}`, ...credentials, ...options, ...rest } as Parameters
