@@ -5,7 +5,7 @@ import { hostInUrl, parseBmcAddress, type AddressForm } from '../address.ts'
 import { defineDriver, type Member, type Options } from '../driver.ts'
 import { endOf } from '../reach.ts'
 import { object, text } from './redfish/json.ts'
-import { apiOf } from './proxmox/api.ts'
+import { apiOf } from './proxmox/session.ts'
 import { identityOf, macsOf } from './proxmox/guest.ts'
 import { machineOf, machines, type Machine } from './proxmox/machine.ts'
 

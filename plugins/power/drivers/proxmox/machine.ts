@@ -4,7 +4,7 @@ import type { Options } from '../../driver.ts'
 import type { PowerActionName, PowerStateName } from '../../manifest.ts'
 import { endOf, reach } from '../../reach.ts'
 import { list, number, object, text } from '../redfish/json.ts'
-import type { Api } from './api.ts'
+import type { Api } from './session.ts'
 import { keepOrder, orderFor, putBack, type Change } from './boot.ts'
 import { stateOf, type Config } from './guest.ts'
 
