@@ -8,6 +8,7 @@ import { manual } from './drivers/manual.ts'
 import { proxmox } from './drivers/proxmox.ts'
 import { qemu } from './drivers/qemu.ts'
 import { redfish } from './drivers/redfish.ts'
+import { virsh } from './drivers/virsh.ts'
 import { webhook } from './drivers/webhook.ts'
 import { wol } from './drivers/wol.ts'
 

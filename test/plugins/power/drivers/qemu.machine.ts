@@ -28,6 +28,8 @@ export interface TinyMachine {
   switches(): number
   /** Which device each start was from, so far: N, D, or O for the one that is usually first. */
   starts(): string
+  /** Resolves once it is reset: a machine that is let run before its reset came is reset among its first instructions, which SeaBIOS does not always survive. */
+  reset(): Promise<void>
   execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>
   bootindex(device: string): Promise<unknown>
   close(): Promise<void>
@@ -52,6 +54,7 @@ export async function startTinyMachine (): Promise<TinyMachine> {
   return {
     monitor: file('monitor'), uuid, execute: judge.execute,
     switches: () => switches,
+    reset: async () => { await Promise.all([judge.event('RESET'), judge.execute('system_reset')]) },
     status: async () => { const answer = await judge.execute('query-status'); return typeof answer === 'object' && answer !== null && 'status' in answer ? String(answer.status) : '' },
     starts: () => existsSync(file('log')) ? readFileSync(file('log'), 'latin1') : '',
     bootindex: device => judge.execute('qom-get', { path: `/machine/peripheral/${device}`, property: 'bootindex' }),

@@ -35,14 +35,12 @@ powerDriverConformance(qemu, async () => {
       async set (state) {
         if (state === 'on') {
           if (await machine.status() === 'running') return
-          await machine.execute('system_reset')
-          await until(async () => await machine.status() === 'prelaunch', { what: 'the reset' })
+          await machine.reset()
           await machine.execute('cont')
           await boots() // it must run something that obeys the power button
         } else {
           await machine.execute('stop')
-          await machine.execute('system_reset')
-          await until(async () => await machine.status() === 'prelaunch', { what: 'the reset' })
+          await machine.reset()
           seen = machine.starts().length
         }
       },
