@@ -41,6 +41,7 @@ export interface Bmc {
   readonly redfish?: {
     readonly url: string, readonly port: number, readonly server: RedfishService['server']
     readonly fingerprint: string | undefined // SHA-256 of its own certificate
+    readonly certificate: string | undefined // PEM
     readonly sessions: ReadonlyMap<string, RedfishSession> // by token
     /** For a machine's power parameters: `redfish+https://user:password@host:port/redfish/v1/Systems/1`; of the whole BMC without a machine. */
     address(machine?: number): string
@@ -74,7 +75,7 @@ export async function startBmc ({ host = '127.0.0.1', redfish, ipmi, account = d
       const at = `${inUrl(host)}:${service.port}`
       const slash = model.profile.slash ? '/' : ''
       offered = {
-        url: `${scheme}://${at}`, port: service.port, server: service.server, fingerprint: own?.fingerprint, sessions: service.sessions.open,
+        url: `${scheme}://${at}`, port: service.port, server: service.server, fingerprint: own?.fingerprint, certificate: own?.cert, sessions: service.sessions.open,
         address: index => `redfish+${scheme}://${login(account)}${at}${index === undefined ? '' : `/redfish/v1/Systems/${model.systems[index]?.id ?? model.systems[0].id}${slash}`}`
       }
     }

@@ -33,8 +33,8 @@ export function crossed (sensor: Sensor, state: PowerState): number {
   return (beyond(sensor.warning) ? below(sensor) ? 0x01 : 0x08 : 0) | (beyond(sensor.critical) ? below(sensor) ? 0x02 : 0x10 : 0)
 }
 
-/** A string field: 8-bit ASCII, its length before it. */
-const text = (value: string): Buffer => { const bytes = Buffer.from(value, 'latin1').subarray(0, 31); return Buffer.concat([Buffer.of(0xc0 | bytes.length), bytes]) }
+/** A string field: 8-bit ASCII, its length before it. One character alone would look like the end of an area (0xc1): it gets company. */
+const text = (value: string): Buffer => { const bytes = Buffer.from(value.length === 1 ? `${value} ` : value, 'latin1').subarray(0, 31); return Buffer.concat([Buffer.of(0xc0 | bytes.length), bytes]) }
 
 function record (id: number, type: number, body: Buffer): Buffer {
   return Buffer.concat([Buffer.of(id & 255, id >> 8, 0x51, type, body.length), body])
@@ -74,7 +74,7 @@ export function fruOf (hardware: Hardware, profile: Profile): Buffer {
   const areas = [
     area([rackMount], ['BP-1', hardware.serial]),
     area([english, 0, 0, 0], [vendor, `${model} board`, hardware.serial, 'BP-1', '']),
-    area([english], [vendor, model, 'BP-1', '1', hardware.serial, '', ''])
+    area([english], [vendor, model, 'BP-1', '1.0', hardware.serial, '', ''])
   ]
   const offsets = areas.map((_, index) => 1 + areas.slice(0, index).reduce((sum, { length }) => sum + length / 8, 0))
   return Buffer.concat([checked(Buffer.of(1, 0, ...offsets, 0, 0, 0)), ...areas])

@@ -65,7 +65,7 @@ const readings: readonly Handler[] = [
     const sensor = sensorNumbered(number)
     if (sensor === undefined) return refused(completion.notPresent)
     const value = readingOf(sensor, machine.state())
-    return { reading: value === null ? 0 : rawOf(sensor, value), available: value !== null, scanning: value !== null, states: 0xc0 | crossed(sensor, machine.state()) }
+    return { reading: value === null ? 0 : rawOf(sensor, value), available: value !== null, scanning: true, states: 0xc0 | crossed(sensor, machine.state()) }
   })
 ]
 

@@ -31,7 +31,7 @@ export function decide (model: Model, tree: Tree, sessions: Sessions, asked: Ask
     const tag = tagOf(model, resource, path, read)
     // another client's change, between this read and what may follow it
     const generations = resource.tagged === true && takes(faults, 'changing')
-    const answer = { status: 200, body: { '@odata.id': path, ...tag === undefined ? {} : { '@odata.etag': tag }, ...read }, headers: tag === undefined ? {} : { etag: tag } }
+    const answer = { status: 200, body: { '@odata.id': path, ...tag === undefined ? {} : { '@odata.etag': tag }, ...read }, headers: { allow: allowed(resource), ...tag === undefined ? {} : { etag: tag } } }
     if (generations) extra.set(model, (extra.get(model) ?? 0) + 1)
     return answer
   }
@@ -66,7 +66,8 @@ function whoAsks (model: Model, sessions: Sessions, { token, authorization }: As
   return account !== undefined && account.password === password ? account : undefined
 }
 
-const notAllowed = (resource: Resource): Answer => ({ ...failure(405, 'Not that method.', 'OperationNotAllowed'), headers: { allow: Object.entries(methods).filter(([method, name]) => resource[name] !== undefined && method !== 'HEAD').map(([method]) => method).join(', ') } })
+const notAllowed = (resource: Resource): Answer => ({ ...failure(405, 'Not that method.', 'OperationNotAllowed'), headers: { allow: allowed(resource) } })
+const allowed = (resource: Resource): string => Object.entries(methods).filter(([, name]) => resource[name] !== undefined || (name === 'get' && resource.monitor !== undefined)).map(([method]) => method).join(', ')
 
 /** The body as this vendor writes its links. */
 export const written = ({ profile }: Model, { body, headers }: Answer): { readonly body: unknown, readonly headers: Readonly<Record<string, string>> } => ({

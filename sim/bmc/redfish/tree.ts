@@ -36,6 +36,7 @@ function all (model: Model, sessions: Sessions, tasks: ReturnType<typeof createT
   }
   const hasSessions = () => !model.faults.noSessions
   const update = `${root}/UpdateService`
+  const simpleUpdate = `${update}/Actions/UpdateService.SimpleUpdate`
   const firmware = [
     { id: 'BMC', name: profile.bmc.model, version: profile.bmc.version }, { id: 'BIOS', name: 'System BIOS', version: '1.2.3' }, { id: 'NIC1', name: 'Network adapter 1', version: '22.31.6' }
   ]
@@ -60,7 +61,8 @@ function all (model: Model, sessions: Sessions, tasks: ReturnType<typeof createT
     [`${root}/Managers`, collection('Manager', [`${root}/Managers/${ids.manager}`])],
     ...without.includes('UpdateService')
       ? []
-      : [[update, { get: () => ({ '@odata.type': '#UpdateService.v1_8_4.UpdateService', Id: 'UpdateService', Name: 'Update Service', ServiceEnabled: true, FirmwareInventory: link(`${update}/FirmwareInventory`) }) }],
+      : [[update, { get: () => ({ '@odata.type': '#UpdateService.v1_8_4.UpdateService', Id: 'UpdateService', Name: 'Update Service', ServiceEnabled: true, FirmwareInventory: link(`${update}/FirmwareInventory`), Actions: { '#UpdateService.SimpleUpdate': { target: simpleUpdate, 'TransferProtocol@Redfish.AllowableValues': ['HTTP', 'HTTPS'] } } }) }],
+          [simpleUpdate, { post: body => typeof body.ImageURI === 'string' ? tasks.begin('Update', () => {}, model.faults.taskFails) : failure(400, 'The action needs the parameter ImageURI.', 'ActionParameterMissing') }],
           [`${update}/FirmwareInventory`, collection('SoftwareInventory', firmware.map(({ id }) => `${update}/FirmwareInventory/${id}`))],
           ...firmware.map(({ id, name, version }): [string, Resource] => [`${update}/FirmwareInventory/${id}`, { get: () => ({ '@odata.type': '#SoftwareInventory.v1_4_0.SoftwareInventory', Id: id, Name: name, Version: version, Updateable: id !== 'NIC1', Status: { State: 'Enabled', Health: 'OK' } }) }])
         ] as [string, Resource][],
