@@ -8,13 +8,13 @@ import { createParts, testTerm, type Parts } from '../machines/parts.ts'
 
 pluginConformance(power, { besides: [network] })
 
-for (const [index, name] of ['actions', 'poll'].entries()) {
+for (const name of ['actions', 'assigner', 'scans']) {
   let parts: Parts | undefined
   serviceConformance(`power/${name}`, {
     async make () {
       parts = await createParts({ clock: systemClock })
-      const service = parts.running.power.services[index]
-      if (service?.name !== name) throw new TypeError(`no service ${name}`)
+      const service = parts.running.power.services.find(one => one.name === name)
+      if (service === undefined) throw new TypeError(`no service ${name}`)
       await parts.db.query('select 1')
       return { service, term: testTerm(parts.db) }
     },
