@@ -8,7 +8,7 @@ import { createParts, testTerm, type Parts } from '../machines/parts.ts'
 
 pluginConformance(power, { besides: [network] })
 
-for (const name of ['actions', 'assigner', 'scans']) {
+for (const name of ['actions', 'pollers', 'scans']) {
   let parts: Parts | undefined
   serviceConformance(`power/${name}`, {
     async make () {
