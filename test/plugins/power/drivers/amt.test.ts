@@ -13,6 +13,7 @@ import { createKept, type Kept } from '../../../../plugins/power/kept.ts'
 import type { PowerActionName } from '../../../../plugins/power/manifest.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
 import { powerDriverConformance, quickPace } from '../../../kit/conformance/power-driver.ts'
+import { certificate } from '../certificate.ts'
 import { canonical } from './amt/canonical.ts'
 import { account, startAmt, type AmtMachine } from './amt/machine.ts'
 
@@ -112,6 +113,19 @@ describe('amt', () => {
     machine.faults.page = true
     await expect(power('on')).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('no SOAP') })
   })
+})
+
+test('over TLS nothing is said to a certificate that is not the pinned one', async () => {
+  const own = await certificate()
+  const machine = await startAmt(own)
+  const kept = createKept()
+  try {
+    const ask = (tls?: string) => amt.query(checked(amt, { address: machine.url, ...account, ...(tls === undefined ? {} : { tls }) }), { signal: new AbortController().signal, clock: systemClock, pace: { ...quickPace, request: 5_000 }, kept })
+    await expect(ask()).rejects.toMatchObject({ code: 'POWER_REFUSED', message: expect.stringContaining('not trusted') })
+    await expect(ask(`sha256:${'ab'.repeat(32)}`)).rejects.toMatchObject({ code: 'POWER_REFUSED', message: expect.stringContaining(own.fingerprint) })
+    expect(machine.asked).toEqual([])
+    expect(await ask(`sha256:${own.fingerprint}`)).toBe('off')
+  } finally { await kept.close(); await machine.close() }
 })
 
 describe('the messages are those of Intel\'s own library', () => {

@@ -1,6 +1,7 @@
 /** An Intel AMT for tests, made after the answers and the classes Intel publishes: digest with nonces that grow old, SOAP in and out, a boot source for once. It powers nothing. */
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecure } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { XMLParser } from 'fast-xml-parser'
 
@@ -29,7 +30,7 @@ const reply = (action: string, resource: string, body: string): string => `<?xml
 const faultReply = (subcode: string): string => `<?xml version="1.0" encoding="UTF-8"?><a:Envelope xmlns:a="${soap}" xmlns:c="${wsman}"><a:Header/><a:Body><a:Fault><a:Code><a:Value>a:Sender</a:Value><a:Subcode><a:Value>c:${subcode}</a:Value></a:Subcode></a:Code><a:Reason><a:Text xml:lang="en-US">It says why.</a:Text></a:Reason><a:Detail></a:Detail></a:Fault></a:Body></a:Envelope>`
 const elements = (values: Readonly<Record<string, string | readonly string[]>>): string => Object.entries(values).flatMap(([name, value]) => [value].flat().map(one => `<g:${name}>${one}</g:${name}>`)).join('')
 
-export async function startAmt (): Promise<AmtMachine> {
+export async function startAmt (tls?: { readonly key: string, readonly cert: string }): Promise<AmtMachine> {
   const nonces = new Map<string, number>()
   let source: string | null = null
   let once = false
@@ -121,10 +122,11 @@ export async function startAmt (): Promise<AmtMachine> {
     else send(200, reply(action, resource, done.body))
   }
 
-  const server = createServer((request, response) => { answer(request, response).catch(() => response.destroy()) })
+  const listener = (request: IncomingMessage, response: ServerResponse): void => { answer(request, response).catch(() => response.destroy()) }
+  const server = tls === undefined ? createServer(listener) : createSecure(tls, listener)
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
   const machine: AmtMachine = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, state: '8', switches: 0, booted: [], asked: [], refusal: '0', offered: ['2', '5', '8', '10', '12'],
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`, state: '8', switches: 0, booted: [], asked: [], refusal: '0', offered: ['2', '5', '8', '10', '12'],
     settings: { BIOSPause: 'false', BIOSSetup: 'false', BootMediaIndex: '0', ElementName: 'Intel(r) AMT Boot Configuration Settings', FirmwareVerbosity: '0', IDERBootDevice: '0', InstanceID: 'Intel(r) AMT:BootSettingData 0', LockKeyboard: 'false', OwningEntity: 'Intel(r) AMT', UseIDER: 'false', UseSOL: 'false' },
     faults: { busy: 0, lies: false, slow: 0, dieAfterSwitch: false, takes: 0, fault: undefined, page: false },
     close: () => new Promise(resolve => { server.close(() => { resolve() }); server.closeAllConnections() })
