@@ -12,7 +12,7 @@ import { virsh } from './drivers/virsh.ts'
 import { webhook } from './drivers/webhook.ts'
 import { wol } from './drivers/wol.ts'
 
-export const drivers: readonly Driver[] = [ipmi, redfish, webhook, proxmox, qemu, amt, apc, wol, manual]
+export const drivers: readonly Driver[] = [ipmi, redfish, webhook, proxmox, virsh, qemu, amt, apc, wol, manual]
 
 /** The driver of that name. POWER_PARAMETERS_INVALID. */
 export function driverNamed (name: string): Driver {
