@@ -16,7 +16,7 @@ export interface FoundOptions { readonly log: Logger, readonly secrets: Secrets,
 type Found = Pick<PowerService, 'link' | 'members'>
 
 export const sealedAs = (host: string, driver: string): string => `power/found/${host}/${driver}`
-const membersWithin = 60_000 // ms
+const membersWithin = 150_000 // ms, for all racks: one that does not reach it takes half a minute to say so
 
 /**
  * The BMC that is the machine's: by UUID if exactly one host has it, else the one at the address the machine names, unless that one knows another UUID. Redfish
