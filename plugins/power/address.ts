@@ -41,7 +41,7 @@ export function parseBmcAddress (text: string, { driver, transports = [], hostle
   }
   if (url.search !== '' && options.length === 0) throw invalid('the address has a query, which it may not')
   return {
-    transport, host: here ? '' : url.hostname.replace(/^\[|\]$/g, ''), port: portText === undefined ? undefined : Number(portText), path: decoded(url.pathname.replace(/\/+$/, ''), 'path'), options: given,
+    transport, host: here ? '' : url.hostname.replace(/^\[|\]$/g, ''), port: portText === undefined ? undefined : Number(portText), path: decoded(url.pathname, 'path').replace(/\/+$/, ''), options: given,
     ...(url.username === '' ? {} : { user: decoded(url.username, 'user name') }),
     ...(url.password === '' ? {} : { password: decoded(url.password, 'password') })
   }
@@ -58,5 +58,5 @@ const redfishForm: AddressForm = { driver: 'redfish', transports: ['https', 'htt
 export function parseAddress (text: string): { readonly url: string, readonly user?: string, readonly password?: string } {
   const { transport, host, port, path, options: _, ...credentials } = parseBmcAddress(text, redfishForm)
   const usual = transport === 'https' ? 443 : 80
-  return { url: `${transport}://${hostInUrl(host)}${port === undefined || port === usual ? '' : `:${port}`}${path}`, ...credentials }
+  return { url: `${transport}://${hostInUrl(host)}${port === undefined || port === usual ? '' : `:${port}`}${pathInUrl(path)}`, ...credentials }
 }
