@@ -50,7 +50,7 @@ export function createSchedule ({ interval, beat, salt, atOnce }: ScheduleOption
     add (key, now) {
       if (at.has(key)) return
       next ??= beatOf(now)
-      // When there are many, the place in the interval is as soon as any.
+      // When there are many, the place in the interval is as soon as whichever other.
       free = Math.max(free + 1000 / atOnce, now)
       const place = placeAfter(key, beatOf(now))
       put(key, reachable(Math.min(beatOf(free), place), now))
