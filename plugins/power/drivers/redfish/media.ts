@@ -63,7 +63,7 @@ async function put (service: Service, into: Drive, image: string, quirks: Quirks
     return
   }
   for (let attempt = 0; ; attempt++) {
-    const answer = await service.request('POST', into.insert, { body, allow: [400, 422, 500] })
+    const answer = await service.request('POST', into.insert, { body, allow: [400, 422, 500], patient: true })
     const more = answer.status < 300 || forNow(answer.body) || attempt >= 4 ? {} : remedies(propertiesIn(answer.body), image, body)
     if (Object.keys(more).length === 0) {
       refuse(answer, 'POST', into.insert)

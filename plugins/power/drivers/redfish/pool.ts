@@ -92,7 +92,9 @@ export function createPool (clock: Clock): Pool {
       const all = [...entries.values()]
       entries.clear()
       const over = new AbortController()
-      await Promise.race([Promise.all(all.map(entry => retire(entry, limits.goodbye))), clock.sleep(limits.closing, over.signal)])
+      const each = all.values() // shared by those who work on it
+      const some = async (): Promise<void> => { for (const entry of each) { if (over.signal.aborted) return; await retire(entry, limits.goodbye) } }
+      await Promise.race([Promise.all(Array.from({ length: 2 * limits.together }, some)), clock.sleep(limits.closing, over.signal)])
       over.abort()
       for (const { connection } of all) connection.close()
     }

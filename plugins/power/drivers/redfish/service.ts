@@ -8,7 +8,8 @@ import { poolIn } from './pool.ts'
 import { rootFrom, type Root } from './root.ts'
 import { sessionGone } from './said.ts'
 
-interface Sending { readonly body?: unknown, readonly ifMatch?: string, readonly allow?: readonly number[] }
+/** `patient`: BMCs take long for it, for a whole collection or for an image they look at first; it has three times as long as a request usually has. */
+interface Sending { readonly body?: unknown, readonly ifMatch?: string, readonly allow?: readonly number[], readonly patient?: boolean }
 export interface Found { readonly path: string, readonly body: Json, readonly etag: string | undefined }
 
 export interface Service {
@@ -36,8 +37,8 @@ export async function withRedfish<T> (credentials: Credentials, options: Options
   const { signal, pace } = options
   return await pool.visit(credentials, async entry => {
     const enter = (): Promise<Access> => unlessAborted(pool.access(entry, credentials, pace.request), signal)
-    const send = async (access: Access, method: string, path: string, { body, ifMatch }: Sending): Promise<Answer> =>
-      await entry.connection.send(method, path, { ...access.headers, ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }) }, body, { signal, limit: pace.request })
+    const send = async (access: Access, method: string, path: string, { body, ifMatch, patient = false }: Sending): Promise<Answer> =>
+      await entry.connection.send(method, path, { ...access.headers, ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }) }, body, { signal, limit: patient ? 3 * pace.request : pace.request })
 
     async function request (method: string, path: string, sending: Sending = {}): Promise<Answer> {
       let access = await enter()
@@ -59,9 +60,9 @@ export async function withRedfish<T> (credentials: Credentials, options: Options
       return { path, body, etag: etag ?? text(body['@odata.etag']) }
     }
     const get = async (path: string): Promise<Found> => found(path, await request('GET', path))
-    async function look (path: string | undefined): Promise<Found | undefined> {
+    async function look (path: string | undefined, patient = false): Promise<Found | undefined> {
       if (path === undefined) return undefined
-      const answer = await request('GET', path, { allow: [400, 404, 405, 410, 501] })
+      const answer = await request('GET', path, { allow: [400, 404, 405, 410, 501], patient })
       return answer.status < 300 ? found(path, answer) : undefined
     }
 
@@ -69,11 +70,11 @@ export async function withRedfish<T> (credentials: Credentials, options: Options
     async function firstPage (path: string): Promise<Found | undefined> {
       const expand = entry.known.get('expands not') === true || path.includes('?') ? undefined : root().expand
       if (expand !== undefined) {
-        const answer = await request('GET', `${path}?${expand}`, { allow: [400, 403, 404, 405, 413, 414, 500, 501, 507] })
+        const answer = await request('GET', `${path}?${expand}`, { allow: [400, 403, 404, 405, 413, 414, 500, 501, 507], patient: true })
         if (answer.status < 300 && Array.isArray(answer.body.Members)) return found(path, answer)
         entry.known.set('expands not', true)
       }
-      return await look(path)
+      return await look(path, true)
     }
     async function members (path: string | undefined, most: number): Promise<readonly Found[]> {
       const all: Found[] = []
@@ -89,7 +90,7 @@ export async function withRedfish<T> (credentials: Credentials, options: Options
         const next = nextLink(page.body)
         if (next === undefined || seen.has(next) || count >= pages || all.length >= most) break
         seen.add(next)
-        page = await look(next)
+        page = await look(next, true)
       }
       return all
     }

@@ -96,6 +96,48 @@ test('a BMC without a free session that takes no Basic either is worth another t
   await expect(ask(host, service => service.get('/x'))).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('sessions of the BMC are in use') })
 })
 
+const system = (more: Record<string, unknown> = {}) => ({ PowerState: 'Off', Actions: { '#ComputerSystem.Reset': { target: '/reset' } }, ...more })
+/** A host whose machine goes on when it is told to. */
+async function machine (answers: Host['answers'], more: Record<string, unknown> = {}): Promise<Host> {
+  let state = 'Off'
+  return await serve({ ...root, 'GET /redfish/v1/Systems/1': () => ({ body: system({ ...more, PowerState: state }), headers: { etag: 'W/"1"' } }), 'POST /reset': () => { state = 'On'; return { status: 204 } }, ...answers })
+}
+const start = (host: Host, firmware?: 'bios' | 'uefi') => redfish.power({ address: `${host.url}/redfish/v1/Systems/1`, user: 'root', password: 'hunter2' }, 'on', { ...options(), boot: 'network', ...(firmware === undefined ? {} : { firmware }) })
+
+test('a boot override that is in the settings is set there, with the settings\' entity tag and the modes of the system', async () => {
+  const settings = '/redfish/v1/Systems/1/Settings'
+  const host = await machine(
+    { [`GET ${settings}`]: { body: { Boot: { BootSourceOverrideTarget: 'None' } }, headers: { etag: '"settings"' } }, [`PATCH ${settings}`]: () => { host.answers[`GET ${settings}`] = { body: { Boot: { BootSourceOverrideTarget: 'Pxe', BootSourceOverrideEnabled: 'Once' } } }; return { status: 202, headers: { location: '/task' } } }, 'GET /task': { status: 204 } },
+    { '@Redfish.Settings': { SettingsObject: at(settings) }, Boot: { BootSourceOverrideMode: 'UEFI' } }
+  )
+  expect(await start(host)).toEqual({ state: 'on' })
+  expect(host.asked.find(({ line }) => line === `PATCH ${settings}`)?.headers['if-match']).toBe('"settings"')
+  expect(lines(host)).toContain('GET /task')
+})
+
+test('a boot override that is taken and not shown is told the operator; one that fails as a task fails the action', async () => {
+  const quiet = await machine({ 'PATCH /redfish/v1/Systems/1': { status: 200, body: {} } }, { Boot: { BootSourceOverrideTarget: 'None', BootSourceOverrideEnabled: 'Disabled' } })
+  expect(await start(quiet)).toEqual({ state: 'on', note: expect.stringContaining('took Pxe as the device of the next boot, but shows none') })
+  const failing = await machine({ 'PATCH /redfish/v1/Systems/1': { status: 202, headers: { location: '/task' } }, 'GET /task': { body: { TaskState: 'Exception', Messages: [{ Message: 'No such device.' }] } } })
+  await expect(start(failing)).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('No such device.') })
+})
+
+test('a mode the BMC refuses is left out, unless it was to change', async () => {
+  const host = await machine({}, { Boot: { BootSourceOverrideMode: 'UEFI' } })
+  let patches = 0
+  host.answers['PATCH /redfish/v1/Systems/1'] = () => ++patches === 1 ? { status: 400, body: { error: { message: 'BootSourceOverrideMode is read-only.' } } } : { status: 200, body: {} }
+  expect(await start(host)).toEqual({ state: 'on' })
+  const other = await machine({ 'PATCH /redfish/v1/Systems/1': { status: 400, body: { error: { message: 'BootSourceOverrideMode is read-only.' } } } }, { Boot: { BootSourceOverrideMode: 'UEFI' } })
+  await expect(start(other, 'bios')).rejects.toMatchObject({ code: 'POWER_REFUSED', message: expect.stringContaining('read-only') })
+})
+
+test('a BMC that refuses its own weak entity tag is sent the strong one', async () => {
+  const host = await machine({}, {})
+  host.answers['PATCH /redfish/v1/Systems/1'] = () => host.asked.at(-1)?.headers['if-match'] === '"1"' ? { status: 204 } : { status: 412, body: {} }
+  expect(await start(host)).toEqual({ state: 'on' })
+  expect(host.asked.filter(({ line }) => line.startsWith('PATCH')).map(({ headers }) => headers['if-match'])).toEqual(['W/"1"', '"1"'])
+})
+
 test('an idle session is given back, one in use is not; after that it is opened anew', async () => {
   const host = await serve({ ...root, 'GET /x': { body: { Id: 'x' } } })
   const clock = manualClock()
