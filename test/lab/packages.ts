@@ -16,7 +16,7 @@ export const packages = {
   clients: ['busybox-static', 'isc-dhcp-client', 'isc-dhcp-relay', 'dhcpcd-base', 'systemd', 'tcpdump', 'tftp-hpa', 'atftp', 'curl', 'procps', 'util-linux'],
   database: ['postgresql', 'postgresql-contrib', 'patroni', 'python3-etcd', 'etcd-server', 'etcd-client', 'util-linux'],
   /** What power drivers and simulated BMCs are tried against. */
-  power: ['etherwake', 'freeipmi-tools', 'ipmitool', 'libvirt-clients', 'libvirt-daemon', 'libvirt-daemon-driver-qemu', 'openssh-server', 'python3-sushy', 'redfishtool', 'snmpd', 'snmpsim', 'tshark', 'wakeonlan', 'webhook'],
+  power: ['etherwake', 'freeipmi-tools', 'ipmitool', 'libvirt-clients', 'libvirt-daemon', 'libvirt-daemon-driver-qemu', 'openipmi', 'openssh-server', 'python3-proxmoxer', 'python3-requests', 'python3-sushy', 'redfishtool', 'snmpd', 'snmpsim', 'tshark', 'wakeonlan', 'webhook'],
   frontdoor: ['haproxy', 'keepalived', 'curl', 'bind9-dnsutils', 'openssl']
 } as const
 

@@ -32,7 +32,7 @@ async function recordsOf ({ ask, records }: Bmc): Promise<readonly SensorRecord[
   const stamp = `${info.records} ${info.added} ${info.erased}`
   const known = records.get()
   if (known?.stamp === stamp) return known.sensors
-  const sensors = await readSensorRecords(ask)
+  const sensors = info.records === 0 ? [] : await readSensorRecords(ask)
   records.set({ stamp, sensors })
   return sensors
 }
