@@ -83,9 +83,10 @@ export function bootingFrom (xml: string, boot: 'network' | 'disk'): string {
   } else {
     const dev = boot === 'network' ? 'network' : 'hd'
     inChildren(os, list => {
-      const rest = list.filter(one => !(nameOf(one) === 'boot' && attribute(one, 'dev') === dev))
-      const at = rest.findIndex(one => nameOf(one) === 'boot')
-      return rest.toSpliced(at < 0 ? rest.length : at, 0, { boot: [], ':@': { dev } })
+      const at = list.findIndex(one => nameOf(one) === 'boot')
+      const before = at < 0 ? list : list.slice(0, at)
+      const others = at < 0 ? [] : list.slice(at).filter(one => !(nameOf(one) === 'boot' && attribute(one, 'dev') === dev))
+      return [...before, { boot: [], ':@': { dev } }, ...others]
     })
   }
   return String(builder.build(whole))

@@ -2,8 +2,9 @@
 import { BedplateError } from '../../../../core/errors.ts'
 import { findProgram } from '../../../../core/program.ts'
 import type { Options } from '../../driver.ts'
+import type { Host } from './master.ts'
 import { run } from './run.ts'
-import { createConnections, quoted, type Host } from './ssh.ts'
+import { createConnections, quoted } from './ssh.ts'
 
 /** Runs one command of virsh and gives what it printed. Words are options or UUIDs: a domain's name is never among them. POWER_AUTHENTICATION, POWER_REFUSED, POWER_FAILED, PROGRAM_MISSING. */
 export type Virsh = (words: readonly string[], input?: string) => Promise<string>
@@ -17,7 +18,7 @@ export function virshAt (host: Host | undefined, connection: string, options: Op
     const piped = input === undefined ? '' : 'cat | ' // a program opens what it reads by the name /dev/stdin, which works with a pipe but not with a socket
     const { code, stdout, stderr } = host === undefined
       ? await run('sh', ['-c', `${piped}"$@"`, 'sh', ...args.with(2, await findProgram('virsh', install))], { ...(input === undefined ? {} : { input }), limit: options.pace.request, signal: options.signal })
-      : await options.kept.of('virsh', createConnections).to(host).exec(piped + args.map(quoted).join(' '), input ?? '', options)
+      : await options.kept.of('virsh', createConnections).exec(host, piped + args.map(quoted).join(' '), input ?? '', options)
     if (code === 0) return stdout
     throw refusal(words[0] ?? '', code, stderr)
   }

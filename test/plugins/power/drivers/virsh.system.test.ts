@@ -1,4 +1,9 @@
 /** virsh, against Debian's libvirtd through a real sshd: the conformance suite on libvirt's test driver, and virtual machines of QEMU. */
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../../core/clock.ts'
 import type { Options } from '../../../../plugins/power/driver.ts'
@@ -8,6 +13,7 @@ import { checked } from '../../../../plugins/power/parameters.ts'
 import { powerDriverConformance, quickPace, type Subject } from '../../../kit/conformance/power-driver.ts'
 import { requirePrograms } from '../../../kit/network.ts'
 import { startRelay } from '../../../kit/relay.ts'
+import { onceEvent, until } from '../../../kit/wait.ts'
 import { startHost, type Host } from './virsh.host.ts'
 
 requirePrograms({ libvirtd: 'libvirt-daemon', virsh: 'libvirt-clients', sshd: 'openssh-server', ssh: 'openssh-client', 'qemu-system-x86_64': 'qemu-system-x86' })
@@ -68,8 +74,7 @@ describe('virsh', () => {
       <metadata><x:own xmlns:x="urn:x"><boot dev="none" order="9">a &lt; b</boot></x:own></metadata><devices><interface type='user'><mac address='${mac}'/><model type='virtio'/>${device}</interface></devices></domain>`
     const [first, second] = ['aaaaaaaa-0000-4000-8000-000000000001', 'aaaaaaaa-0000-4000-8000-000000000002']
     beforeAll(async () => {
-      const { mkdtemp, rm, writeFile } = await import('node:fs/promises')
-      const folder = await mkdtemp('/tmp/bedplate-domain-')
+      const folder = await mkdtemp(join(tmpdir(), 'bedplate-domain-'))
       try {
         await writeFile(`${folder}/1.xml`, domain(escaped, '52:54:00:AA:BB:01', first, '<boot dev=\'hd\'/>', ''))
         await writeFile(`${folder}/2.xml`, domain('1', '52:54:00:aa:bb:02', second, '', '<boot order=\'3\'/>'))
@@ -137,9 +142,28 @@ describe('virsh', () => {
     await expect(virsh.query(parameters(''), options)).rejects.toMatchObject({ code: 'POWER_PARAMETERS_INVALID' })
   })
 
+  test('a rack that is killed leaves no connection, no agent and no key behind', async () => {
+    const program = `import { systemClock } from '${import.meta.resolve('../../../../core/clock.ts')}'
+      import { virsh } from '${import.meta.resolve('../../../../plugins/power/drivers/virsh.ts')}'
+      import { createKept } from '${import.meta.resolve('../../../../plugins/power/kept.ts')}'
+      process.once('message', async parameters => {
+        await virsh.query(parameters, { signal: new AbortController().signal, clock: systemClock, pace: ${JSON.stringify(options.pace)}, kept: createKept() })
+        process.send('asked')
+      })`
+    const folder = await mkdtemp(join(tmpdir(), 'bedplate-killed-'))
+    try {
+      const rack = spawn(process.execPath, ['--input-type=module', '-e', program], { env: { ...process.env, TMPDIR: folder }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+      rack.send(checked(virsh, { ...parameters('test'), address: addressOf(host.port, 'test', host.test) }))
+      expect(await onceEvent(rack, 'message')).toContain('asked')
+      const running = () => readdirSync('/proc').filter(pid => /^\d+$/.test(pid)).filter(pid => { try { return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder) } catch { return false } })
+      expect(running(), 'the master alone').toHaveLength(1)
+      for (const file of readdirSync(folder, { recursive: true, withFileTypes: true }).filter(one => one.isFile())) expect(readFileSync(join(file.parentPath, file.name), 'utf8')).not.toContain('PRIVATE')
+      rack.kill('SIGKILL')
+      await until(() => running().length === 0, { what: 'everything it started to be gone' })
+    } finally { await rm(folder, { recursive: true, force: true }) }
+  })
+
   test('one connection serves many looks, and nothing of it is left when it is closed', async () => {
-    const { readdirSync } = await import('node:fs')
-    const { tmpdir } = await import('node:os')
     const folders = () => readdirSync(tmpdir()).filter(one => one.startsWith('bedplate-ssh-'))
     const before = folders()
     const relay = await startRelay({ host: '127.0.0.1', port: host.port })
