@@ -1,9 +1,10 @@
 /** `bedplate bmc`, what a machine's BMC tells, chassis, and a driver's parameters as options: against a region and a rack in one, and simulated BMCs. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { flagOf, schemeOf, sortOut, valueOf } from '../../cli/parameters.ts'
+import { askSecret, flagOf, schemeOf, sortOut, valueOf } from '../../cli/parameters.ts'
 import access from '../../plugins/access/index.ts'
 import machines from '../../plugins/machines/index.ts'
 import network from '../../plugins/network/index.ts'
@@ -14,7 +15,7 @@ import { startBmc, type Bmc } from '../../sim/bmc/bmc.ts'
 import { createNothing } from '../../sim/machine/nothing.ts'
 import { startDaemon, type Daemon } from '../kit/daemon.ts'
 import { commands, read } from './documents.ts'
-import { run, type Result, type RunOptions } from './cli.kit.ts'
+import { run, sink, type Result, type RunOptions } from './cli.kit.ts'
 
 let daemon: Daemon
 let env: Record<string, string>
@@ -137,6 +138,19 @@ test('every option that the guide gives a driver is one of its parameters', () =
     const known = Object.keys(drivers.find(one => one.name === name)?.parameters.properties ?? {}).map(flagOf)
     expect(options.map(([option]) => option).filter(option => option !== '--driver' && !known.includes(option)), words.join(' ')).toEqual([])
   }
+})
+
+test('a secret is asked for on a terminal, and not shown there', async () => {
+  const typed = () => Object.assign(new PassThrough(), { isTTY: true })
+  const [stdin, stdout, stderr] = [typed(), sink(true), sink(true)]
+  const asked = askSecret({ stdin, stdout, stderr }, 'Password')
+  stdin.write('cali&?%é\r')
+  expect(await asked).toBe('cali&?%é')
+  expect([stdout.text, stderr.text]).toEqual(['', 'Password: \n'])
+  const again = typed()
+  const interrupted = askSecret({ stdin: again, stdout, stderr }, 'Password')
+  again.write('cal\u0003')
+  await expect(interrupted).rejects.toThrow('Nothing was given')
 })
 
 test('words are sorted into what is an option and what is none', () => {
