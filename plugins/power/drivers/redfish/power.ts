@@ -12,14 +12,16 @@ import { monitorOf, progress } from './task.ts'
 
 /** The system the address names, or the only one there is. POWER_REFUSED, POWER_PARAMETERS_INVALID. */
 export async function systemOf (service: Service): Promise<string> {
-  const known = service.system ?? service.known.get('system')
+  const { system } = service
+  const known = service.known.get(`system ${system ?? ''}`)
   if (typeof known === 'string') return known
+  if (system !== undefined) return system
   const { body } = await service.get(service.root.systems)
   const members = links(body.Members)
   const [only] = members
   if (only === undefined) throw new BedplateError('POWER_REFUSED', { reason: 'it has no system' })
   if (members.length > 1) throw new BedplateError('POWER_PARAMETERS_INVALID', { driver: 'redfish', reason: `this BMC has several systems; put one into the address: ${members.slice(0, 20).join(', ')}${members.length > 20 ? ', …' : ''}` })
-  service.known.set('system', only)
+  service.known.set('system ', only)
   return only
 }
 
@@ -29,7 +31,8 @@ export const quirksFor = (service: Service, system: Found): Quirks => quirksOf({
 /** The system as it is now. Where it tells no power state, its chassis does (iLO 6 1.70). */
 async function now (service: Service, path: string): Promise<{ readonly found: Found, readonly system: System }> {
   const found = await service.get(path)
-  const system = systemFrom(path, found.body)
+  if (found.path !== path && service.system === path) service.known.set(`system ${path}`, found.path)
+  const system = systemFrom(found.path, found.body)
   const [chassis] = system.chassis
   if (system.powerState !== undefined || chassis === undefined) return { found, system }
   return { found, system: { ...system, powerState: text((await service.look(chassis))?.body.PowerState) } }
@@ -42,9 +45,9 @@ export async function look (service: Service): Promise<PowerStateName> {
 
 /** Switches, if it must, and looks until the state is the wanted one: a BMC's yes is no proof. */
 export async function switchTo (service: Service, action: 'on' | 'off' | 'shutdown', { boot, firmware }: Start): Promise<Reached> {
-  const path = await systemOf(service)
   const wanted = action === 'on' ? 'on' : 'off'
-  const before = await settled(service, path)
+  const before = await settled(service, await systemOf(service))
+  const { path } = before.found
   if (stateOf(before.system, 'settled') === wanted) return { state: wanted }
   const note = action === 'on' && boot !== null ? await bootOnce(service, before.found, before.system.settings, boot, firmware, quirksFor(service, before.found)) : undefined
   const resetTypes = before.system.resetTypes ?? resetTypesIn((await service.look(before.system.resetInfo))?.body ?? {})

@@ -57,7 +57,8 @@ export async function withRedfish<T> (credentials: Credentials, options: Options
     }
     const found = (path: string, { body, etag }: Pick<Answer, 'body' | 'etag'>): Found => {
       if (Object.keys(body).length === 0) throw new BedplateError('POWER_FAILED', { action: 'action', reason: `GET ${path} was answered with no JSON object` })
-      return { path, body, etag: etag ?? text(body['@odata.etag']) }
+      const own = link(body) // with the slash at its end, or without it, as this BMC wants it: only a GET is redirected
+      return { path: own !== undefined && bare(own) === bare(path) ? own : path, body, etag: etag ?? text(body['@odata.etag']) }
     }
     const get = async (path: string): Promise<Found> => found(path, await request('GET', path))
     async function look (path: string | undefined, patient = false): Promise<Found | undefined> {
@@ -101,6 +102,8 @@ export async function withRedfish<T> (credentials: Credentials, options: Options
     return await work({ origin, credentials, options, known: entry.known, request, get, look, members, root: root(), system: /^\/redfish\/v1\/Systems\/[^/]+\/?$/i.test(pathname) ? pathname.replace(/\/$/, '') : undefined })
   })
 }
+
+const bare = (path: string): string => path.replace(/\/$/, '').toLowerCase()
 
 /** What `promise` gives, unless the caller gives up first; it goes on then for whoever else waits. POWER_FAILED. */
 async function unlessAborted<T> (promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -122,6 +122,18 @@ test('a boot override that is taken and not shown is told the operator; one that
   await expect(start(failing)).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('No such device.') })
 })
 
+test('a BMC that wants a slash at the end is redirected to once, and then asked as it wants', async () => {
+  const moved = { status: 308, headers: { location: '/redfish/v1/Systems/1/' } }
+  const host = await machine({})
+  host.answers['GET /redfish/v1/Systems/1/'] = { body: { ...at('/redfish/v1/Systems/1/'), ...system() } }
+  host.answers['GET /redfish/v1/Systems/1'] = host.answers['PATCH /redfish/v1/Systems/1'] = moved
+  host.answers['PATCH /redfish/v1/Systems/1/'] = { status: 204 }
+  host.answers['POST /reset'] = () => { host.answers['GET /redfish/v1/Systems/1/'] = { body: { ...at('/redfish/v1/Systems/1/'), ...system({ PowerState: 'On' }) } }; return { status: 204 } }
+  expect(await start(host)).toEqual({ state: 'on' })
+  expect(await redfish.query({ address: `${host.url}/redfish/v1/Systems/1`, user: 'root', password: 'hunter2' }, options())).toBe('on')
+  expect(lines(host).filter(line => line === 'GET /redfish/v1/Systems/1')).toHaveLength(1)
+})
+
 test('a mode the BMC refuses is left out, unless it was to change', async () => {
   const host = await machine({}, { Boot: { BootSourceOverrideMode: 'UEFI' } })
   let patches = 0
