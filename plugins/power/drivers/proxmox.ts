@@ -27,7 +27,7 @@ type Parameters = Static<typeof schema>
 export const proxmox = defineDriver({
   name: 'proxmox',
   title: 'Proxmox VE',
-  experimental: 'It was checked against the definitions of the API that Proxmox publishes with its source, and a responder that was made here after them; no Proxmox VE could be had.',
+  experimental: 'It was checked against the definitions of the API that Proxmox publishes with its source, and a responder that was made here after them, which a client by others (proxmoxer) takes for one; no Proxmox VE could be had.',
   parameters: schema,
   actions: ['on', 'off', 'shutdown'], // its own reset and reboot cannot be repeated safely; off and on can
   queries: true,

@@ -9,7 +9,7 @@ import { powerDriverConformance, quickPace, type Subject } from '../../../kit/co
 import { accounts, outletsIn, startSnmpd, startSnmpsim, type Agent } from './apc/agents.ts'
 import { startRelay } from './apc/relay.ts'
 
-const pace = { ...quickPace, request: 900 }
+const pace = { ...quickPace, request: 600 }
 const options = { signal: new AbortController().signal, clock: systemClock, pace, kept: createKept(), boot: null }
 const { community, user, authPassword, privPassword } = accounts
 const v3 = { user, authProtocol: 'sha', authPassword, privProtocol: 'aes', privPassword }

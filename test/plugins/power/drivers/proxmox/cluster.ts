@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecure } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 export interface Guest {
@@ -35,7 +36,7 @@ export const guest = (config: Record<string, string> = {}): Guest => ({
 /** Names a call takes beside node and vmid; the API refuses every other. */
 const takes: Readonly<Record<string, readonly string[]>> = { start: ['timeout', 'skiplock'], stop: ['timeout', 'skiplock', 'keepActive', 'overrule-shutdown'], shutdown: ['timeout', 'skiplock', 'forceStop', 'keepActive'], config: ['boot', 'bootdisk', 'description', 'delete', 'digest'], ticket: ['username', 'password', 'realm', 'otp'] }
 
-export async function startCluster (): Promise<Cluster> {
+export async function startCluster (tls?: { readonly key: string, readonly cert: string }): Promise<Cluster> {
   const tasks = new Map<string, { reads: number, readonly end: () => void, readonly exit: string }>()
   const digestOf = ({ config, pending }: Guest) => createHash('sha1').update(JSON.stringify([config, pending])).digest('hex')
   const send = (response: ServerResponse, status: number, body: object): void => { response.writeHead(status, { 'content-type': 'application/json;charset=UTF-8' }).end(JSON.stringify(body)) }
@@ -67,7 +68,8 @@ export async function startCluster (): Promise<Cluster> {
   async function answer (request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part as Buffer)
-    const body = JSON.parse(Buffer.concat(parts).toString() || '{}') as Record<string, unknown>
+    const content = Buffer.concat(parts).toString()
+    const body = request.headers['content-type']?.startsWith('application/json') === true ? JSON.parse(content || '{}') as Record<string, unknown> : Object.fromEntries(new URLSearchParams(content))
     const path = (request.url ?? '').replace(/^\/api2\/json/, '')
     const { faults } = cluster
     cluster.log.push(`${request.method} ${path.replace(/UPID[^/]*/, 'UPID')}${request.method === 'PUT' ? ` ${Object.keys(body).filter(key => key !== 'digest').join(' ')}` : ''}`)
@@ -140,10 +142,11 @@ export async function startCluster (): Promise<Cluster> {
     fail(response, 501, `Method '${request.method} ${path}' not implemented`)
   }
 
-  const server = createServer((request, response) => { answer(request, response).catch(() => response.destroy()) })
+  const listener = (request: IncomingMessage, response: ServerResponse): void => { answer(request, response).catch(() => response.destroy()) }
+  const server = tls === undefined ? createServer(listener) : createSecure(tls, listener)
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
   const cluster: Cluster = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, guests: new Map([[100, guest()]]), log: [], tickets: new Map(),
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`, guests: new Map([[100, guest()]]), log: [], tickets: new Map(),
     faults: { busy: 0, lies: false, slow: 0, dieAfterSwitch: false, dieAfter: undefined, taskTakes: 1, exit: 'OK', second: false },
     close: () => new Promise(resolve => { server.close(() => { resolve() }); server.closeAllConnections() })
   }
