@@ -9,7 +9,8 @@ export interface Asked { readonly machine: string, readonly endpoint: string | n
 /** `poller`: who asks it. `unreached`: every linked rack says that it does not reach it. */
 export interface Assigned { readonly poller: string | null, readonly unreached: boolean }
 
-const alike = (a: number, b: number): boolean => Math.abs(a - b) < much.ms || Math.max(a, b) < much.times * Math.min(a, b)
+// What has no time (a broadcast is not answered) is as near as anything that has none.
+const alike = (a: number, b: number): boolean => a === b || Math.abs(a - b) < much.ms || Math.max(a, b) < much.times * Math.min(a, b)
 
 /**
  * The poller of a machine, `routes` being those of any racks and `linked` the racks that may be chosen: who it was, while it reaches it and no other is much nearer;
