@@ -95,7 +95,7 @@ export class Opening {
     const suite = suiteNumbered(number)
     if (suite === undefined) return failed(new IpmiError('parameter', `cipher suite ${number} is not known here`))
     const { authentication, integrity, confidentiality } = suite
-    return this.payload(payloadType.openRequest, tag => encodeOpenRequest({ tag, privilege: 0, consoleId: this.consoleId, authentication: authentication.number, integrity: integrity.number, confidentiality: confidentiality.number }), payloadType.openResponse, decodeOpenResponse, answer => {
+    return this.payload(payloadType.openRequest, tag => encodeOpenRequest({ tag, privilege: this.terms.privilege, consoleId: this.consoleId, authentication: authentication.number, integrity: integrity.number, confidentiality: confidentiality.number }), payloadType.openResponse, decodeOpenResponse, answer => {
       const [other, ...rest] = others
       if (algorithmRefused.has(answer.status) && other !== undefined) return this.open(other, rest)
       if (answer.status !== status.ok) return failed(statusError('opening the session', answer.status))
