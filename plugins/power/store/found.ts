@@ -13,9 +13,14 @@ export interface FoundRow {
 export type NewFound = Omit<FoundRow, 'seenAt' | 'machines'>
 
 const scanColumns = `id::text, range, addresses, secrets, state, chunks, looked, error, created_at as "createdAt", finished_at as "finishedAt", (select count(*)::int from power.found f where f.scan = s.id) as found`
-const foundColumns = `host(f.host) as host, f.driver, f.address, f.tls, f.uuid, f.vendor, f.model, f.serial, f.problem, f.secrets, f.rack, f.seen_at as "seenAt", coalesce(u.machines, '{}') as machines`
-/** With whoever is powered by a BMC at the same host, by whatever driver: one pass over the machines, however many BMCs are asked for. */
-const foundFrom = `power.found f left join (select trim(both '[]' from substring(endpoint from '://(.+):[0-9]+$')) as host, array_agg(machine order by machine) as machines from power.machine where endpoint is not null group by 1) u on u.host = host(f.host)`
+const foundColumns = `host(host) as host, driver, address, tls, uuid, vendor, model, serial, problem, secrets, rack, seen_at as "seenAt"`
+/** With whoever is powered by a BMC at the same host, by whatever driver: one pass over the machines, however many BMCs there are. */
+async function owned<R extends { readonly host: string }> (q: Query, rows: readonly R[]): Promise<(R & { readonly machines: readonly string[] })[]> {
+  const users = await q.query<{ host: string, machines: string[] }>(`select host, array_agg(machine order by machine) as machines
+    from (select trim(both '[]' from substring(endpoint from '://(.+):[0-9]+$')) as host, machine from power.machine where endpoint is not null) m where host = any($1) group by host`, [[...new Set(rows.map(({ host }) => host))]])
+  const byHost = new Map(users.map(({ host, machines }) => [host, machines]))
+  return rows.map(row => ({ ...row, machines: byHost.get(row.host) ?? [] }))
+}
 const kept = 100 // scans that have ended
 
 /** Secrets are sealed under the scan's id: first the id, then `sealed(id)`. */
@@ -49,16 +54,15 @@ export async function putFound (tx: Tx, scan: string, f: NewFound, now: Date): P
   [f.host, f.driver, f.address, f.tls, f.uuid, f.vendor, f.model, f.serial, f.problem, f.secrets, f.rack, scan, now])
 }
 /** In the order of addresses, after one of them. */
-export const listFound = (q: Query, { host, driver, limit }: { readonly host?: string | undefined, readonly driver?: string | undefined, readonly limit: number }): Promise<FoundRow[]> =>
-  q.query<FoundRow>(`select ${foundColumns} from ${foundFrom} where $1::inet is null or (f.host, f.driver) > ($1, $2) order by f.host, f.driver limit $3`, [host ?? null, driver ?? '', limit])
+export const listFound = async (q: Query, { host, driver, limit }: { readonly host?: string | undefined, readonly driver?: string | undefined, readonly limit: number }): Promise<FoundRow[]> =>
+  await owned(q, await q.query<Omit<FoundRow, 'machines'>>(`select ${foundColumns} from power.found f where $1::inet is null or (f.host, f.driver) > ($1, $2) order by f.host, f.driver limit $3`, [host ?? null, driver ?? '', limit]))
 export const dropFound = async (tx: Tx, host: string): Promise<boolean> => (await tx.query('delete from power.found where host = $1::inet returning host', [host])).length > 0
 
 /** Those a machine may be given: they took the credentials, and are nobody's. Locked, so that two machines do not get the same one. */
 export async function freeFound (tx: Tx, uuids: readonly string[], address: string | null): Promise<FoundRow[]> {
-  await tx.query('select from power.found where secrets is not null and (uuid = any($1) or host = $2::inet) order by host, driver for update', [uuids, address])
-  const rows = await tx.query<FoundRow>(`select ${foundColumns} from ${foundFrom} where f.secrets is not null and f.problem is null and (f.uuid = any($1) or f.host = $2::inet) order by f.host, f.driver desc`, [uuids, address])
-  return rows.filter(({ machines }) => machines.length === 0)
+  const rows = await tx.query<Omit<FoundRow, 'machines'>>(`select ${foundColumns} from power.found f where secrets is not null and problem is null and (uuid = any($1) or f.host = $2::inet) order by f.host, f.driver for update`, [uuids, address])
+  return (await owned(tx, rows)).filter(({ machines }) => machines.length === 0)
 }
-/** The same of one scan, in parts. */
-export const freeOf = async (q: Query, scan: string): Promise<{ host: string, uuid: string | null }[]> =>
-  (await q.query<FoundRow>(`select ${foundColumns} from ${foundFrom} where f.scan = $1 and f.secrets is not null and f.problem is null order by f.host, f.driver`, [scan])).filter(({ machines }) => machines.length === 0)
+/** The same of all that one scan found. */
+export const freeOf = async (q: Query, scan: string): Promise<{ readonly host: string, readonly uuid: string | null }[]> =>
+  (await owned(q, await q.query<{ host: string, uuid: string | null }>('select host(f.host) as host, uuid from power.found f where scan = $1 and secrets is not null and problem is null order by f.host, f.driver', [scan]))).filter(({ machines }) => machines.length === 0)
