@@ -21,7 +21,7 @@ const identifyWithin = 40_000 // ms; a chunk has 120 s, and few of its addresses
 
 export function createScanning ({ clock, log, kept, ports = { redfish: 443, ipmi: 623 }, answerWithin = 2_500 }: ScanningOptions): Pick<Handlers<'rack', typeof manifest.rpc>, 'scan'> {
   const turns = createTurns(atOnce)
-  const prober = (): Prober => kept.of('ipmi-prober', createProber)
+  const prober = (): Prober => kept.of('scan.prober', createProber)
 
   /** The same with what the BMC tells those who log in, or why it does not. */
   async function identified (found: Found, { user, password }: Account, signal: AbortSignal): Promise<Found> {

@@ -1,36 +1,25 @@
 /** Scans on a region: cut into chunks, shared out to racks, survived, called off; and what becomes of the BMCs they find. */
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { BedplateError } from '../../../core/errors.ts'
-import { createApp } from '../../../core/http/app.ts'
-import { authenticate } from '../../../core/http/authenticate.ts'
-import { conventions } from '../../../core/http/conditional.ts'
-import { createHooks } from '../../../core/hooks.ts'
 import { systemClock } from '../../../core/clock.ts'
 import type { Inventory } from '../../../plugins/machines/manifest.ts'
 import type { RackClient } from '../../../plugins/power/region/racks.ts'
 import { replaceInterfaces } from '../../../plugins/network/store.ts'
 import { until } from '../../kit/wait.ts'
-import { createParts, quiet, rackThat, testTerm, type Parts } from '../machines/parts.ts'
+import { createCaller, type Caller } from '../machines/caller.ts'
+import { createParts, rackThat, testTerm, type Parts } from '../machines/parts.ts'
 
 type ScanResult = Awaited<ReturnType<RackClient['scan']>>
 type Found = ScanResult['found'][number]
 let parts: Parts
-let app: FastifyInstance
+let caller: Caller
 let terms: ReturnType<typeof testTerm>[] = []
 const account = { user: 'root', password: 'calvin/&?%é' }
 beforeAll(async () => {
   parts = await createParts({ clock: { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 100, signal) } }) // its pauses, not its time
-  const hooks = createHooks()
-  hooks.authenticate.tap('test', () => ({ id: '1', name: 'ann', scopes: ['admin'] }))
-  app = createApp(quiet)
-  conventions(app)
-  authenticate(app, hooks)
-  for (const [name, { routes }] of Object.entries(parts.running)) if (routes !== undefined) await app.withTypeProvider<TypeBoxTypeProvider>().register(routes, { prefix: `/api/v1/${name}` })
-  await app.ready()
+  caller = await createCaller(parts)
 })
-afterAll(async () => { await app.close(); await parts.db.drop() })
+afterAll(async () => { await caller.close(); await parts.db.drop() })
 beforeEach(() => { parts.racks.clear(); terms = [] })
 afterEach(async () => {
   await scans().stop()
@@ -42,9 +31,7 @@ const scans = () => {
   return service
 }
 const lead = async () => { const term = testTerm(parts.db); terms.push(term); await scans().start(new AbortController().signal, term) }
-async function call (method: 'GET' | 'POST' | 'DELETE' | 'PUT', path: string, body?: object) {
-  const response = await app.inject({ method, url: `/api/v1/${path}`, ...(body === undefined ? {} : { payload: body }) })
-  return { status: response.statusCode, text: response.body, body: response.body === '' ? undefined : response.json() }
+const call: Caller['call'] = (...asked) => caller.call(...asked)
 }
 const begin = async (range: string, credentials: object = {}): Promise<string> => (await call('POST', 'power/scans', { range, ...credentials })).body.id
 const ended = (id: string) => until(async () => { const { body } = await call('GET', `power/scans/${id}`); return body.state === 'running' ? undefined : body }, { timeout: 10_000, what: 'the scan to end' })

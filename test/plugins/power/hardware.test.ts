@@ -1,12 +1,6 @@
 /** What a BMC tells besides power, its virtual drive, and the machines of a chassis: through the API, a rack and a simulated BMC. */
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { BedplateError } from '../../../core/errors.ts'
-import { createApp } from '../../../core/http/app.ts'
-import { authenticate } from '../../../core/http/authenticate.ts'
-import { conventions } from '../../../core/http/conditional.ts'
-import { createHooks } from '../../../core/hooks.ts'
 import { hostnameOf } from '../../../plugins/machines/chassis.ts'
 import { hostnamePattern } from '../../../plugins/machines/names.ts'
 import { capabilities } from '../../../plugins/power/capabilities.ts'
@@ -14,31 +8,23 @@ import { drivers } from '../../../plugins/power/drivers.ts'
 import { startBmc, type Bmc } from '../../../sim/bmc/bmc.ts'
 import { createNothing } from '../../../sim/machine/nothing.ts'
 import fc from 'fast-check'
-import { createParts, quiet, rackHere, rackThat, type Parts } from '../machines/parts.ts'
+import { createCaller, type Caller } from '../machines/caller.ts'
+import { createParts, rackHere, rackThat, type Parts } from '../machines/parts.ts'
 
 let parts: Parts
-let app: FastifyInstance
+let caller: Caller
 let bmc: Bmc
 let chassis: Bmc
 beforeAll(async () => {
   parts = await createParts()
   bmc = await startBmc({ redfish: {} })
   chassis = await startBmc({ redfish: {}, account: { user: 'chef', password: 'only-the-chassis', privilege: 'administrator' }, machines: [createNothing({ name: 'blade-1' }), createNothing({ name: 'blade-2' }), createNothing({ name: 'blade-3', hardware: { macs: [] } })] })
-  const hooks = createHooks()
-  hooks.authenticate.tap('test', () => ({ id: '1', name: 'ann', scopes: ['admin'] }))
-  app = createApp(quiet)
-  conventions(app)
-  authenticate(app, hooks)
-  for (const [name, { routes }] of Object.entries(parts.running)) if (routes !== undefined) await app.withTypeProvider<TypeBoxTypeProvider>().register(routes, { prefix: `/api/v1/${name}` })
-  await app.ready()
+  caller = await createCaller(parts)
 })
-afterAll(async () => { await app.close(); await bmc.close(); await chassis.close(); await parts.db.drop() })
+afterAll(async () => { await caller.close(); await bmc.close(); await chassis.close(); await parts.db.drop() })
 afterEach(() => { parts.racks.clear(); parts.racks.set('r1', rackHere()) })
 
-type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
-async function call (method: Method, path: string, body?: object) {
-  const response = await app.inject({ method, url: `/api/v1/${path}`, ...(body === undefined ? {} : { payload: body }) })
-  return { status: response.statusCode, text: response.body, body: response.body === '' ? undefined : response.json() }
+const call: Caller['call'] = (...asked) => caller.call(...asked)
 }
 let serial = 0
 const machine = async (power?: object): Promise<string> => (await call('POST', 'machines', { macs: [`52:54:00:60:00:${(++serial).toString(16).padStart(2, '0')}`], ...power === undefined ? {} : { power } })).body.id
