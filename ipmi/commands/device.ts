@@ -48,10 +48,11 @@ export function guidOf (uuid: string, order: GuidOrder): Buffer {
   return guid
 }
 /**
- * The order that makes a sound UUID of it (version 1 to 8, the usual variant), the first such of SMBIOS, IPMI and RFC 4122, which is how ipmitool guesses too: BMCs do
+ * The order that makes a sound UUID of it (version 1 to 8, the usual variant), the first such of SMBIOS, IPMI and RFC 4122, and else one with a sound version alone, which is how ipmitool guesses: BMCs do
  * each of the three, and most send what SMBIOS has. Undefined where none does, or all bytes are alike, which is how a machine without one says so.
  */
 export function guessGuidOrder (guid: Buffer): GuidOrder | undefined {
   if (guid.every(byte => byte === guid[0])) return undefined
-  return guidOrders.find(order => /^.{14}[1-8].{4}[89ab]/.test(uuidOf(guid, order)))
+  const sound = (shape: RegExp) => guidOrders.find(order => shape.test(uuidOf(guid, order)))
+  return sound(/^.{14}[1-8].{4}[89ab]/) ?? sound(/^.{14}[1-8]/)
 }
