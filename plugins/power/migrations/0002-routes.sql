@@ -19,3 +19,15 @@ create table power.route (
 );
 create index machine_endpoint on power.machine (endpoint);
 create index machine_poller on power.machine (poller);
+
+-- A region of the version before configures a BMC without a word of its place or version: then any rack will do, and what was asked before is not believed.
+create function power.reconfigured () returns trigger language plpgsql as $$
+begin
+  if new.version = old.version and (new.driver, new.parameters, new.secrets) is distinct from (old.driver, old.parameters, old.secrets) then
+    new.version := old.version + 1;
+    new.endpoint := null;
+    new.poller := null;
+  end if;
+  return new;
+end $$;
+create trigger reconfigured before update of driver, parameters, secrets on power.machine for each row execute function power.reconfigured();

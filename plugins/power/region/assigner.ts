@@ -23,7 +23,7 @@ export function createAssigner ({ db, clock, log, power, racks }: AssignerOption
   /** The racks that may be chosen: linked now, or lately. None before this region had time to be linked with them. */
   function usable (term: Term): readonly string[] | undefined {
     const now = clock.monotonic()
-    if (led !== term) { led = term; since = now; seen = new Map() }
+    if (led !== term) { led = term; since = now; seen = new Map(); cleaned = -Infinity }
     for (const rack of racks()) seen.set(rack, now)
     for (const [rack, at] of seen) if (now - at >= grace) seen.delete(rack)
     return now - since < grace ? undefined : [...seen.keys()].sort()
