@@ -32,7 +32,6 @@ const scans = () => {
 }
 const lead = async () => { const term = testTerm(parts.db); terms.push(term); await scans().start(new AbortController().signal, term) }
 const call: Caller['call'] = (...asked) => caller.call(...asked)
-}
 const begin = async (range: string, credentials: object = {}): Promise<string> => (await call('POST', 'power/scans', { range, ...credentials })).body.id
 const ended = (id: string) => until(async () => { const { body } = await call('GET', `power/scans/${id}`); return body.state === 'running' ? undefined : body }, { timeout: 10_000, what: 'the scan to end' })
 

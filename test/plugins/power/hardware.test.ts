@@ -25,7 +25,6 @@ afterAll(async () => { await caller.close(); await bmc.close(); await chassis.cl
 afterEach(() => { parts.racks.clear(); parts.racks.set('r1', rackHere()) })
 
 const call: Caller['call'] = (...asked) => caller.call(...asked)
-}
 let serial = 0
 const machine = async (power?: object): Promise<string> => (await call('POST', 'machines', { macs: [`52:54:00:60:00:${(++serial).toString(16).padStart(2, '0')}`], ...power === undefined ? {} : { power } })).body.id
 const powered = () => machine({ address: bmc.redfish?.address() })
