@@ -448,10 +448,12 @@ create table machines.machine (
   constraint machine_hostname_key UNIQUE (hostname),
   constraint machine_pkey PRIMARY KEY (id)
 );
+CREATE INDEX machine_bmc ON machines.machine USING btree (((inventory #>> '{bmc,address}'::text[])));
 CREATE INDEX machine_deadline ON machines.machine USING btree (deadline) WHERE (deadline IS NOT NULL);
 CREATE INDEX machine_owner ON machines.machine USING btree (owner, id) WHERE (owner IS NOT NULL);
 CREATE INDEX machine_status ON machines.machine USING btree (status, id);
 CREATE INDEX machine_tags ON machines.machine USING gin (tags);
+CREATE INDEX machine_uuid ON machines.machine USING btree (lower((inventory #>> '{dmi,product_uuid}'::text[])));
 
 create table network.address (
   address inet not null,
@@ -550,11 +552,32 @@ create table power.action (
   created_at timestamp with time zone not null,
   started_at timestamp with time zone,
   finished_at timestamp with time zone,
+  firmware text,
+  cancelled boolean not null default false,
   constraint action_pkey PRIMARY KEY (id)
 );
 CREATE INDEX action_machine ON power.action USING btree (machine, id);
 CREATE UNIQUE INDEX action_queued ON power.action USING btree (machine) WHERE (state = 'queued'::text);
 CREATE UNIQUE INDEX action_running ON power.action USING btree (machine) WHERE (state = 'running'::text);
+
+create table power.found (
+  host inet not null,
+  driver text not null,
+  address text not null,
+  tls text,
+  uuid text,
+  vendor text,
+  model text,
+  serial text,
+  problem text,
+  secrets text,
+  rack text not null,
+  scan bigint not null,
+  seen_at timestamp with time zone not null,
+  constraint found_pkey PRIMARY KEY (host, driver)
+);
+CREATE INDEX found_scan ON power.found USING btree (scan);
+CREATE INDEX found_uuid ON power.found USING btree (uuid);
 
 create table power.machine (
   machine text not null,
@@ -564,9 +587,40 @@ create table power.machine (
   state text not null default 'unknown'::text,
   checked_at timestamp with time zone,
   error text,
+  endpoint text,
+  poller text,
+  version bigint not null default 0,
+  turn bigint not null default 0,
+  acting text,
   constraint machine_pkey PRIMARY KEY (machine)
 );
 CREATE INDEX machine_checked ON power.machine USING btree (checked_at NULLS FIRST);
+CREATE INDEX machine_endpoint ON power.machine USING btree (endpoint);
+CREATE INDEX machine_poller ON power.machine USING btree (poller);
+
+create table power.route (
+  endpoint text not null,
+  rack text not null,
+  reachable boolean not null,
+  rtt real,
+  measured_at timestamp with time zone not null,
+  constraint route_pkey PRIMARY KEY (endpoint, rack)
+);
+
+create table power.scan (
+  id bigint not null,
+  range text not null,
+  addresses integer not null,
+  secrets text,
+  state text not null default 'running'::text,
+  chunks integer[] not null default '{}'::integer[],
+  looked integer not null default 0,
+  error text,
+  created_at timestamp with time zone not null,
+  finished_at timestamp with time zone,
+  constraint scan_pkey PRIMARY KEY (id)
+);
+CREATE INDEX scan_running ON power.scan USING btree (id) WHERE (state = 'running'::text);
 
 create table provision.heard (
   token text not null,
