@@ -2,10 +2,9 @@
 import { createHash } from 'node:crypto'
 import { takes } from '../faults.ts'
 import type { Account, Model } from '../model.ts'
-import { failure, root, slashed, type Answer, type Json, type Resource } from './answer.ts'
+import { failure, root, slashed, type Answer, type Json, type Resource, type Tree } from './answer.ts'
 import type { Sessions } from './sessions.ts'
 import { sessionsPath } from './tree.ts'
-import type { Tree } from './answer.ts'
 
 export interface Asked { readonly method: string, readonly path: string, readonly token: string | undefined, readonly authorization: string | undefined, readonly ifMatch: string | undefined, readonly body: Json | undefined }
 const methods = { GET: 'get', HEAD: 'get', PATCH: 'patch', POST: 'post', DELETE: 'delete' } as const

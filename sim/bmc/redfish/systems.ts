@@ -1,6 +1,5 @@
 /** ComputerSystem (DSP0268): power state, reset, boot override, network interfaces. */
 import type { BootDevice } from '../../machine/machine.ts'
-import { takes } from '../faults.ts'
 import { losesAnswer, type Action, type Model, type System } from '../model.ts'
 import type { BootTarget, ResetType } from '../profile.ts'
 import { done, failure, link, members, object, root, unknownValue, type Answer, type Json, type Resource } from './answer.ts'
@@ -77,6 +76,3 @@ export function systemResources (model: Model, system: System, tasks: Tasks): Ma
   }
   return resources
 }
-
-/** After a read of a system: another client may change it in between. */
-export const changesAfterRead = ({ faults }: Model): boolean => takes(faults, 'changing')
