@@ -4,7 +4,7 @@ import { Failure } from '../failure.ts'
 import { controllerNames } from '../names.ts'
 import { ago } from '../output.ts'
 import { askSecret, findDriver, flagOf, type Driver, type Field } from '../parameters.ts'
-import type { Noun, Session } from '../session.ts'
+import type { Io, Noun, Session } from '../session.ts'
 
 interface Scan { readonly id: string, readonly range: string, readonly state: string, readonly addresses: number, readonly looked: number, readonly found: number, readonly error: string | null, readonly createdAt: string, readonly finishedAt: string | null }
 interface Found {
@@ -17,17 +17,27 @@ const noteOf = (driver: Driver, name: string, field: Field): string => [
   ...driver.parameters.required?.includes(name) === true ? ['required'] : [], ...field.writeOnly === true ? ['secret'] : [], ...choices(field) === '' ? [] : [`one of ${choices(field)}`], ...field.default === undefined ? [] : [`by default ${String(field.default)}`]
 ].join('; ')
 
-/** Follows a scan to its end, telling how far it is. Failure when it failed or was called off. */
+const patienceMs = 120_000 // a region may restart meanwhile; the scan goes on
+
+/** Follows a scan to its end, telling how far it is. Failure when it failed or was called off, or nobody answers for two minutes. */
 async function follow ({ client, output, io }: Session, id: string): Promise<Scan> {
+  let answered = performance.now()
   for (;;) {
-    const scan = await client.get<Scan>(`/power/scans/${id}`)
+    const scan = await client.get<Scan>(`/power/scans/${id}`).catch((error: unknown) => {
+      if (!(error instanceof Failure) || !['UNREACHABLE', 'UNAVAILABLE', 'DATABASE_UNREACHABLE', 'INTERNAL'].includes(error.code ?? '') || performance.now() - answered > patienceMs) throw error
+      return undefined
+    })
+    if (scan === undefined) { await rest(io, id); continue }
+    answered = performance.now()
     const over = scan.state !== 'running'
     output.progress(`looked at ${scan.looked} of ${scan.addresses} addresses, found ${scan.found}`, over)
     if (scan.state === 'done') return scan
     if (over) throw new Failure(`Scan ${id} ${scan.state === 'cancelled' ? 'was called off' : `failed: ${scan.error ?? 'no reason given'}`}. What it found stays.`, { code: 'NOT_REACHED' })
-    await sleep(io.pollMs ?? 1000, undefined, io.signal === undefined ? {} : { signal: io.signal }).catch(() => { throw new Failure(`Interrupted; the scan goes on. To end it: bedplate bmc cancel ${id}`) })
+    await rest(io, id)
   }
 }
+const rest = (io: Io, id: string): Promise<unknown> =>
+  sleep(io.pollMs ?? 1000, undefined, io.signal === undefined ? {} : { signal: io.signal }).catch(() => { throw new Failure(`Interrupted; the scan goes on. To end it: bedplate bmc cancel ${id}`) })
 
 export const bmcCommands: Noun = (program, on) => {
   const noun = program.command('bmc').description('power drivers, and BMCs in a range of addresses')

@@ -1,5 +1,7 @@
 /** `bedplate bmc`, what a machine's BMC tells, chassis, and a driver's parameters as options: against a region and a rack in one, and simulated BMCs. */
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import fc from 'fast-check'
@@ -15,6 +17,7 @@ import { startBmc, type Bmc } from '../../sim/bmc/bmc.ts'
 import { createNothing } from '../../sim/machine/nothing.ts'
 import { startDaemon, type Daemon } from '../kit/daemon.ts'
 import { commands, read } from './documents.ts'
+import { until } from '../kit/wait.ts'
 import { run, sink, type Result, type RunOptions } from './cli.kit.ts'
 
 let daemon: Daemon
@@ -116,6 +119,26 @@ test('a scan is begun, waited for, listed and called off', async () => {
   expect(await ok('bmc scans')).toMatch(/^ID +RANGE +STATE +LOOKED AT +FOUND +BEGUN +WHY\n2 +127\.0\.74\.1 +(cancelled|done) .*\n1 +127\.0\.73\.0\/30 +done +2 of 2 +0 +\d+ s ago +-\n$/)
   expect(await bedplate('bmc scan 10.0.0.0/8')).toMatchObject({ code: 1, err: expect.stringContaining('scan it in parts') })
   expect(await bedplate('bmc cancel 77')).toMatchObject({ code: 1, err: expect.stringContaining('There is no scan 77') })
+})
+
+test('who waits for a scan goes on through a region that answers nothing for a while, and may go while the scan does not', async () => {
+  let refused = 0
+  const flaky = createServer((request, response) => {
+    if (request.method === 'POST') { response.writeHead(202, { 'content-type': 'application/json' }).end('{"id":"9"}'); return }
+    if (refused++ < 2) { request.socket.destroy(); return }
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ id: '9', state: refused < 5 ? 'running' : 'done', looked: 1, addresses: 1, found: 0 }))
+  })
+  await new Promise<void>(resolve => { flaky.listen(0, '127.0.0.1', resolve) })
+  try {
+    const there = { env: { BEDPLATE_URL: `http://127.0.0.1:${(flaky.address() as AddressInfo).port}` } }
+    expect(await bedplate('bmc scan 10.0.0.1 --wait', there)).toMatchObject({ code: 0, out: expect.stringContaining('Scan 9 is done') })
+    refused = -1_000
+    const interrupt = new AbortController()
+    const waiting = bedplate('bmc scan 10.0.0.1 --wait', { ...there, signal: interrupt.signal })
+    await until(() => refused > -999)
+    interrupt.abort()
+    expect(await waiting).toMatchObject({ code: 1, err: expect.stringContaining('Interrupted') })
+  } finally { flaky.closeAllConnections(); await new Promise(resolve => { flaky.close(resolve) }) }
 })
 
 test('what was found is listed with its machine, and forgotten', async () => {
