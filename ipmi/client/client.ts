@@ -30,7 +30,6 @@ export interface Client {
   close(): Promise<void>
 }
 
-const sweepEvery = 5_000
 const pool = Buffer.alloc(4096)
 
 /** Random bytes out of a pool: asking the system for 16 at a time costs ten times as much. Valid until the pool is filled anew. */
@@ -53,6 +52,7 @@ export function createClient ({ transport: open = udpTransport, sessions: most =
   const deadlines = createDeadlines()
   const random = createRandom()
   const now = (): number => performance.now()
+  const sweepEvery = Math.min(silence, keep) / 8
   let closed = false
   let sweeper: NodeJS.Timeout | undefined
 

@@ -26,9 +26,11 @@ import { decodeSensorRecord, decodeText, judge, valueOf, type SensorRecord } fro
 const blob = (maxLength = 64) => fc.uint8Array({ maxLength }).map(array => Buffer.from(array))
 const byte = fc.integer({ min: 0, max: 255 })
 const u32 = fc.integer({ min: 0, max: 0xffffffff })
-const commands: readonly Command<never, unknown>[] = [
-  setBootOption, getBootOption, chassisControl, getChassisStatus, getDeviceId, getSystemGuid, getFruInfo, readFru, getLanConfiguration, getSdr, getSdrInfo, getSensorReading, reserveSdr, getSelEntry, getSelInfo, activateSession, closeSession, getAuthCapabilities, getCipherSuites, getSessionChallenge, setPrivilege
-]
+/** How a command's requests and its responses are read. */
+const both = <Q, A>(command: Command<Q, A>): ((bytes: Buffer) => unknown)[] => [bytes => command.request.decode(bytes), bytes => answerOf(command, bytes)]
+const commands = [
+  both(setBootOption), both(getBootOption), both(chassisControl), both(getChassisStatus), both(getDeviceId), both(getSystemGuid), both(getFruInfo), both(readFru), both(getLanConfiguration), both(getSdr), both(getSdrInfo), both(getSensorReading), both(reserveSdr), both(getSelEntry), both(getSelInfo), both(activateSession), both(closeSession), both(getAuthCapabilities), both(getCipherSuites), both(getSessionChallenge), both(setPrivilege)
+].flat()
 
 describe('what was written is read as it was', () => {
   test('messages', () => {
@@ -84,12 +86,12 @@ describe('what was written is read as it was', () => {
 test('whatever comes, a decoder gives nothing or an IpmiError', () => {
   const readers: readonly ((bytes: Buffer) => unknown)[] = [
     classOf, decodeAsf, decode15, decodePlus, decodeMessage, decodeOpenRequest, decodeOpenResponse, decodeRakp1, decodeRakp2, decodeRakp3, decodeRakp4, decodeSelRecord, decodeSensorRecord, decodeProduct, decodeBoard, fruAreas, areaLength, suiteNumbers, ipText, macText, decodeBootFlags,
-    ...commands.flatMap(command => [(bytes: Buffer) => command.request.decode(bytes), (bytes: Buffer) => answerOf(command, bytes)])
+    ...commands
   ]
   const hostile = fc.oneof(blob(120), blob(120).map(bytes => Buffer.concat([Buffer.of(6, 0, 255, 7, 6), bytes])), blob(60).map(bytes => Buffer.concat([Buffer.of(0), bytes])), blob(60).map(bytes => Buffer.concat([Buffer.of(1, 0, 0x51, 1, 60), bytes])))
   fc.assert(fc.property(hostile, bytes => {
     for (const read of readers) try { read(bytes) } catch (error) { if (!(error instanceof IpmiError)) throw error }
-  }), { numRuns: 2_000 })
+  }), { numRuns: 1_000 })
 })
 
 describe('what readings are worth', () => {
