@@ -26,8 +26,8 @@ export interface TinyMachine {
   status(): Promise<string>
   /** Starts and stops seen since it was made. */
   switches(): number
-  /** Which device each start was from, so far: N, D, or O for the one that is usually first. */
-  starts(): string
+  /** Which device the last start was from, once its code runs: N, D, or O for the one that is usually first. */
+  booted(): Promise<string>
   /** Resolves once it is reset: a machine that is let run before its reset came is reset among its first instructions, which SeaBIOS does not always survive. */
   reset(): Promise<void>
   execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>
@@ -48,7 +48,9 @@ export async function startTinyMachine (): Promise<TinyMachine> {
   ], { stdio: 'ignore' })
   let switches = 0
   const judge = await until(() => openMonitor({ path: file('judge') }, 'the judge', { pace: { request: 10_000, poll: 0, settle: 0, shutdown: 0 }, signal: new AbortController().signal }), { what: 'QEMU to greet' })
-  const count = (name: string): void => { judge.event(name, 'whenever it comes').then(() => { switches++; count(name) }, () => {}) } // until it is closed
+  const starts = () => existsSync(file('log')) ? readFileSync(file('log'), 'latin1') : '' // a mark for each
+  let before = 0 // marks at the last start
+  const count = (name: string): void => { judge.event(name, 'whenever it comes').then(() => { switches++; if (name === 'RESUME') before = starts().length; count(name) }, () => {}) } // until it is closed
   count('RESUME')
   count('STOP')
   return {
@@ -56,7 +58,11 @@ export async function startTinyMachine (): Promise<TinyMachine> {
     switches: () => switches,
     reset: async () => { await Promise.all([judge.event('RESET'), judge.execute('system_reset')]) },
     status: async () => { const answer = await judge.execute('query-status'); return typeof answer === 'object' && answer !== null && 'status' in answer ? String(answer.status) : '' },
-    starts: () => existsSync(file('log')) ? readFileSync(file('log'), 'latin1') : '',
+    async booted () {
+      await judge.execute('query-status') // events that came before its reply have been heard
+      await until(() => starts().length > before, { timeout: 60_000, what: 'the machine to boot from a device' })
+      return starts().at(-1) ?? ''
+    },
     bootindex: device => judge.execute('qom-get', { path: `/machine/peripheral/${device}`, property: 'bootindex' }),
     async close () {
       judge.close()

@@ -65,6 +65,12 @@ describe('what a webhook is told', () => {
     expect(heard.map(({ body }) => (JSON.parse(body) as { boot: unknown }).boot)).toEqual([null, null])
   })
 
+  test('a machine that is as it should be is not switched', async () => {
+    const { heard, host } = await told('on')
+    expect(await webhook.power(at(`http://${host}/`), 'on', { ...options, boot: 'network' })).toEqual({ state: 'on' })
+    expect(heard.map(({ body }) => (JSON.parse(body) as { action: unknown }).action)).toEqual(['status'])
+  })
+
   test('credentials in the address become Basic authorization, and leave the address', async () => {
     const { heard, host } = await told('off')
     const parameters = at(`webhook+http://user:p%40ss@${host}/power`)
