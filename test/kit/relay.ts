@@ -21,6 +21,7 @@ export async function startRelay (to: NetConnectOpts, at?: string): Promise<Rela
     near.on('error', () => {})
     if (relay.refuse > 0) { relay.refuse--; near.destroy(); return }
     const far = connect(to)
+    for (const socket of [near, far]) socket.setNoDelay() // it adds no wait of its own
     let said = ''
     const pass = (from: Socket, into: Socket, last: () => void) => {
       open.add(from)
