@@ -87,6 +87,7 @@ export class Bmc {
 
   private run (job: Job): void {
     this.job = job
+    job.abandoned = () => { if (job === this.job) this.fail(undefined) }
     this.lastUsed = this.around.now()
     if (this.session === undefined) this.open()
     else this.transmit()

@@ -13,6 +13,8 @@ export interface Job {
   sent: number
   reopened: boolean
   over: boolean
+  /** Called when its caller gave it up. */
+  abandoned: () => void
   finish(data: Buffer): void
   fail(error: IpmiError): void
 }
@@ -20,14 +22,17 @@ export interface Job {
 /** The job, and what comes of it. A signal that fires ends it at once. */
 export function createJob<Q, A> (command: Command<Q, A>, value: Q, { timeout = 10_000, signal, lun = 0 }: RequestOptions, now: number): { readonly job: Job, readonly answer: Promise<A> } {
   const { promise, resolve, reject } = Promise.withResolvers<A>()
-  const abort = (): void => { job.fail(new IpmiError('aborted', `${command.name}: given up`)) }
+  const abort = (): void => {
+    job.fail(new IpmiError('aborted', `${command.name}: given up`))
+    job.abandoned()
+  }
   const end = (): boolean => {
     if (job.over) return false
     signal?.removeEventListener('abort', abort)
     return job.over = true
   }
   const job: Job = {
-    netFn: command.netFn, command: command.command, name: command.name, lun, data: command.request.encode(value), deadline: now + timeout, timeout, sent: 0, reopened: false, over: false,
+    netFn: command.netFn, command: command.command, name: command.name, lun, data: command.request.encode(value), deadline: now + timeout, timeout, sent: 0, reopened: false, over: false, abandoned: () => undefined,
     finish (data) {
       if (!end()) return
       try { resolve(answerOf(command, data)) } catch (error) { reject(error) }

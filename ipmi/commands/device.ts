@@ -49,7 +49,7 @@ export function guidOf (uuid: string, order: GuidOrder): Buffer {
 }
 /**
  * The order that makes a sound UUID of it (version 1 to 8, the usual variant), the first such of SMBIOS, IPMI and RFC 4122, and else one with a sound version alone, which is how ipmitool guesses: BMCs do
- * each of the three, and most send what SMBIOS has. Undefined where none does, or all bytes are alike, which is how a machine without one says so.
+ * each of the three, and most send what SMBIOS has. A guess: of those sent as RFC 4122 has it about half look as sound read the other way. Undefined where none does, or all bytes are alike, which is how a machine without one says so.
  */
 export function guessGuidOrder (guid: Buffer): GuidOrder | undefined {
   if (guid.every(byte => byte === guid[0])) return undefined

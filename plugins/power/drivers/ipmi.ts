@@ -12,19 +12,20 @@ import { bootOnce } from './ipmi/boot.ts'
 import { asking, keyFrom, type Bmc } from './ipmi/connection.ts'
 import { identify, log, sensors } from './ipmi/hardware.ts'
 
-const names = ['cipher', 'privilege', 'lan', 'efi'] as const
+const names = ['cipher', 'privilege', 'lan', 'efi', 'guid'] as const
 const form = { driver: 'ipmi', options: names, example: 'ipmi://user:password@host?cipher=17' }
 const invalid = (reason: string) => new BedplateError('POWER_PARAMETERS_INVALID', { driver: 'ipmi', reason })
 
 const schema = Type.Object({
-  address: Type.String({ minLength: 1, maxLength: 512, title: 'Address', description: 'ipmi://host[:port], port 623 unless another is said. May hold user:password@, and ?cipher=…&privilege=…&lan=…&efi=….' }),
+  address: Type.String({ minLength: 1, maxLength: 512, title: 'Address', description: 'ipmi://host[:port], port 623 unless another is said. May hold user:password@, and ?cipher=…&privilege=…&lan=…&efi=…&guid=….' }),
   user: Type.Optional(Type.String({ maxLength: 16, title: 'User name', description: 'Up to 16 bytes.' })),
   password: Type.Optional(Type.String({ maxLength: 20, title: 'Password', description: 'Up to 20 bytes, 16 with IPMI 1.5.', writeOnly: true })),
   kg: Type.Optional(Type.String({ minLength: 1, maxLength: 42, title: 'Key K_g', description: 'The BMC\'s own key, where it has one: up to 20 characters, or 0x and up to 40 hexadecimal digits.', writeOnly: true })),
   cipher: Type.Optional(Type.String({ pattern: '^(auto|1|2|3|15|16|17)$', default: 'auto', title: 'Cipher suite', description: 'auto: the best the BMC offers of those that sign, 17 before 3.' })),
   privilege: Type.Optional(Type.Union([Type.Literal('user'), Type.Literal('operator'), Type.Literal('administrator')], { default: 'operator', title: 'Privilege level', description: 'What the session may do. Switching takes operator.' })),
   lan: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('2.0'), Type.Literal('1.5')], { default: 'auto', title: 'Version of IPMI', description: 'auto: 2.0, and 1.5 with a BMC that says it has nothing else. With 1.5 said here the password may go in the clear where the BMC takes no other.' })),
-  efi: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('yes'), Type.Literal('no')], { default: 'auto', title: 'UEFI', description: 'Whether a boot device is set for UEFI. auto: as the machine is known to boot.' }))
+  efi: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('yes'), Type.Literal('no')], { default: 'auto', title: 'UEFI', description: 'Whether a boot device is set for UEFI. auto: as the machine is known to boot.' })),
+  guid: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('smbios'), Type.Literal('ipmi'), Type.Literal('rfc4122')], { default: 'auto', title: 'Byte order of the UUID', description: 'How the BMC sends the machine\'s UUID. auto: the first of smbios, ipmi and rfc4122 that makes a sound one of it; a BMC that sends it as written (rfc4122) may be read wrongly, and needs this.' }))
 }, { additionalProperties: false })
 type Parameters = Static<typeof schema>
 
@@ -82,7 +83,7 @@ export const ipmi = defineDriver({
     })
   },
 
-  identify: (parameters, options) => withBmc(parameters, options, identify),
+  identify: (parameters, options) => withBmc(parameters, options, bmc => identify(bmc, parameters.guid)),
   sensors: (parameters, options) => withBmc(parameters, options, sensors),
   log: (parameters, options) => withBmc(parameters, options, log)
 })

@@ -1,6 +1,6 @@
 /** What a BMC tells of its machine: who it is, its sensors, its log. */
 import { readMachineFru, readSel, readSensorRecords } from '../../../../ipmi/client/ask.ts'
-import { getDeviceId, getSystemGuid, guessGuidOrder, uuidOf } from '../../../../ipmi/commands/device.ts'
+import { getDeviceId, getSystemGuid, guessGuidOrder, uuidOf, type GuidOrder } from '../../../../ipmi/commands/device.ts'
 import { getSdrInfo, getSensorReading } from '../../../../ipmi/commands/sdr.ts'
 import { IpmiError } from '../../../../ipmi/error.ts'
 import { describe, selTime } from '../../../../ipmi/sel-text.ts'
@@ -18,10 +18,12 @@ const unless = <T, E>(work: Promise<T>, instead: E): Promise<T | E> => work.catc
   throw error
 })
 
-export async function identify ({ ask }: Bmc): Promise<Identity> {
+/** `given`: the order of the identifier's bytes, where somebody knows it. */
+export async function identify ({ ask }: Bmc, given: GuidOrder | 'auto' = 'auto'): Promise<Identity> {
   const { firmware } = await ask(getDeviceId, undefined)
   const guid = await unless(ask(getSystemGuid, undefined), undefined)
-  const order = guid === undefined ? undefined : guessGuidOrder(guid)
+  const guessed = guid === undefined ? undefined : guessGuidOrder(guid)
+  const order = guessed === undefined || given === 'auto' ? guessed : given // none is guessed: there is no identifier
   const fru = await unless(readMachineFru(ask), undefined)
   return { uuid: guid === undefined || order === undefined ? null : uuidOf(guid, order), manufacturer: fru?.manufacturer ?? null, model: fru?.product ?? null, serial: fru?.serial ?? null, bmcVersion: firmware }
 }
