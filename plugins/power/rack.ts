@@ -21,7 +21,7 @@ export default defineRack(manifest, {
     const rack = controller.id
     const reach = createReach({ clock, log, rack, hello: createHello(kept), seconds: config.reachSeconds, report: routes => report('routes', { routes: [...routes] }) })
     const poll = createPoll({ clock, log, rack, kept, queue, region, reaching: reach, seconds: config.pollSeconds, report: seen => report('states', { seen: [...seen] }) })
-    const call = createCall({ clock, kept, queue, standing: createStanding(clock) })
+    const call = createCall({ kept, queue, standing: createStanding(clock) })
     const calls = createCalls({ call, rack, timeout: config.actionTimeoutSeconds * 1000, begins: machine => { poll.yield(machine) } })
     const hardware = createHardware({ call })
     const scanning = createScanning({ clock, log, kept })

@@ -1,16 +1,17 @@
 /**
- * `npm run sim -- leader|outbox [--seed S] [--count N] [--json]`, `npm run sim -- dhcp [--seeds N] [--first S] [--mutants] [--json]`, `npm run sim -- dhcp --seed S`:
+ * `npm run sim -- leader|outbox|power [--seed S] [--count N] [--json]`, `npm run sim -- dhcp [--seeds N] [--first S] [--mutants] [--json]`, `npm run sim -- dhcp --seed S`:
  * seeded schedules of the real code in virtual time. With a seed alone: that one, and its story.
  */
 import { parseArgs } from 'node:util'
 import { dhcpCommand } from './dhcp/command.ts'
 import { leader } from './leader.ts'
 import { outbox } from './outbox.ts'
+import { power } from './power.ts'
 import { runMany } from './run.ts'
 import type { Outcome } from './run.ts'
 
-const kinds: Readonly<Record<string, (seed: number, options: { readonly verbose?: boolean }) => Promise<Outcome>>> = { leader, outbox }
-const usage = 'npm run sim -- leader|outbox [--seed S] [--count N] [--json]\nnpm run sim -- dhcp [--seeds N] [--first S] [--mutants [--only NAME]] [--jobs N] [--json]\nnpm run sim -- dhcp --seed S'
+const kinds: Readonly<Record<string, (seed: number, options: { readonly verbose?: boolean }) => Promise<Outcome>>> = { leader, outbox, power }
+const usage = 'npm run sim -- leader|outbox|power [--seed S] [--count N] [--json]\nnpm run sim -- dhcp [--seeds N] [--first S] [--mutants [--only NAME]] [--jobs N] [--json]\nnpm run sim -- dhcp --seed S'
 const { values, positionals: [kind = ''] } = parseArgs({
   allowPositionals: true,
   options: {

@@ -31,13 +31,13 @@ export async function persistently<T> (clock: Clock, signal: AbortSignal, secret
   throw last
 }
 
-export const createCall = ({ clock, queue, kept, standing }: { readonly clock: Clock, readonly queue: Queue, readonly kept: Kept, readonly standing: Standing }): Call => async (target, caller, limit, work) => {
+export const createCall = ({ queue, kept, standing }: { readonly queue: Queue, readonly kept: Kept, readonly standing: Standing }): Call => async (target, caller, limit, work) => {
   const driver = driverNamed(target.driver)
   const parameters = checked(driver, target.parameters) // first: a password may have come inside the address
   const secrets = secretFields(driver.parameters).map(field => String(parameters[field] ?? ''))
   // From when the call came, not from when it is its turn: whoever called has given up by then.
-  return await standing.guard(AbortSignal.any([caller.signal, AbortSignal.timeout(limit)]), signal =>
-    queue.run(target.machine, () => persistently(clock, signal, secrets, () => work(driver, parameters, { signal, clock, pace, kept }))))
+  return await standing.guard(AbortSignal.any([caller.signal, AbortSignal.timeout(limit)]), (signal, guarded) =>
+    queue.run(target.machine, () => persistently(guarded, signal, secrets, () => work(driver, parameters, { signal, clock: guarded, pace, kept }))))
 }
 
 const queryWithin = 30_000 // ms

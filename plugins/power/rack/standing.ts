@@ -5,8 +5,11 @@
 import type { Clock } from '../../../core/plugin.ts'
 
 export interface Standing {
-  /** Runs `work` with a signal that aborts with `signal`, or when this process stood still meanwhile. */
-  guard<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T>
+  /**
+   * Runs `work` with a signal that aborts with `signal`, or when this process stood still meanwhile. Its clock looks at that as each sleep ends: of the timers that are due after a pause the
+   * oldest fires first, and that may be the one before a driver's next packet.
+   */
+  guard<T>(signal: AbortSignal, work: (signal: AbortSignal, clock: Clock) => Promise<T>): Promise<T>
 }
 
 /** ms between two looks at the clock, and ms late from which on it stood still: well within region/handover.ts' `notice`. */
@@ -16,22 +19,31 @@ export const limit = 1_500
 export function createStanding (clock: Clock): Standing {
   const acting = new Set<AbortController>()
   let watching = false
+  let seen = 0 // monotonic ms of the last look
 
+  function look (): void {
+    const now = clock.monotonic()
+    if (now - seen > limit) for (const one of acting) one.abort()
+    seen = now
+  }
   async function watch (): Promise<void> {
     watching = true
-    for (let before = clock.monotonic(); acting.size > 0; before = clock.monotonic()) {
+    while (acting.size > 0) {
       await clock.sleep(beat)
-      if (clock.monotonic() - before > limit) for (const one of acting) one.abort()
+      look()
     }
     watching = false
   }
+  const guarded: Clock = { now: clock.now, monotonic: clock.monotonic, async sleep (ms, signal) { await clock.sleep(ms, signal); look() } }
 
   return {
     async guard (signal, work) {
+      if (acting.size > 0) look() // what begins now did not stand still
+      else seen = clock.monotonic()
       const own = new AbortController()
       acting.add(own)
       if (!watching) void watch()
-      try { return await work(AbortSignal.any([signal, own.signal])) } finally { acting.delete(own) }
+      try { return await work(AbortSignal.any([signal, own.signal]), guarded) } finally { acting.delete(own) }
     }
   }
 }

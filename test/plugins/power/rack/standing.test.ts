@@ -39,9 +39,21 @@ test('a long pause ends what was under way, and not what begins after it', async
   await next.end()
 })
 
+test('the timer of what waits may fire before any other: it hears of the pause, too', async () => {
+  const clock = manualClock()
+  const standing = createStanding(clock)
+  const seen: boolean[] = []
+  const done = standing.guard(never, async (signal, guarded) => { await guarded.sleep(20); seen.push(signal.aborted); await guarded.sleep(20) ; seen.push(signal.aborted) })
+  await clock.advance(20)
+  await clock.pause(5_000)
+  await done
+  expect(seen).toEqual([false, true])
+  await clock.advance(1_000)
+})
+
 test('nothing is begun for a caller that is gone, not even one that waited for its turn', async () => {
   const queue = createQueue()
-  const call = createCall({ clock: systemClock, kept: createKept(), queue, standing: createStanding(systemClock) })
+  const call = createCall({ kept: createKept(), queue, standing: createStanding(systemClock) })
   const gate = Promise.withResolvers<void>()
   const first = queue.run('m', () => gate.promise)
   const caller = new AbortController()
