@@ -127,6 +127,7 @@ export class Bmc {
     if (job === undefined) return
     if (job.over) { this.fail(undefined); return } // given up by its caller
     if (this.around.now() >= job.deadline) { this.fail(this.step?.silence ?? new IpmiError('timeout', `${this.host} does not answer ${this.step === undefined ? job.name : 'the attempt to open a session'}`)); return }
+    if (this.step?.otherwise !== undefined && this.stepSent >= 2) { this.go(this.step.otherwise()); return }
     if (this.step !== undefined) { this.sendStep(); return }
     if (!job.reopened && job.sent >= forgottenAfter) {
       this.end(false)

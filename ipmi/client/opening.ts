@@ -15,9 +15,9 @@ import { activate15 } from './opening15.ts'
 import { createSession20, type Session } from './session.ts'
 import type { Terms } from './terms.ts'
 
-/** `packet` is called for every repetition. `silence`: what it means that no answer comes, where that means something. `tell`: goes out once, whatever becomes of it. */
+/** `packet` is called for every repetition. `silence`: what it means that no answer comes, where that means something; `otherwise`: how it goes on after two in vain. `tell`: goes out once, whatever becomes of it. */
 export type Step =
-  | { readonly kind: 'send', readonly packet: () => Buffer, readonly silence?: IpmiError }
+  | { readonly kind: 'send', readonly packet: () => Buffer, readonly silence?: IpmiError, readonly otherwise?: () => Step }
   | { readonly kind: 'open', readonly session: Session }
   | { readonly kind: 'failed', readonly error: IpmiError, readonly tell?: Buffer }
 /** What one opening learns for the next. */
@@ -75,13 +75,14 @@ export class Opening {
   private askSuites (): Step {
     if (this.known.suites !== undefined) return this.openBest(this.known.suites)
     const parts: Buffer[] = []
+    const unknown = (): Step => { this.known.suites = []; return this.openBest([]) }
     const askPart = (index: number): Step => this.ask(getCipherSuites, { channel: thisChannel, index }, answer => {
       const part = answer instanceof IpmiError ? undefined : answer.part
       if (part !== undefined) parts.push(part)
       if (part?.length === 16 && index < 0x3f) return askPart(index + 1)
       this.known.suites = suiteNumbers(Buffer.concat(parts))
       return this.openBest(this.known.suites)
-    })
+    }, unknown)
     return askPart(0)
   }
 
@@ -130,12 +131,15 @@ export class Opening {
     })
   }
 
-  /** One command outside a session, which goes as IPMI 1.5 does. */
-  ask<Q, A> (command: Command<Q, A>, value: Q, then: (answer: A | IpmiError) => Step): Step {
-    return this.exchange(command, value, message => encode15({ authType: authType.none, sequence: 0, sessionId: 0, message: encodeMessage(message) }), datagram => {
+  /** One command outside a session, which goes as IPMI 1.5 does; its answer may come as that of 2.0, too (pyghmi's BMC does so). */
+  ask<Q, A> (command: Command<Q, A>, value: Q, then: (answer: A | IpmiError) => Step, otherwise?: () => Step): Step {
+    const step = this.exchange(command, value, message => encode15({ authType: authType.none, sequence: 0, sessionId: 0, message: encodeMessage(message) }), datagram => {
+      const plus = decodePlus(datagram)
+      if (plus !== undefined) return plus.sessionId === 0 && plus.payloadType === payloadType.ipmi && !plus.encrypted && !plus.authenticated ? decodeMessage(plus.payload) : undefined
       const packet = decode15(datagram)
       return packet === undefined || packet.sessionId !== 0 ? undefined : decodeMessage(packet.message)
     }, then)
+    return step.kind === 'send' && otherwise !== undefined ? { ...step, otherwise } : step
   }
 
   exchange<Q, A> (command: Command<Q, A>, value: Q, seal: (message: Message) => Buffer, open: (datagram: Buffer) => Decoded | undefined, then: (answer: A | IpmiError) => Step): Step {

@@ -71,6 +71,12 @@ describe('sessions', () => {
     await ask(client, target)
     expect(openings(wire)).toEqual([1])
   })
+  test('a BMC that does not answer which suites it has is asked for the one all must have', async () => {
+    const { wire, client, target } = await start()
+    wire.lose = (datagram, way) => way === 'out' && datagram[4] === 0 && datagram.includes(Buffer.of(0x54, 0x0e)) // Get Channel Cipher Suites
+    await ask(client, target)
+    expect(openings(wire)).toEqual([1])
+  })
   test('IPMI 1.5 when it is asked for', async () => {
     const { bmc, client, target } = await start()
     expect((await ask(client, { ...target, lan: '1.5' })).on).toBe(false)
