@@ -171,6 +171,8 @@ describe('machines', () => {
   it('are powered by a driver', async () => {
     expect(await ok('machine set-power one --driver manual')).toBe('Machine one is powered by manual.\n')
     expect(await ok('machine power on one --boot network')).toBe('Power on of one is asked for.\n')
+    expect(await ok('machine power cancel one')).toMatch(/^(What was under way for one is called off|Nothing waits or runs for one)\.\n$/) // by hand it is done in a moment
+    expect(await ok('machine power cancel one')).toBe('Nothing waits or runs for one.\n')
     expect(await fails('machine set-power one --driver telepathy')).toMatch(/POWER_PARAMETERS_INVALID|NOT_FOUND|POWER_UNSUPPORTED/)
     expect(await ok('machine events one')).toMatch(/^AT +LEVEL +TYPE +MESSAGE\n[^]*Power on asked for/)
   })
