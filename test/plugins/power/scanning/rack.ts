@@ -12,7 +12,7 @@ export interface Asked { readonly id: number, readonly method: 'scan' | 'query',
 export interface Answered { readonly id: number, readonly result?: unknown, readonly error?: string }
 
 const kept = createKept()
-const { query } = createCalls({ call: createCall({ clock: systemClock, kept, queue: createQueue(), standing: createStanding(systemClock) }), timeout: 30_000, rack: 'r1', begins: () => {} })
+const { query } = createCalls({ call: createCall({ kept, queue: createQueue(), standing: createStanding(systemClock) }), timeout: 30_000, rack: 'r1', begins: () => {} })
 const { scan } = createScanning({ clock: systemClock, log: createLogger('silent'), kept })
 const methods = { scan, query } as Readonly<Record<string, (params: never, caller: { readonly controller: string, readonly signal: AbortSignal }) => Promise<unknown>>>
 
