@@ -2,6 +2,7 @@
  * `npm run conformance -- iscsi [--only <text>] [--json]`: a public suite against the program, test by test. Fails on a failure, a hang, a skip without a reason, or too few passes.
  * `npm run conformance -- redfish --address redfish+https://user:password@host[/redfish/v1/Systems/x] [--tls …] [--image <url>] [--no-switch] [--only <text>] [--json | --markdown]`: the redfish driver against
  * any service, check by check. Fails on a failure; what the service does not do is none. `--no-switch` leaves the machine alone: a grade for a BMC in use, or before one is bought.
+ * `npm run conformance -- power [--write]`: every power driver through the suite they share, as one table; `--write` puts it into docs/power-drivers.md.
  */
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../core/clock.ts'
@@ -12,11 +13,12 @@ import { leastPassed, reasons } from './iscsi/reasons.ts'
 import { listTests, runTest } from './iscsi/suite.ts'
 import type { Outcome } from './iscsi/suite.ts'
 import { startTarget } from './iscsi/target.ts'
+import { conformPower } from './power/main.ts'
 import { line, row, run } from './redfish/suite.ts'
 
-const { values: { only, json, markdown, address, tls, image, 'no-switch': noSwitch }, positionals: [subject] } = parseArgs({
+const { values: { only, json, markdown, address, tls, image, write, 'no-switch': noSwitch }, positionals: [subject] } = parseArgs({
   allowPositionals: true,
-  options: { only: { type: 'string' }, json: { type: 'boolean', default: false }, markdown: { type: 'boolean', default: false }, address: { type: 'string' }, tls: { type: 'string' }, image: { type: 'string' }, 'no-switch': { type: 'boolean', default: false } }
+  options: { only: { type: 'string' }, json: { type: 'boolean', default: false }, markdown: { type: 'boolean', default: false }, address: { type: 'string' }, tls: { type: 'string' }, image: { type: 'string' }, write: { type: 'boolean', default: false }, 'no-switch': { type: 'boolean', default: false } }
 })
 const say = (line: string): void => { process.stderr.write(`${line}\n`) }
 
@@ -64,8 +66,8 @@ async function redfish (): Promise<number> {
   return outcomes.length === 0 || outcomes.some(({ verdict }) => verdict === 'failed') ? 1 : 0
 }
 
-const suites = { iscsi, redfish }
-if (subject !== 'iscsi' && subject !== 'redfish') {
-  say('npm run conformance -- iscsi [--only <text>] [--json]\nnpm run conformance -- redfish --address <url> [--tls <how>] [--image <url>] [--no-switch] [--only <text>] [--json | --markdown]')
+const suites = { iscsi, redfish, power: () => conformPower({ write, say }) }
+if (subject !== 'iscsi' && subject !== 'redfish' && subject !== 'power') {
+  say('npm run conformance -- iscsi [--only <text>] [--json]\nnpm run conformance -- redfish --address <url> [--tls <how>] [--image <url>] [--no-switch] [--only <text>] [--json | --markdown]\nnpm run conformance -- power [--write]')
   process.exitCode = 2
 } else process.exitCode = await suites[subject]().catch((error: unknown) => { say(reasonOf(error)); return 1 })

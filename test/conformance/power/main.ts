@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { drivers } from '../../../plugins/power/drivers.ts'
 import { ensurePackages, packages } from '../../lab/packages.ts'
-import { tableOf, verdictsOf } from './table.ts'
+import { tableOf, verdictsOf, type Results } from './table.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const page = join(root, 'docs/power-drivers.md')
@@ -21,12 +21,12 @@ export async function conformPower ({ write, say }: { readonly write: boolean, r
       child.once('error', () => { resolve() })
       child.once('close', () => { resolve() })
     })
-    const verdicts = verdictsOf(JSON.parse(await readFile(file, 'utf8')) as Parameters<typeof verdictsOf>[0])
-    const table = tableOf(verdicts, drivers.map(({ name, title, experimental }) => ({ name, title, experimental })))
+    const verdicts = verdictsOf(JSON.parse(await readFile(file, 'utf8')) as Results)
+    const table = tableOf(verdicts, drivers.map(({ name, experimental }) => ({ name, experimental })))
     process.stdout.write(`${table}\n`)
-    const without = drivers.filter(({ name }) => !verdicts.some(({ suite }) => suite.split(' ')[0] === name))
+    const without = drivers.filter(({ name }) => !verdicts.some(({ driver }) => driver === name))
     const wrong = verdicts.filter(({ status }) => status !== 'passed')
-    for (const { suite, test, message } of wrong) say(`${suite}: ${test}: ${message}`)
+    for (const { driver, subject, test, message } of wrong) say(`${driver}: ${subject === '' ? '' : `${subject}: `}${test}: ${message}`)
     for (const { name } of without) say(`${name}: no suite was run`)
     const count = `${verdicts.length - wrong.length} of ${verdicts.length} passed`
     say(count)

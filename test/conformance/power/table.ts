@@ -1,29 +1,38 @@
-/** What every power driver was held to, as a table: the conformance suite's tests down, the drivers across. Pure. */
+/** What every power driver was held to, as a table: the tests of their suite down, the drivers across. Pure. */
 
-export interface Verdict { readonly suite: string /* what the driver was tried on stands in its file's name or the suite's */, readonly test: string, readonly status: 'passed' | 'failed' | 'other', readonly message: string }
-export interface DriverNote { readonly name: string, readonly title: string, readonly experimental: string | undefined }
+export interface Verdict { readonly driver: string, /** What the driver was tried on; empty where there is one subject only. */ readonly subject: string, readonly test: string, readonly status: 'passed' | 'failed' | 'other', readonly message: string }
+export interface DriverNote { readonly name: string, readonly experimental: string | undefined }
+/** What is read of vitest's JSON. */
+export interface Results { readonly testResults: readonly { readonly assertionResults: readonly { readonly ancestorTitles: readonly string[], readonly title: string, readonly status: string, readonly failureMessages: readonly string[] }[] }[] }
 
-/** Reads vitest's JSON: the tests of suites that are called `power driver <name>`, whatever they stand in. */
-export function verdictsOf (results: { readonly testResults: readonly { readonly assertionResults: readonly { readonly ancestorTitles: readonly string[], readonly title: string, readonly status: string, readonly failureMessages: readonly string[] }[] }[] }): Verdict[] {
-  return results.testResults.flatMap(({ assertionResults }) => assertionResults.flatMap(({ ancestorTitles, title, status, failureMessages }) => {
-    const suite = ancestorTitles.find(name => name.startsWith('power driver '))
-    if (suite === undefined) return []
-    return [{ suite: [...ancestorTitles.filter(name => name !== suite && name !== ''), suite.slice('power driver '.length)].toReversed().join(' · '), test: title, status: status === 'passed' ? 'passed' as const : status === 'failed' ? 'failed' as const : 'other' as const, message: failureMessages[0]?.split('\n')[0] ?? '' }]
-  }))
-}
+const marks = { passed: '✓', failed: '✗', other: '–' } as const
+const heading = /^power driver (\S+)/
 
-export const markOf = { passed: '✓', failed: '✗', other: '–' } as const
+/** The tests of suites that are called `power driver <name>`; what such a suite stands in is its subject. */
+export const verdictsOf = ({ testResults }: Results): Verdict[] => testResults.flatMap(({ assertionResults }) => assertionResults.flatMap(({ ancestorTitles, title, status, failureMessages }) => {
+  const driver = ancestorTitles.map(name => heading.exec(name)?.[1]).find(name => name !== undefined)
+  if (driver === undefined) return []
+  return [{
+    driver, test: title, subject: ancestorTitles.filter(name => name !== '' && !heading.test(name)).join(', '),
+    status: status === 'passed' ? 'passed' as const : status === 'failed' ? 'failed' as const : 'other' as const, message: failureMessages[0]?.split('\n')[0] ?? ''
+  }]
+}))
 
-/** Markdown: a table, then what each column was tried on. */
+/** Markdown: the table, a mark where all subjects of the driver agree with the worst of them; then the subjects, and why some drivers are experimental. */
 export function tableOf (verdicts: readonly Verdict[], drivers: readonly DriverNote[]): string {
-  const suites = [...new Set(verdicts.map(({ suite }) => suite))].sort()
-  const tests = [...new Set(verdicts.map(({ test }) => test))]
+  const shown = drivers.filter(({ name }) => verdicts.some(({ driver }) => driver === name))
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  const cell = (test: string, suite: string): string => { const found = verdicts.filter(one => one.test === test && one.suite === suite); return found.length === 0 ? '' : found.every(({ status }) => status === 'passed') ? markOf.passed : found.some(({ status }) => status === 'failed') ? markOf.failed : markOf.other }
-  const experimental = drivers.filter(driver => driver.experimental !== undefined)
+  const cell = (test: string, driver: string): string => {
+    const found = new Set(verdicts.filter(one => one.test === test && one.driver === driver).map(({ status }) => status))
+    const worst = (['failed', 'other', 'passed'] as const).find(status => found.has(status))
+    return worst === undefined ? '' : marks[worst]
+  }
+  const subjects = shown.map(({ name }) => ({ name, tried: [...new Set(verdicts.filter(({ driver, subject }) => driver === name && subject !== '').map(({ subject }) => subject))] })).filter(({ tried }) => tried.length > 0)
+  const experimental = shown.filter(one => one.experimental !== undefined)
   return [
-    row(['', ...suites.map(suite => `\`${suite}\``)]), row(['---', ...suites.map(() => ':-:')]),
-    ...tests.map(test => row([test, ...suites.map(suite => cell(test, suite))])),
-    ...experimental.length === 0 ? [] : ['', 'Experimental:', ...experimental.map(({ name, experimental }) => `- \`${name}\`: ${experimental}`)]
+    row(['', ...shown.map(({ name }) => `\`${name}\``)]), row(['---', ...shown.map(() => ':-:')]),
+    ...[...new Set(verdicts.map(({ test }) => test))].map(test => row([test, ...shown.map(({ name }) => cell(test, name))])),
+    ...subjects.length === 0 ? [] : ['', 'Each of these alone:', '', ...subjects.map(({ name, tried }) => `- \`${name}\`: ${tried.join('; ')}`)],
+    ...experimental.length === 0 ? [] : ['', 'Experimental:', '', ...experimental.map(({ name, experimental }) => `- \`${name}\`: ${experimental}`)]
   ].join('\n')
 }
