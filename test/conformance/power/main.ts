@@ -25,10 +25,11 @@ export async function conformPower ({ write, say }: { readonly write: boolean, r
     const table = tableOf(verdicts, drivers.map(({ name, experimental }) => ({ name, experimental })))
     process.stdout.write(`${table}\n`)
     const without = drivers.filter(({ name }) => !verdicts.some(({ driver }) => driver === name))
-    const wrong = verdicts.filter(({ status }) => status !== 'passed')
+    const wrong = verdicts.filter(({ status }) => status === 'failed' || status === 'other')
     for (const { driver, subject, test, message } of wrong) say(`${driver}: ${subject === '' ? '' : `${subject}: `}${test}: ${message}`)
     for (const { name } of without) say(`${name}: no suite was run`)
-    const count = `${verdicts.length - wrong.length} of ${verdicts.length} passed`
+    const applicable = verdicts.filter(({ status }) => status !== 'inapplicable')
+    const count = `${applicable.length - wrong.length} of ${applicable.length} passed`
     say(count)
     if (write) {
       const before = await readFile(page, 'utf8')

@@ -1,20 +1,20 @@
 /** What every power driver was held to, as a table: the tests of their suite down, the drivers across. Pure. */
 
-export interface Verdict { readonly driver: string, /** What the driver was tried on; empty where there is one subject only. */ readonly subject: string, readonly test: string, readonly status: 'passed' | 'failed' | 'other', readonly message: string }
+export interface Verdict { readonly driver: string, /** What the driver was tried on; empty where there is one subject only. */ readonly subject: string, readonly test: string, readonly status: 'passed' | 'failed' | 'inapplicable' | 'other' /* did not run */, readonly message: string }
 export interface DriverNote { readonly name: string, readonly experimental: string | undefined }
 /** What is read of vitest's JSON. */
-export interface Results { readonly testResults: readonly { readonly assertionResults: readonly { readonly ancestorTitles: readonly string[], readonly title: string, readonly status: string, readonly failureMessages: readonly string[] }[] }[] }
+export interface Results { readonly testResults: readonly { readonly assertionResults: readonly { readonly ancestorTitles: readonly string[], readonly title: string, readonly status: string, readonly failureMessages: readonly string[], readonly meta?: { readonly inapplicable?: boolean } }[] }[] }
 
-const marks = { passed: '✓', failed: '✗', other: '–' } as const
+const marks = { passed: '✓', failed: '✗', other: '?', inapplicable: '' } as const
 const heading = /^power driver (\S+)/
 
 /** The tests of suites that are called `power driver <name>`; what such a suite stands in is its subject. */
-export const verdictsOf = ({ testResults }: Results): Verdict[] => testResults.flatMap(({ assertionResults }) => assertionResults.flatMap(({ ancestorTitles, title, status, failureMessages }) => {
+export const verdictsOf = ({ testResults }: Results): Verdict[] => testResults.flatMap(({ assertionResults }) => assertionResults.flatMap(({ ancestorTitles, title, status, failureMessages, meta }) => {
   const driver = ancestorTitles.map(name => heading.exec(name)?.[1]).find(name => name !== undefined)
   if (driver === undefined) return []
   return [{
     driver, test: title, subject: ancestorTitles.filter(name => name !== '' && !heading.test(name)).join(', '),
-    status: status === 'passed' ? 'passed' as const : status === 'failed' ? 'failed' as const : 'other' as const, message: failureMessages[0]?.split('\n')[0] ?? ''
+    status: status === 'passed' && meta?.inapplicable ? 'inapplicable' as const : status === 'passed' ? 'passed' as const : status === 'failed' ? 'failed' as const : 'other' as const, message: failureMessages[0]?.split('\n')[0] ?? ''
   }]
 }))
 
@@ -24,7 +24,7 @@ export function tableOf (verdicts: readonly Verdict[], drivers: readonly DriverN
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
   const cell = (test: string, driver: string): string => {
     const found = new Set(verdicts.filter(one => one.test === test && one.driver === driver).map(({ status }) => status))
-    const worst = (['failed', 'other', 'passed'] as const).find(status => found.has(status))
+    const worst = (['failed', 'other', 'passed', 'inapplicable'] as const).find(status => found.has(status))
     return worst === undefined ? '' : marks[worst]
   }
   const subjects = shown.map(({ name }) => ({ name, tried: [...new Set(verdicts.filter(({ driver, subject }) => driver === name && subject !== '').map(({ subject }) => subject))] })).filter(({ tried }) => tried.length > 0)

@@ -55,6 +55,13 @@ const thrown = async (work: Promise<unknown>): Promise<BedplateError> => {
   return error as BedplateError
 }
 
+declare module 'vitest' {
+  interface TaskMeta {
+    /** A conformance test that had nothing to hold this driver to: the table has no mark for it. */
+    inapplicable?: boolean
+  }
+}
+
 export function powerDriverConformance (driver: Driver, start: () => Promise<Subject>): void {
   describe(`power driver ${driver.name}`, () => {
     let subject: Subject
@@ -72,7 +79,8 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
       expect(checked(driver, checked(driver, subject.parameters))).toEqual(checked(driver, subject.parameters))
     })
 
-    test('an action it does not list is refused for good', async () => {
+    test('an action it does not list is refused for good', async ({ task }) => {
+      task.meta.inapplicable = driver.actions.length === 4
       for (const action of (['on', 'off', 'cycle', 'shutdown'] as const).filter(one => !driver.actions.includes(one))) expect((await thrown(power(action))).code).toBe('POWER_UNSUPPORTED')
     })
 
@@ -90,13 +98,15 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
       }
     })
 
-    test('the state it tells is the machine\'s', async () => {
+    test('the state it tells is the machine\'s', async ({ task }) => {
+      task.meta.inapplicable = subject.machine === undefined
       const ask = () => driver.query(checked(driver, subject.parameters), options())
       if (!driver.queries || subject.machine === undefined) { expect(await ask()).toBe('unknown'); return }
       for (const state of ['on', 'off'] as const) { await subject.machine.set(state); expect(await ask()).toBe(state) }
     })
 
-    test('a machine is started from the device asked for, once', async () => {
+    test('a machine is started from the device asked for, once', async ({ task }) => {
+      task.meta.inapplicable = !driver.boots || subject.machine === undefined
       if (!driver.boots || subject.machine === undefined) { expect((await power('on', 'network')).note).toMatch(/network/); return }
       for (const boot of ['network', 'disk', null] as const) {
         await subject.machine.set('off')
@@ -106,7 +116,8 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
     })
 
     const tellers = [['identify', 'identity'], ['sensors', 'sensor'], ['log', 'logged'], ['inventory', 'firmware'], ['insert', 'image'], ['members', 'members']] as const
-    test('what it says it can tell of the hardware, it tells; the rest it leaves out', async () => {
+    test('what it says it can tell of the hardware, it tells; the rest it leaves out', async ({ task }) => {
+      task.meta.inapplicable = tellers.every(([method]) => driver[method] === undefined)
       const { hardware = {} } = subject
       const parameters = checked(driver, subject.parameters)
       expect(tellers.filter(([method, known]) => (driver[method] === undefined) !== (hardware[known] === undefined)), 'a method the test knows nothing of, or the other way round').toEqual([])
@@ -130,7 +141,8 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
       expect(driver.insert === undefined).toBe(driver.media === undefined)
     })
 
-    test('where its BMC is can be told without asking it', () => {
+    test('where its BMC is can be told without asking it', ({ task }) => {
+      task.meta.inapplicable = driver.endpoint === undefined
       const endpoint = driver.endpoint?.(checked(driver, subject.parameters))
       if (endpoint !== undefined) expect(endpoint).toEqual({ by: expect.stringMatching(/^(tcp|ipmi|broadcast)$/), host: expect.stringMatching(/\S/), port: expect.any(Number) })
       else expect(driver.queries && driver.experimental === undefined && driver.name !== 'qemu', 'a driver whose BMC has an address tells it').toBe(false)
@@ -141,7 +153,8 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
       if (subject.machine !== undefined) expect(await subject.machine.state()).toBe('on')
     })
 
-    test('wrong credentials are fatal, and no secret is told', async () => {
+    test('wrong credentials are fatal, and no secret is told', async ({ task }) => {
+      task.meta.inapplicable = subject.faults?.wrongCredentials === undefined
       const wrong = subject.faults?.wrongCredentials
       if (wrong === undefined) { expect(driver.queries ? secretFields(driver.parameters) : [], 'what never answers cannot refuse').toEqual([]); return }
       const error = await thrown(power('on', null, wrong))
@@ -151,7 +164,8 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
       if (subject.machine !== undefined) expect(await subject.machine.switches()).toBe(0)
     })
 
-    test('a BMC that is busy or not there is worth another try', async () => {
+    test('a BMC that is busy or not there is worth another try', async ({ task }) => {
+      task.meta.inapplicable = subject.faults === undefined
       const { faults } = subject
       if (faults === undefined) { expect(driver.queries).toBe(false); return }
       await faults.busy(1)
@@ -163,14 +177,16 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
       expect(isFatal(await thrown(power('on', null, faults.unreachable)))).toBe(false)
     })
 
-    test('a BMC that says yes and does nothing is found out', async () => {
+    test('a BMC that says yes and does nothing is found out', async ({ task }) => {
+      task.meta.inapplicable = subject.faults === undefined
       if (subject.faults === undefined) { expect(driver.queries).toBe(false); return }
       await subject.faults.lie()
       const error = await thrown(power('on'))
       expect(error).toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('still off') })
     })
 
-    test('an answer that gets lost costs a repetition, not a second switching', async () => {
+    test('an answer that gets lost costs a repetition, not a second switching', async ({ task }) => {
+      task.meta.inapplicable = subject.faults === undefined || subject.machine === undefined
       if (subject.faults === undefined || subject.machine === undefined) { expect(driver.queries).toBe(false); return }
       await subject.faults.loseAnswer()
       await power('on').catch((error: unknown) => { expect(isFatal(error)).toBe(false) })
@@ -178,7 +194,8 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
       expect(await subject.machine.switches()).toBe(1)
     })
 
-    test('it gives up soon when told to, or when the BMC does not answer in time', async () => {
+    test('it gives up soon when told to, or when the BMC does not answer in time', async ({ task }) => {
+      task.meta.inapplicable = subject.faults === undefined
       if (subject.faults === undefined) { expect(driver.queries).toBe(false); return }
       await subject.faults.slow(10_000)
       const controller = new AbortController()
