@@ -11,12 +11,10 @@ import { additionalKeys, decodeOpenResponse, decodeRakp2, decodeRakp4, encodeOpe
 type Numbers = readonly [netFn: number, command: number]
 export interface Console {
   readonly sessionId: number
-  /** The answer's data, the completion code first. Rejects when none comes that can be believed. */
-  ask(numbers: Numbers, data?: readonly number[]): Promise<Buffer>
+  /** The answer's data, the completion code first. Rejects when none comes that can be believed; with `the first`, when the first that comes cannot be. */
+  ask(numbers: Numbers, data?: readonly number[], which?: 'the first'): Promise<Buffer>
   /** True when `work` got no answer. */
   silence(work: () => Promise<unknown>): Promise<boolean>
-  /** How many datagrams could not be believed, since it was asked last. */
-  rubbish(): number
   send(datagram: Uint8Array): void
   /** Sends these bytes as they are; the next datagram that comes. */
   raw(datagram: Uint8Array): Promise<Buffer>
@@ -68,9 +66,9 @@ export async function openConsole (port: number, { host = '127.0.0.1', user = 'a
     if (!proven || !rakp4Code(suite.authentication, sik, exchange).equals(fourth.code)) throw new Error('the BMC does not prove that it knows the password and the key')
     const { k1, k2 } = additionalKeys(suite.authentication, sik)
     const protection = createProtection(suite, k1, k2, randomBytes)
-    let [sequence, seq, rubbish] = [0, 0, 0]
+    let [sequence, seq] = [0, 0]
     let sent: Buffer = Buffer.alloc(0)
-    const ask = async ([netFn, command]: Numbers, data: readonly number[] = []): Promise<Buffer> => {
+    const ask = async ([netFn, command]: Numbers, data: readonly number[] = [], which?: 'the first'): Promise<Buffer> => {
       seq = (seq + 1) % 64
       sent = protection.seal(payloadType.ipmi, systemId, ++sequence, encodeMessage(request(netFn, command, Buffer.from(data), seq)))
       heard.length = 0
@@ -81,7 +79,7 @@ export async function openConsole (port: number, { host = '127.0.0.1', user = 'a
         const payload = packet?.sessionId === consoleId ? protection.open(datagram, packet) : undefined
         const message = payload === undefined ? undefined : decodeMessage(payload)
         if (message?.seq === seq && message.command === command) return message.data
-        rubbish++
+        if (which !== undefined) throw new Error('what came cannot be believed')
       }
     }
     const silence = async (work: () => Promise<unknown>): Promise<boolean> => {
@@ -90,7 +88,7 @@ export async function openConsole (port: number, { host = '127.0.0.1', user = 'a
     }
     if (raise) await ask([0x06, 0x3b], [privilege])
     return {
-      sessionId: systemId, ask, raw, send, close, silence, rubbish: () => { const count = rubbish; rubbish = 0; return count },
+      sessionId: systemId, ask, raw, send, close, silence,
       replay: async () => !await silence(() => raw(sent))
     }
   } catch (error) { close(); throw error }
