@@ -10,9 +10,9 @@ import { createScanning } from '../../../plugins/power/rack/scan.ts'
 import { lookForRedfish, rootFrom } from '../../../plugins/power/rack/scan/redfish.ts'
 import { createTurns } from '../../../plugins/power/rack/scan/turns.ts'
 import { startBmc, type Bmc } from '../../../sim/bmc/bmc.ts'
+import { selfSigned } from '../../../sim/bmc/certificate.ts'
 import { createNothing } from '../../../sim/machine/nothing.ts'
 import { quiet } from '../machines/parts.ts'
-import { certificate } from './certificate.ts'
 
 const [redfishHost, twoHost, otherHost, nobody] = ['127.0.71.1', '127.0.71.2', '127.0.71.3', '127.0.71.9']
 const kept = createKept()
@@ -23,7 +23,7 @@ beforeAll(async () => {
   bmc = await startBmc({ host: redfishHost, redfish: { tls: true } })
   port = bmc.redfish?.port ?? 0
   const two = await startBmc({ host: twoHost, redfish: { tls: true, port }, machines: [createNothing({ name: 'a' }), createNothing({ name: 'b' })] })
-  const other = createSecure(await certificate(), (_request, response) => { response.end('{"hello":"world"}') })
+  const other = createSecure(selfSigned(otherHost), (_request, response) => { response.end('{"hello":"world"}') })
   await new Promise<void>(resolve => { other.listen(port, otherHost, resolve) })
   undo.push(() => two.close(), () => new Promise(resolve => { other.close(resolve); other.closeAllConnections() }))
 })
@@ -74,7 +74,7 @@ test('a root is told by what it says of itself, and read without a throw whateve
 })
 
 test('a server that never ends its answer, that says nothing, or that is not there is none, in time', async () => {
-  const servers: Server[] = [createSecure(await certificate(), (_request, response) => { const more = (): void => { while (!response.destroyed && response.write('x'.repeat(65_536))) { /* until it is full */ } }; response.on('drain', more); more() }), createSecure(await certificate(), () => {}), createServer(() => {})]
+  const servers: Server[] = [createSecure(selfSigned('127.0.0.1'), (_request, response) => { const more = (): void => { while (!response.destroyed && response.write('x'.repeat(65_536))) { /* until it is full */ } }; response.on('drain', more); more() }), createSecure(selfSigned('127.0.0.1'), () => {}), createServer(() => {})]
   for (const server of servers) {
     await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
     expect(await lookForRedfish('127.0.0.1', (server.address() as AddressInfo).port, { timeout: 300, signal: new AbortController().signal })).toBeUndefined()

@@ -12,8 +12,8 @@ import { envelope, get, invoke, put, read, reference, type Message } from '../..
 import { createKept, type Kept } from '../../../../plugins/power/kept.ts'
 import type { PowerActionName } from '../../../../plugins/power/manifest.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
+import { selfSigned } from '../../../../sim/bmc/certificate.ts'
 import { powerDriverConformance, quickPace } from '../../../kit/conformance/power-driver.ts'
-import { certificate } from '../certificate.ts'
 import { canonical } from './amt/canonical.ts'
 import { account, startAmt, type AmtMachine } from './amt/machine.ts'
 
@@ -116,7 +116,7 @@ describe('amt', () => {
 })
 
 test('over TLS nothing is said to a certificate that is not the pinned one', async () => {
-  const own = await certificate()
+  const own = selfSigned('127.0.0.1')
   const machine = await startAmt(own)
   const kept = createKept()
   try {

@@ -6,13 +6,13 @@ import { systemClock } from '../../../../core/clock.ts'
 import { proxmox } from '../../../../plugins/power/drivers/proxmox.ts'
 import { createKept } from '../../../../plugins/power/kept.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
+import { selfSigned, type Certificate } from '../../../../sim/bmc/certificate.ts'
 import { quickPace } from '../../../kit/conformance/power-driver.ts'
-import { certificate } from '../certificate.ts'
 import { account, startCluster, token, type Cluster } from './proxmox/cluster.ts'
 
 let cluster: Cluster
-let own: Awaited<ReturnType<typeof certificate>>
-beforeEach(async () => { own = await certificate(); cluster = await startCluster(own) })
+let own: Certificate
+beforeEach(async () => { own = selfSigned('127.0.0.1'); cluster = await startCluster(own) })
 afterEach(async () => { await cluster.close() })
 
 /** Runs a script with `api`, logged in; gives what it prints as JSON. Debian's own Python, for its packages. */

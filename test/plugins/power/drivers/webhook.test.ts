@@ -14,10 +14,10 @@ import { webhook } from '../../../../plugins/power/drivers/webhook.ts'
 import { signature, stateIn } from '../../../../plugins/power/drivers/webhook/message.ts'
 import { createKept } from '../../../../plugins/power/kept.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
+import { selfSigned } from '../../../../sim/bmc/certificate.ts'
 import { quickPace } from '../../../kit/conformance/power-driver.ts'
 import { freePort } from '../../../kit/servers.ts'
 import { onceEvent, until } from '../../../kit/wait.ts'
-import { certificate } from '../certificate.ts'
 
 const secret = 'sixteen characters at least'
 const options: Options = { signal: new AbortController().signal, clock: systemClock, pace: { ...quickPace, request: 5_000 }, kept: createKept() }
@@ -123,7 +123,7 @@ describe('what it answers', () => {
   })
 
   test('over TLS its certificate is pinned like a BMC\'s', async () => {
-    const own = await certificate()
+    const own = selfSigned('127.0.0.1')
     const { heard, host } = await endpoint([{ text: '{"state":"on"}' }], listener => createSecure(own, listener))
     await expect(webhook.query(at(`https://${host}/`), options)).rejects.toMatchObject({ code: 'POWER_REFUSED' })
     expect(heard).toEqual([])
