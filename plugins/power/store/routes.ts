@@ -51,7 +51,7 @@ export const noRack = 'no rack reaches its BMC: look at the network between the 
  * much nearer. More than need it, never fewer: region/assign.ts decides. Where all is well it gives nothing.
  */
 export const candidates = (q: Query, { asking, racks, much, ms, after, limit }: { readonly asking: readonly string[], readonly racks: readonly string[], readonly much: number, readonly ms: number, readonly after: string, readonly limit: number }): Promise<Candidate[]> => q.query<Candidate>(
-  `with linked as (select * from power.route where rack = any($2))
+  `with linked as not materialized (select * from power.route where rack = any($2)) -- else each machine reads the routes of all
    select m.machine, m.endpoint, m.poller, m.state, m.error, coalesce((select json_agg(json_build_object('rack', r.rack, 'reachable', r.reachable, 'rtt', r.rtt)) from linked r where r.endpoint = m.endpoint), '[]'::json) as routes
    from power.machine m left join linked own on own.endpoint = m.endpoint and own.rack = m.poller
    where m.driver = any($1) and m.machine > $7 and case

@@ -1,6 +1,7 @@
 /** What racks tell, who asks, what they are told and given, and calling off: on real PostgreSQL. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { PowerOutcome } from '../../../../plugins/power/manifest.ts'
+import { candidates } from '../../../../plugins/power/store/routes.ts'
 import { until } from '../../../kit/wait.ts'
 import { createParts, rackHere, rackThat, testTerm, type Parts } from '../../machines/parts.ts'
 import { account, addressOf, startBmc, type Bmc } from '../../../kit/bmc.ts'
@@ -158,4 +159,12 @@ test('what runs is stopped when it is called off; the rack that was at it is ask
   expect(outcomes[0]).toMatchObject({ ok: false, cancelled: true })
   expect(ended).toBe(1)
   expect((await parts.db.query<{ acting: string | null }>('select acting from power.machine'))[0]?.acting).toBe(calls[0])
+})
+
+test('who may need another poller is found without reading all routes for each machine', async () => {
+  const plan: string[] = []
+  const explain = { async query<R> (sql: string, params?: readonly unknown[]) { for (const line of await parts.db.query<{ 'QUERY PLAN': string }>(`explain ${sql}`, params)) plan.push(line['QUERY PLAN']); return [] as R[] } }
+  await candidates(explain, { asking: ['redfish'], racks: ['r1', 'r2'], much: 2, ms: 10, after: '', limit: 500 })
+  expect(plan.length).toBeGreaterThan(0)
+  expect(plan.filter(line => line.includes('CTE'))).toEqual([])
 })
