@@ -20,14 +20,15 @@ export interface Decision {
 /** What to do after a poll. `interval` in ms, `random` in [0, 1). */
 export function decide (before: Patience, result: Result, { version, now, interval, random }: { readonly version: string, readonly now: number, readonly interval: number, readonly random: number }): Decision {
   if (result === 'answered') return { patience: fresh, tell: true }
-  if (result === 'fatal') return { patience: { failures: before.failures + 1, hold: null }, tell: true }
+  const held = before.hold?.version === version ? before.hold : null // silence, or another refusal, does not say that the password is right now: the next time it is refused counts on
+  if (result === 'fatal') return { patience: { failures: before.failures + 1, hold: held }, tell: true }
   if (result === 'refused') {
-    const ms = before.hold?.version === version ? Math.min(holds.last, before.hold.ms * 2) : holds.first
+    const ms = held === null ? holds.first : Math.min(holds.last, held.ms * 2)
     return { patience: { failures: before.failures + 1, hold: { version, until: now + ms, ms } }, tell: true }
   }
   const failures = before.failures + 1
   const pause = interval / 8 * 2 ** Math.min(failures - 1, 10) // an eighth, a quarter, half: then its place
-  return { patience: { failures, hold: null }, tell: failures > 1, ...(pause < interval ? { again: pause * (0.5 + 0.5 * random) } : {}) }
+  return { patience: { failures, hold: held }, tell: failures > 1, ...(pause < interval ? { again: pause * (0.5 + 0.5 * random) } : {}) }
 }
 
 /** Whether it may be asked with these credentials now. */

@@ -37,7 +37,7 @@ export function createReach ({ clock, log, hello, rack, seconds, report, random 
   const of = new Map<string, string>() // machine → place
   const schedule = createSchedule({ interval, beat, salt: rack, atOnce: 200 })
   const telling = createTelling<RouteTold>({ clock, log, soon: 250, late: interval, report })
-  const ready: string[] = []
+  const ready = new Set<string>() // where more is due than can be looked at, each waits once
   const looks = new Set<Promise<void>>()
   let health: Health = off('not started')
 
@@ -75,10 +75,11 @@ export function createReach ({ clock, log, hello, rack, seconds, report, random 
           learn(text, place, { reachable: true, rtt: null })
           continue
         }
-        ready.push(text)
+        ready.add(text)
       }
-      while (looks.size < most && ready.length > 0) {
-        const text = ready.shift() ?? ''
+      for (const text of ready) {
+        if (looks.size >= most) break
+        ready.delete(text)
         const place = places.get(text)
         if (place === undefined || place.looking) continue
         const one = look(text, place, signal).finally(() => { looks.delete(one) })

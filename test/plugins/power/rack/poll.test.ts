@@ -163,3 +163,21 @@ test('one word on its way at a time: what comes meanwhile is the last word on ea
   stop.abort()
   await running
 })
+
+test('places that wait to be looked at wait once, however often they come due meanwhile', async () => {
+  const clock = manualClock()
+  const answer = Promise.withResolvers<void>()
+  const looks = new Map<string, number>()
+  const slow = createReach({ clock, log: quiet, rack: 'r1', seconds: 2, report: () => stored, hello: async ({ host }) => { looks.set(host, (looks.get(host) ?? 0) + 1); await answer.promise; return { reachable: true, rtt: 1 } } })
+  await slow.service.start(new AbortController().signal)
+  for (let n = 0; n < 150; n++) slow.put(`m${n}`, entry({ endpoint: { by: 'tcp', host: `10.0.0.${n}`, port: 443 } }))
+  await clock.advance(20_000)
+  expect(looks.size).toBe(128) // so many at once
+  answer.resolve()
+  await clock.advance(500)
+  expect(looks.size).toBe(150)
+  expect(Math.max(...looks.values())).toBeLessThanOrEqual(2)
+  const stopped = slow.service.stop()
+  await clock.advance(2_000)
+  await stopped
+})

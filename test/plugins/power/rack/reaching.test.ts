@@ -58,6 +58,13 @@ test('a refused password is told at once, and the account is left alone: 1, 2, 4
   expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 60, 60])
 })
 
+test.each<Result>(['failed', 'fatal'])('a password that was refused, then %s, then refused again is left alone twice as long; one that was right begins anew', between => {
+  const refused = decide(fresh, 'refused', with60).patience
+  const again = (result: Result) => decide(decide(refused, result, { ...with60, now: 60_000 }).patience, 'refused', { ...with60, now: 120_000 }).patience.hold
+  expect([again(between)?.ms, again('answered')?.ms]).toEqual([120_000, 60_000])
+  expect(mayAsk(decide(refused, between, { ...with60, now: 60_000 }).patience, '1', 60_000)).toBe(true)
+})
+
 test.each<[Result, boolean]>([['answered', true], ['fatal', true], ['refused', true], ['failed', false]])('%s at first is told: %s', (result, tell) => { expect(decide(fresh, result, with60).tell).toBe(tell) })
 
 test('a broadcast is heard in the networks this host is in', () => {
