@@ -36,14 +36,15 @@ export function valueOf (field: Field, text: string): unknown {
   return text
 }
 
+const isOption = (word: string): boolean => /^--[a-z]/i.test(word) // not the first line of a key, -----BEGIN …
 /** Takes words apart into what is no option, and options with their values; an option at the end, or before another, is a yes. */
 export function sortOut (words: readonly string[]): { readonly plain: readonly string[], readonly options: readonly (readonly [name: string, value: string])[] } {
   const [plain, options, rest]: [string[], [string, string][], string[]] = [[], [], [...words]]
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
-    if (!word.startsWith('--') || word === '--') { plain.push(word); continue }
+    if (!isOption(word)) { plain.push(word); continue }
     const at = word.indexOf('=')
     if (at > 0) options.push([word.slice(0, at), word.slice(at + 1)])
-    else options.push([word, rest[0] === undefined || rest[0].startsWith('--') ? 'true' : rest.shift() ?? 'true'])
+    else options.push([word, rest[0] === undefined || isOption(rest[0]) ? 'true' : rest.shift() ?? 'true'])
   }
   return { plain, options }
 }

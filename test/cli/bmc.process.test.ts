@@ -178,6 +178,8 @@ test('a secret is asked for on a terminal, and not shown there', async () => {
 
 test('words are sorted into what is an option and what is none', () => {
   expect(sortOut(['a', '--user', 'root', '--flag', '--x=1=2', 'b', '--last'])).toEqual({ plain: ['a', 'b'], options: [['--user', 'root'], ['--flag', 'true'], ['--x', '1=2'], ['--last', 'true']] })
+  const key = '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA==\n-----END OPENSSH PRIVATE KEY-----\n'
+  expect(sortOut(['a', '--key', key, '--host-key', 'ssh-ed25519 AAAA']), 'a key is a value, not an option whose name an error would tell').toEqual({ plain: ['a'], options: [['--key', key], ['--host-key', 'ssh-ed25519 AAAA']] })
   fc.assert(fc.property(fc.array(fc.string()), words => { const { plain, options } = sortOut(words); expect(plain.length + options.length).toBeLessThanOrEqual(words.length) }))
 })
 
