@@ -48,7 +48,7 @@ export const powerCommands: Noun = (program, on) => {
     session.output.done(`Machine ${name} is powered by ${power.driver}.`, power)
   })
 
-  on<Given & { architecture?: string }>(machine.command('add-chassis').description('add all machines of a chassis or hypervisor').usage('[url] [--driver <name>] [--<parameter> <value> …]').argument('[url]', 'where it is, for example virsh+ssh://root@10.0.0.5/system')
+  on<Given & { architecture?: string }>(machine.command('add-chassis').description('add all machines of a chassis or hypervisor').usage('[url] [--driver <name>] [--<parameter> <value> …]').argument('[url]', 'where it is, for example virsh+ssh://root@10.0.0.5')
     .option('--driver <name>', 'redfish, virsh, proxmox, …; the URL may begin with it').option('--parameter <name=value>', 'a parameter of the driver; may be repeated', pair).option('--architecture <name>', 'of the machines; by default amd64').allowUnknownOption().allowExcessArguments().addHelpText('after', hint), async (session, words, { driver, parameter, architecture }) => {
     const rest = [...words]
     const address = rest[0]?.startsWith('--') === false ? rest.shift() : undefined

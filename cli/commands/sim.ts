@@ -92,7 +92,7 @@ function described (bmcs: readonly Bmc[], { profile, user }: Options): string {
     `${bmcs.length} ${bmcs.length === 1 ? 'BMC' : 'BMCs'}, profile ${profile}, user ${user}.`,
     ...first?.ipmi === undefined ? [] : [`ipmitool:  ipmitool -I lanplus -H ${host}${port === 623 ? '' : ` -p ${port}`} -U ${user} -a power status`],
     ...at === undefined ? [] : [`Redfish:   curl -k -u ${user} ${at.url}/redfish/v1/Systems/${first?.model.systems[0].id}`, `Faults:    curl -k -X PATCH -d '{"slow": 200}' ${at.url}/bedplate/faults`],
-    'Bedplate:  bedplate machine set-power <machine> --address <one of the addresses above>, --tls insecure for Redfish', 'Ctrl-C ends it. What happens:'
+    'Bedplate:  bedplate machine set-power <machine> <one of the addresses above>, and --tls insecure for Redfish over HTTPS', 'Ctrl-C ends it. What happens:'
   ].join('\n')}\n`
 }
 
