@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { systemClock } from '../../../core/clock.ts'
+import type { Prober } from '../../../ipmi/probe.ts'
 import { createKept } from '../../../plugins/power/kept.ts'
 import { createScanning } from '../../../plugins/power/rack/scan.ts'
 import { lookForRedfish, rootFrom } from '../../../plugins/power/rack/scan/redfish.ts'
@@ -16,6 +17,7 @@ import { quiet } from '../machines/parts.ts'
 
 const [redfishHost, twoHost, otherHost, nobody] = ['127.0.71.1', '127.0.71.2', '127.0.71.3', '127.0.71.9']
 const kept = createKept()
+kept.of('scan.prober', () => ({ probe: async () => ({ reachable: false, rtt: null, capabilities: null }), close: async () => {} }) satisfies Prober) // IPMI, whose silence would be waited for, is in scan.system.test.ts
 const undo: (() => Promise<unknown>)[] = []
 let bmc: Bmc
 let port: number
@@ -31,7 +33,7 @@ afterAll(async () => { await kept.close(); await bmc.close(); for (const step of
 afterEach(() => { bmc.log.length = 0 })
 
 const scan = (addresses: readonly string[], account: { user?: string, password?: string } = {}, signal = new AbortController().signal) =>
-  createScanning({ clock: systemClock, log: quiet, kept, ports: { redfish: port, ipmi: port }, answerWithin: 400 }).scan({ addresses: [...addresses], ...account }, { controller: 'c1', signal })
+  createScanning({ clock: systemClock, log: quiet, kept, ports: { redfish: port, ipmi: port }, answerWithin: 10_000 }).scan({ addresses: [...addresses], ...account }, { controller: 'c1', signal })
 
 test('without credentials BMCs are found, what else answers there is not, and only the root of the service is read', async () => {
   const { found } = await scan([redfishHost, twoHost, otherHost, nobody])
