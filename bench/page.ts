@@ -9,7 +9,7 @@ export function withSection (page: string, { area, rows, machine, versions, comm
   const [begin, end] = [`<!-- bench ${area}: written by ${command} -->`, `<!-- end of bench ${area} -->`]
   const section = [
     begin, `## Bench: ${area}`, '', `\`${command}\`, ${date}: ${machine}.`, `${versions.join('; ')}.`, '',
-    'Ours and the peer in turn; the ratio is the median of the ratios round by round, and more is better. Lost exchanges or a duplicate address make a row faulty.', '',
+    'Ours and the peer in turn; the ratio is the median of the ratios round by round, and more is better. What is lost, doubled or answered wrongly makes a row faulty.', '',
     markdownOf(rows), end
   ].join('\n')
   const from = page.indexOf(`<!-- bench ${area}:`)
