@@ -11,6 +11,7 @@ import { createQueue } from './rack/queue.ts'
 import { createReach } from './rack/reach.ts'
 import { createScanning } from './rack/scan.ts'
 import { createStanding } from './rack/standing.ts'
+import { createWay } from './rack/way.ts'
 
 export default defineRack(manifest, {
   requires: {},
@@ -21,8 +22,9 @@ export default defineRack(manifest, {
     const rack = controller.id
     const reach = createReach({ clock, log, rack, hello: createHello(kept), seconds: config.reachSeconds, report: routes => report('routes', { routes: [...routes] }) })
     const poll = createPoll({ clock, log, rack, kept, queue, region, reaching: reach, seconds: config.pollSeconds, report: seen => report('states', { seen: [...seen] }) })
-    const call = createCall({ kept, queue, standing: createStanding(clock) })
-    const calls = createCalls({ call, rack, timeout: config.actionTimeoutSeconds * 1000, begins: machine => { poll.yield(machine) } })
+    const way = createWay()
+    const call = createCall({ kept, queue, way, standing: createStanding(clock) })
+    const calls = createCalls({ call, rack, timeout: config.actionTimeoutSeconds * 1000, begins (machine) { poll.yield(machine); way.clear(machine) } })
     const hardware = createHardware({ call })
     const scanning = createScanning({ clock, log, kept })
     return {

@@ -8,10 +8,11 @@ import type { manifest } from '../manifest.ts'
 import { checked, type Parameters } from '../parameters.ts'
 import type { Queue } from './queue.ts'
 import type { Standing } from './standing.ts'
+import type { Way } from './way.ts'
 
 export interface Target { readonly machine: string, readonly driver: string, readonly parameters: Parameters }
-/** Does `work` with the machine's driver in the machine's turn, for `limit` ms at most and as long as the caller waits; repeats what may pass. The error is free of secrets. */
-export type Call = <T>(target: Target, caller: Caller, limit: number, work: (driver: Driver, parameters: Parameters, options: Options) => Promise<T>) => Promise<T>
+/** Does `work` with the machine's driver in the machine's turn, for `limit` ms at most and as long as the caller waits; repeats what may pass. `looks`: it changes nothing, and makes way for actions. The error is free of secrets. */
+export type Call = <T>(target: Target, caller: Caller, limit: number, work: (driver: Driver, parameters: Parameters, options: Options) => Promise<T>, kind?: { readonly looks: boolean }) => Promise<T>
 
 const attempts = 3
 const pauses = { first: 500, factor: 2 } // ms, half of it chance
@@ -31,13 +32,15 @@ export async function persistently<T> (clock: Clock, signal: AbortSignal, secret
   throw last
 }
 
-export const createCall = ({ queue, kept, standing }: { readonly queue: Queue, readonly kept: Kept, readonly standing: Standing }): Call => async (target, caller, limit, work) => {
+export const createCall = ({ queue, kept, standing, way }: { readonly queue: Queue, readonly kept: Kept, readonly standing: Standing, readonly way: Way }): Call => async (target, caller, limit, work, { looks } = { looks: false }) => {
   const driver = driverNamed(target.driver)
   const parameters = checked(driver, target.parameters) // first: a password may have come inside the address
   const secrets = secretFields(driver.parameters).map(field => String(parameters[field] ?? ''))
   // From when the call came, not from when it is its turn: whoever called has given up by then.
-  return await standing.guard(AbortSignal.any([caller.signal, AbortSignal.timeout(limit)]), (signal, guarded) =>
-    queue.run(target.machine, () => persistently(guarded, signal, secrets, () => work(driver, parameters, { signal, clock: guarded, pace, kept }))))
+  return await standing.guard(AbortSignal.any([caller.signal, AbortSignal.timeout(limit)]), (all, guarded) => {
+    const turn = (signal: AbortSignal) => queue.run(target.machine, () => persistently(guarded, signal, secrets, () => work(driver, parameters, { signal, clock: guarded, pace, kept })))
+    return looks ? way.behind(target.machine, all, turn) : turn(all)
+  })
 }
 
 const queryWithin = 30_000 // ms
@@ -61,6 +64,6 @@ export function createCalls ({ call, rack: self, timeout, begins }: CallsOptions
         return { state, note: note ?? null }
       })
     },
-    query: (target, caller) => call(target, caller, queryWithin, async (driver, parameters, options) => ({ state: await driver.query(parameters, options) }))
+    query: (target, caller) => call(target, caller, queryWithin, async (driver, parameters, options) => ({ state: await driver.query(parameters, options) }), { looks: true })
   }
 }

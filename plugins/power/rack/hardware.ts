@@ -14,7 +14,7 @@ export function createHardware ({ call }: { readonly call: Call }): Pick<Handler
       const method = tellers[what]
       if (driver[method] === undefined) throw lacks(driver, what)
       return { value: await driver[method]?.(parameters, options) }
-    }),
+    }, { looks: true }),
     insert: ({ image, ...target }, caller) => call(target, caller, insertWithin, async (driver, parameters, options) => {
       if (driver.insert === undefined) throw lacks(driver, 'insert')
       return { image: (await driver.insert(parameters, image, options)).image }

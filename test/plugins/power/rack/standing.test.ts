@@ -5,6 +5,7 @@ import { createKept } from '../../../../plugins/power/kept.ts'
 import { createCall, createCalls, persistently } from '../../../../plugins/power/rack/calls.ts'
 import { createQueue } from '../../../../plugins/power/rack/queue.ts'
 import { createStanding, limit } from '../../../../plugins/power/rack/standing.ts'
+import { createWay } from '../../../../plugins/power/rack/way.ts'
 import { manualClock } from '../../../kit/clock.ts'
 import { until } from '../../../kit/wait.ts'
 
@@ -51,9 +52,27 @@ test('the timer of what waits may fire before any other: it hears of the pause, 
   await clock.advance(1_000)
 })
 
+test('an answer may be read before any timer fires: the signal knows of the pause when it is asked', async () => {
+  const clock = manualClock()
+  let late = 0
+  const over = Promise.withResolvers<void>()
+  const standing = createStanding({ ...clock, monotonic: () => clock.monotonic() + late })
+  let given: AbortSignal | undefined
+  let told = false
+  const done = standing.guard(never, async signal => { given = signal; signal.addEventListener('abort', () => { told = true }); await over.promise })
+  late = limit
+  expect(given?.aborted).toBe(false)
+  late += limit + 1
+  expect(given?.aborted).toBe(true)
+  expect(told).toBe(true)
+  over.resolve()
+  await done
+  await clock.advance(1_000)
+})
+
 test('nothing is begun for a caller that is gone, not even one that waited for its turn', async () => {
   const queue = createQueue()
-  const call = createCall({ kept: createKept(), queue, standing: createStanding(systemClock) })
+  const call = createCall({ kept: createKept(), queue, standing: createStanding(systemClock), way: createWay() })
   const gate = Promise.withResolvers<void>()
   const first = queue.run('m', () => gate.promise)
   const caller = new AbortController()

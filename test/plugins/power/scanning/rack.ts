@@ -6,13 +6,14 @@ import { createKept } from '../../../../plugins/power/kept.ts'
 import { createCall, createCalls } from '../../../../plugins/power/rack/calls.ts'
 import { createQueue } from '../../../../plugins/power/rack/queue.ts'
 import { createStanding } from '../../../../plugins/power/rack/standing.ts'
+import { createWay } from '../../../../plugins/power/rack/way.ts'
 import { createScanning } from '../../../../plugins/power/rack/scan.ts'
 
 export interface Asked { readonly id: number, readonly method: 'scan' | 'query', readonly params: unknown }
 export interface Answered { readonly id: number, readonly result?: unknown, readonly error?: string }
 
 const kept = createKept()
-const { query } = createCalls({ call: createCall({ kept, queue: createQueue(), standing: createStanding(systemClock) }), timeout: 30_000, rack: 'r1', begins: () => {} })
+const { query } = createCalls({ call: createCall({ kept, queue: createQueue(), standing: createStanding(systemClock), way: createWay() }), timeout: 30_000, rack: 'r1', begins: () => {} })
 const { scan } = createScanning({ clock: systemClock, log: createLogger('silent'), kept })
 const methods = { scan, query } as Readonly<Record<string, (params: never, caller: { readonly controller: string, readonly signal: AbortSignal }) => Promise<unknown>>>
 
