@@ -594,7 +594,6 @@ create table power.machine (
   acting text,
   constraint machine_pkey PRIMARY KEY (machine)
 );
-CREATE INDEX machine_checked ON power.machine USING btree (checked_at NULLS FIRST);
 CREATE INDEX machine_endpoint ON power.machine USING btree (endpoint);
 CREATE INDEX machine_poller ON power.machine USING btree (poller);
 
