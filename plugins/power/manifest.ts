@@ -80,7 +80,7 @@ export interface PowerService {
   drivers(q: Query, machines: readonly string[]): Promise<ReadonlyMap<string, string>>
   /** The last known states, one query for many machines. */
   states(q: Query, machines: readonly string[]): Promise<ReadonlyMap<string, { readonly state: PowerStateName, readonly checkedAt: Date | null, readonly error: string | null }>>
-  /** Asks the BMC now, through a rack that reaches it, and stores the answer. */
+  /** Asks the BMC now, through a rack that reaches it, and stores the answer, unless an action is before the machine or its configuration changed meanwhile. */
   query(machine: string): Promise<PowerStateName>
   remove(tx: Tx, machine: string): Promise<void>
   /** Powers a machine nobody has configured by the BMC a scan found for it, if there is just one that is no other machine's; says which. A configuration there is, stays. */

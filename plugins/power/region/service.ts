@@ -9,6 +9,7 @@ import type { PowerOutcome, PowerService, PowerStateName } from '../manifest.ts'
 import { checked, driverFor, split, type Parameters } from '../parameters.ts'
 import type { Racks } from './racks.ts'
 import * as store from '../store.ts'
+import { moment, stands } from '../store/routes.ts'
 
 export interface Target { readonly machine: string, readonly driver: string, readonly parameters: Parameters, readonly state: PowerStateName, readonly error: string | null
   /** The rack that was handed an action and has not answered. */
@@ -79,14 +80,16 @@ export function createPower ({ db, clock, secrets, racks, timeout }: { readonly 
     },
 
     async query (machine) {
+      const at = await moment(db, machine) // before the parameters are read: those of a newer version do no harm
       const target = await power.target(db, machine)
-      if (!driverNamed(target.driver).queries) return 'unknown'
+      if (at === undefined || !driverNamed(target.driver).queries) return 'unknown'
+      const saw = (state: PowerStateName, error: string | null): Promise<void> => db.tx(async tx => { if (await stands(tx, machine, at)) await power.saw(tx, machine, state, error) })
       try {
         const { state } = await racks.query(target, timeout)
-        await db.tx(tx => power.saw(tx, machine, state, null))
+        await saw(state, null)
         return state
       } catch (error) {
-        if (error instanceof BedplateError) await db.tx(tx => power.saw(tx, machine, 'error', error.message))
+        if (error instanceof BedplateError) await saw('error', error.message)
         throw error
       }
     },

@@ -37,6 +37,13 @@ export const news = (tx: Tx, rack: string, seen: readonly SeenRow[]): Promise<{ 
   `select m.machine, told.state, told.error from power.machine m join ${given} on told.machine = m.machine
     where m.poller = $1 and m.version = told.version and m.turn = told.turn and (m.state, m.error) is distinct from (told.state, told.error) and not ${acted} order by m.machine for update of m`, [rack, ...columns(seen)])
 
+/** What an answer of the machine's BMC is believed by: see `stands`. */
+export const moment = async (q: Query, machine: string): Promise<{ readonly version: string, readonly turn: string } | undefined> => (await q.query<{ version: string, turn: string }>('select version, turn from power.machine where machine = $1', [machine]))[0]
+
+/** Whether what the BMC was asked at that moment is to be believed now: with the present parameters, after the last action, and none is before the machine. Locks the row. */
+export const stands = async (tx: Tx, machine: string, at: { readonly version: string, readonly turn: string }): Promise<boolean> => (await tx.query(
+  `select from power.machine m where machine = $1 and version = $2 and turn = $3 and not ${acted} for update`, [machine, at.version, at.turn])).length > 0
+
 /** The BMCs that answered what was known, or answered while an action is before their machine. */
 export async function touch (tx: Tx, rack: string, seen: readonly SeenRow[], now: Date): Promise<void> {
   await tx.query(`update power.machine m set checked_at = $7 from ${given} where told.machine = m.machine

@@ -64,3 +64,18 @@ test('the loss of a BMC and its return are one piece of news each', async () => 
   expect(told).toEqual(['unknown → off', 'off → error', 'error → off'])
   expect(await stateOf('n1')).toMatchObject({ state: 'off', error: null })
 })
+
+test.each<[string, () => Promise<unknown>]>([
+  ['an action came', () => parts.db.tx(tx => parts.power.enqueue(tx, 'q1', { action: 'off' }))],
+  ['an action ended', () => parts.db.query(`update power.machine set turn = turn + 1 where machine = 'q1'`)],
+  ['other parameters came', () => configure('q1', { address: addressOf(bmc), tls: 'insecure' })]
+])('what was asked is not stored, neither the answer nor a failure, when meanwhile %s', async (_when, meanwhile) => {
+  for (const answer of [async () => ({ state: 'on' as const }), async () => { throw new BedplateError('POWER_FAILED', { action: 'query', reason: 'the BMC is busy' }) }]) {
+    await parts.db.query('delete from power.action')
+    await configure('q1', { address: addressOf(bmc) })
+    parts.racks.set('r1', rackThat({ query: async () => { await meanwhile(); return await answer() } }))
+    await parts.power.query('q1').catch(() => {})
+    expect(await stateOf('q1')).toMatchObject({ state: 'unknown', error: null })
+  }
+  await parts.db.query('delete from power.action')
+})
