@@ -57,8 +57,8 @@ export function createCredentials ({ clock, log, region, came, random = Math.ran
         try {
           const answer = await region.credentials({ machines }, { signal })
           // Who is not in the answer is not this rack's to ask any more, or gone: it is asked for again when it is due.
-          for (const machine of machines) missing.delete(machine)
-          for (const one of answer.machines) if (take(one)) came(one.machine, one.version)
+          const wanted = new Set(machines.filter(machine => missing.delete(machine))) // those dropped meanwhile are not kept
+          for (const one of answer.machines) if (wanted.has(one.machine) && take(one)) came(one.machine, one.version)
           failures = 0
         } catch (error) {
           if (failures++ === 0 && !signal.aborted) log.info({ reason: reasonOf(error) }, 'no region gives the credentials of BMCs; those without wait')

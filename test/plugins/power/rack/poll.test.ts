@@ -4,6 +4,7 @@ import { systemClock } from '../../../../core/clock.ts'
 import { BedplateError } from '../../../../core/errors.ts'
 import { createKept, type Kept } from '../../../../plugins/power/kept.ts'
 import { createBmcs, type BmcEntry } from '../../../../plugins/power/rack/bmcs.ts'
+import { createCredentials } from '../../../../plugins/power/rack/credentials.ts'
 import { createHello } from '../../../../plugins/power/rack/hello.ts'
 import { createPoll, type Polling, type Seen } from '../../../../plugins/power/rack/poll.ts'
 import { createQueue } from '../../../../plugins/power/rack/queue.ts'
@@ -180,4 +181,26 @@ test('places that wait to be looked at wait once, however often they come due me
   const stopped = slow.service.stop()
   await clock.advance(2_000)
   await stopped
+})
+
+test('credentials that come after the BMC has become another rack\'s are not kept', async () => {
+  const clock = manualClock()
+  const answer = Promise.withResolvers<void>()
+  const came: string[] = []
+  const credentials = createCredentials({ clock, log: quiet, came: machine => { came.push(machine) }, region: { async credentials ({ machines }) {
+    await answer.promise
+    return { machines: machines.map(machine => ({ machine, driver: 'redfish', parameters: { address: addressOf(bmc) }, version: '1' })) }
+  } } })
+  const over = new AbortController()
+  const running = credentials.run(over.signal)
+  expect([credentials.of('m1', '1'), credentials.of('m2', '1')]).toEqual([undefined, undefined])
+  await clock.advance(50)
+  credentials.drop('m1')
+  answer.resolve()
+  await clock.advance(0)
+  expect(came).toEqual(['m2'])
+  expect([credentials.of('m1', '1'), credentials.of('m2', '1')]).toEqual([undefined, expect.objectContaining({ version: '1' })])
+  over.abort()
+  await clock.advance(50)
+  await running
 })
