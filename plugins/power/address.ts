@@ -33,6 +33,8 @@ export function parseBmcAddress (text: string, { driver, transports = [], hostle
   if (!URL.canParse(whole)) throw invalid(`the address is not a URL; write it like ${example}`)
   const url = new URL(whole)
   if (url.hostname === '') throw invalid('the address names no host')
+  // A password of digits and a slash: they would be a port of the user's name and a path, which are shown.
+  if (!here && /^http:\/\/[^/?#@]*:\d*\/[^?#]*@/.test(whole)) throw invalid('the address has an @ in its path; in a password write / as %2F, and in a path @ as %40')
   if (url.hash !== '') throw invalid('the address has a fragment (#), which a BMC\'s has not; in a password write it as %23')
   const given: Record<string, string> = {}
   for (const [name, value] of url.searchParams) {

@@ -15,13 +15,14 @@ test('every way to write an address', () => {
     ['https://[2001:db8::1]:8443/', { url: 'https://[2001:db8::1]:8443' }],
     ['10.0.0.1', { url: 'https://10.0.0.1' }],
     ['bmc.example:8443', { url: 'https://bmc.example:8443' }],
+    ['https://h:8443/redfish/v1/Systems/a%40b', { url: 'https://h:8443/redfish/v1/Systems/a%40b' }],
     ['https://a:b%40c%2F@h', { url: 'https://h', user: 'a', password: 'b@c/' }]
   ]
   for (const [text, expected] of table) expect(parseAddress(text), text).toEqual(expected)
 })
 
 test('what is no address is refused, and a password in it never repeated', () => {
-  for (const text of ['', 'https://', 'ipmi://root:hunter2@host', 'ftp://root:hunter2@host', 'https://root:hunter2@host/?x=1', 'https://root:hunter2%zz@host', 'https://root:hunter2@ho st']) {
+  for (const text of ['', 'https://', 'ipmi://root:hunter2@host', 'ftp://root:hunter2@host', 'https://root:hunter2@host/?x=1', 'https://root:hunter2%zz@host', 'https://root:hunter2@ho st', 'https://root:12/hunter2@host', 'root:/hunter2@host/redfish/v1']) {
     const error: unknown = (() => { try { return parseAddress(text) } catch (reason) { return reason } })()
     expect(error, text).toMatchObject({ code: 'POWER_PARAMETERS_INVALID' })
     expect((error as BedplateError).message).not.toContain('hunter2')
