@@ -104,7 +104,7 @@ test('a BMC that is gone is told on both ways after two looks, and back', async 
   await until(() => routes.length === 1 && seen.length === 1)
   const port = Number(new URL(bmc.url).port)
   await bmc.close()
-  await until(() => routes.length === 2 && seen.length === 2)
+  await until(() => routes.length >= 2 && seen.length >= 2)
   expect(routes[1]).toMatchObject({ reachable: false })
   expect(seen[1]).toMatchObject({ state: 'error' })
   const back = await startBmc()
@@ -117,7 +117,7 @@ test('a BMC that is gone is told on both ways after two looks, and back', async 
 })
 
 test('a poll gives way to an action, and what it saw is not told', async () => {
-  bmc.faults.slow = 300
+  bmc.faults.slow = 5_000 // longer than it takes to see it under way
   put('m1')
   await until(() => queue.has('m1') && bmc.log.length > 0)
   const began = bmc.log.length
@@ -125,6 +125,7 @@ test('a poll gives way to an action, and what it saw is not told', async () => {
   await until(() => !queue.has('m1'))
   expect(seen).toEqual([])
   expect(bmc.log.length).toBeLessThanOrEqual(began + 1)
+  await bmc.close() // nobody is to wait for its answer
 })
 
 test('what a whole does not name is forgotten', async () => {
