@@ -22,7 +22,7 @@ export const chassisCommands: readonly Handler[] = [
       const [system] = model.systems
       const action = actions[wanted]
       if (action === undefined) return wanted === control.diagnostic ? undefined : refused(completion.invalidField)
-      // sections 28.3: neither is anything for a machine that is off
+      // section 28.3: neither is anything for a machine that is off
       if ((action === 'cycle' || action === 'reset') && system.machine.state() === 'off') return refused(completion.notInThisState)
       boot.controlled()
       system.act(action)
