@@ -197,14 +197,12 @@ export function powerDriverConformance (driver: Driver, start: () => Promise<Sub
     test('it gives up soon when told to, or when the BMC does not answer in time', async ({ task }) => {
       task.meta.inapplicable = subject.faults === undefined
       if (subject.faults === undefined) { expect(driver.queries).toBe(false); return }
-      await subject.faults.slow(10_000)
+      await subject.faults.slow(3_600_000) // longer than any test may take: that it ends at all is what is asked
       const controller = new AbortController()
-      const began = performance.now()
       const pending = thrown(power('on', null, subject.parameters, options(controller.signal)))
       setTimeout(() => { controller.abort() }, 50)
       expect(isFatal(await pending)).toBe(false)
       expect(isFatal(await thrown(power('on')))).toBe(false) // by its own limit
-      expect(performance.now() - began).toBeLessThan(8_000)
     })
   })
 }
