@@ -16,10 +16,11 @@ export function createDeadlines (now: () => number = () => performance.now()): D
 
   const look = (): void => {
     const current = slotOf(now())
-    for (; next <= current; next++) {
-      const due = slots.get(next)
+    while (next <= current) {
+      const slot = next++ // before anything runs: what that asks for belongs into a slot that is still to come
+      const due = slots.get(slot)
       if (due === undefined) continue
-      slots.delete(next)
+      slots.delete(slot)
       for (const run of due) run()
     }
     if (slots.size === 0) { clearInterval(timer); timer = undefined }

@@ -105,13 +105,20 @@ export class Bmc {
 
   private transmit (): void {
     const { job, session, address } = this
-    if (job === undefined || session === undefined || address === undefined) return
+    if (job === undefined || session === undefined || address === undefined || this.dropped(job)) return
     // A repetition has the number of the first, so that an answer to either is one.
     if (job.sent === 0 || this.asked === undefined) this.asked = request(job.netFn, job.command, job.data, this.sequence = this.sequence + 1 & 0x3f, job.lun)
     job.sent++
     this.around.used(this)
     this.around.send(session.seal(this.asked), address, this.terms.port)
     this.wait(patienceFor(job.sent, job.timeout))
+  }
+
+  /** Whether the job's caller gave it up; it is ended then, and nothing more goes out for it. */
+  private dropped (job: Job): boolean {
+    if (job.wanted()) return false
+    if (job === this.job) this.fail(undefined)
+    return true
   }
 
   private wait (ms: number): void {
@@ -125,7 +132,7 @@ export class Bmc {
   private due (): void {
     const { job } = this
     if (job === undefined) return
-    if (job.over) { this.fail(undefined); return } // given up by its caller
+    if (this.dropped(job)) return
     if (this.around.now() >= job.deadline) { this.fail(this.step?.silence ?? new IpmiError('timeout', `${this.host} does not answer ${this.step === undefined ? job.name : 'the attempt to open a session'}`)); return }
     if (this.step?.otherwise !== undefined && this.stepSent >= 2) { this.go(this.step.otherwise()); return }
     if (this.step !== undefined) { this.sendStep(); return }
@@ -170,8 +177,7 @@ export class Bmc {
       this.lastHeard = this.around.now()
       if (step.session.version === '1.5') this.around.release(id)
       this.around.opened(this)
-      if (this.job?.over === true) this.fail(undefined)
-      else this.transmit()
+      this.transmit()
       return
     }
     this.around.release(id)
@@ -181,7 +187,7 @@ export class Bmc {
 
   private sendStep (): void {
     const { step, address, job } = this
-    if (step === undefined || address === undefined) return
+    if (step === undefined || address === undefined || (job !== undefined && this.dropped(job))) return
     this.stepSent++
     this.around.send(step.packet(), address, this.terms.port)
     this.wait(patienceFor(this.stepSent, job?.timeout ?? 0))

@@ -30,15 +30,13 @@ export interface Client {
   close(): Promise<void>
 }
 
-const pool = Buffer.alloc(4096)
-
-/** Random bytes out of a pool: asking the system for 16 at a time costs ten times as much. Valid until the pool is filled anew. */
+/** Random bytes out of a pool: asking the system for 16 at a time costs ten times as much. */
 function createRandom (): (bytes: number) => Buffer {
-  const own = Buffer.from(pool)
-  let at = own.length
+  const pool = Buffer.alloc(4096)
+  let at = pool.length
   return bytes => {
-    if (at + bytes > own.length) { randomFillSync(own); at = 0 }
-    const taken = Buffer.from(own.subarray(at, at + bytes))
+    if (at + bytes > pool.length) { randomFillSync(pool); at = 0 }
+    const taken = Buffer.from(pool.subarray(at, at + bytes)) // a copy: the pool is filled anew
     at += bytes
     return taken
   }

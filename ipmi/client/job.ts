@@ -13,6 +13,8 @@ export interface Job {
   sent: number
   reopened: boolean
   over: boolean
+  /** Whether its caller still wants it. Looked at before each datagram, and the signal is asked itself: it may know before it tells. */
+  wanted(): boolean
   /** Called when its caller gave it up. */
   abandoned: () => void
   finish(data: Buffer): void
@@ -32,7 +34,7 @@ export function createJob<Q, A> (command: Command<Q, A>, value: Q, { timeout = 1
     return job.over = true
   }
   const job: Job = {
-    netFn: command.netFn, command: command.command, name: command.name, lun, data: command.request.encode(value), deadline: now + timeout, timeout, sent: 0, reopened: false, over: false, abandoned: () => undefined,
+    netFn: command.netFn, command: command.command, name: command.name, lun, data: command.request.encode(value), deadline: now + timeout, timeout, sent: 0, reopened: false, over: false, wanted: () => signal?.aborted !== true && !job.over, abandoned: () => undefined,
     finish (data) {
       if (!end()) return
       try { resolve(answerOf(command, data)) } catch (error) { reject(error) }

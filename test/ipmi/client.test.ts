@@ -129,6 +129,23 @@ describe('sessions', () => {
     await until(() => sessions(bmc) === 0)
     expect(client.sessions).toBe(0)
   })
+  test.each(['repeated', 'begun, with a session', 'begun, without one'])('nothing is %s for a caller whose signal says, when asked, that it is over', async what => {
+    const { wire, client, target } = await start()
+    if (what !== 'begun, without one') await ask(client, target)
+    wire.lose = () => true
+    const caller = new AbortController()
+    let over = false // known to the signal, and not told yet: as after a pause of the whole process, before any timer fired
+    Object.defineProperty(caller.signal, 'aborted', { get () { if (over) caller.abort(); return over } })
+    const first = new AbortController()
+    const before = what === 'repeated' ? undefined : client.request(target, getChassisStatus, undefined, { signal: first.signal }).catch(() => undefined)
+    const waiting = client.request(target, getDeviceId, undefined, { timeout: 5_000, signal: caller.signal }).catch((error: unknown) => error)
+    over = true
+    const sent = wire.sent.length
+    first.abort() // now it would be the next one's turn
+    await before
+    await expect(waiting).resolves.toMatchObject({ kind: 'aborted' })
+    expect(wire.sent).toHaveLength(sent)
+  })
   test('a client that is closed closes them, and whoever waits hears of it', async () => {
     const { bmc, wire, client, target } = await start()
     await ask(client, target)
