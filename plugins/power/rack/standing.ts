@@ -7,7 +7,8 @@ import type { Clock } from '../../../core/plugin.ts'
 export interface Standing {
   /**
    * Runs `work` with a signal that aborts with `signal`, or when this process stood still meanwhile. Its clock looks at that as each sleep ends: of the timers that are due after a pause the
-   * oldest fires first, and that may be the one before a driver's next packet.
+   * oldest fires first, and that may be the one before a driver's next packet. The signal looks at it whenever it is asked whether it is aborted: an answer that waited in the socket is read
+   * before any timer fires, and a driver's next packet would follow it.
    */
   guard<T>(signal: AbortSignal, work: (signal: AbortSignal, clock: Clock) => Promise<T>): Promise<T>
 }
@@ -43,7 +44,9 @@ export function createStanding (clock: Clock): Standing {
       const own = new AbortController()
       acting.add(own)
       if (!watching) void watch()
-      try { return await work(AbortSignal.any([signal, own.signal]), guarded) } finally { acting.delete(own) }
+      const either = AbortSignal.any([signal, own.signal])
+      Object.defineProperty(either, 'aborted', { get () { look(); return signal.aborted || own.signal.aborted } })
+      try { return await work(either, guarded) } finally { acting.delete(own) }
     }
   }
 }

@@ -63,6 +63,7 @@ export async function openMonitor (target: NetConnectOpts, name: string, { pace,
     }
   })
   const ask = async (command: string, args?: Readonly<Record<string, unknown>>): Promise<Reply> => {
+    if (signal.aborted) abort()
     const id = ++count
     const reply = wait(id, `answer ${command}`)
     socket.write(`${JSON.stringify({ execute: command, id, ...(args === undefined ? {} : { arguments: args }) })}\n`)

@@ -44,6 +44,7 @@ export function connect (url: URL, tls: string): Connection {
       for (let attempt = 1; ; attempt++) {
         let sent: ClientRequest | undefined
         try {
+          if (signal?.aborted === true) throw signal.reason
           const answer = await once(target, method, headers, content, signal === undefined ? late : AbortSignal.any([signal, late]), request => { sent = request })
           const next = method === 'GET' && answer.status > 300 && answer.status < 309 ? redirect(answer, target) : undefined
           if (next === undefined || attempt > 3) return answer
