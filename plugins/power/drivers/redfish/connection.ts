@@ -25,13 +25,17 @@ const failed = (reason: string, cause?: unknown) => new BedplateError('POWER_FAI
 /** Prepares; nothing is sent yet. `tls`: `verify`, `insecure` or `sha256:<fingerprint>`. */
 export function connect (url: URL, tls: string): Connection {
   const secure = url.protocol === 'https:'
-  const agent = secure ? secureAgent(url.hostname, tls) : new HttpAgent(usual)
+  const greeting = new Set<TLSSocket>() // in their handshake, where no request has them yet
+  const agent = secure ? secureAgent(url.hostname, tls, greeting) : new HttpAgent(usual)
+  const hangUp = (): void => { for (const socket of greeting) socket.destroy(new Error('it was not waited for')) }
+  let underway = 0
   const once = (target: URL, method: string, headers: Headers, content: string | undefined, signal: AbortSignal, started: (request: ClientRequest) => void): Promise<Answer> => new Promise((resolve, reject) => {
     const request = (secure ? httpsRequest : httpRequest)(target, {
       method, agent, signal, headers: { accept: 'application/json', 'odata-version': '4.0', ...(content === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(content) }), ...headers }
     }, response => { collect(response, url).then(resolve, reject) })
     started(request)
     request.on('error', reject)
+    signal.addEventListener('abort', () => { reject(signal.reason) }, { once: true }) // a request that has no connection yet tells nothing of its end
     request.end(content)
   })
   return {
@@ -41,22 +45,27 @@ export function connect (url: URL, tls: string): Connection {
       if (target.origin !== url.origin) throw new BedplateError('POWER_REFUSED', { reason: `it refers to another host (${target.host}), which is told nothing` })
       const content = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
       const late = AbortSignal.timeout(limit)
-      for (let attempt = 1; ; attempt++) {
-        let sent: ClientRequest | undefined
-        try {
-          if (signal?.aborted === true) throw signal.reason
-          const answer = await once(target, method, headers, content, signal === undefined ? late : AbortSignal.any([signal, late]), request => { sent = request })
-          const next = method === 'GET' && answer.status > 300 && answer.status < 309 ? redirect(answer, target) : undefined
-          if (next === undefined || attempt > 3) return answer
-          target = next
-        } catch (error) {
-          // A BMC closes an idle connection when it likes, also in the moment it is used again; what only reads is then asked over a new one.
-          if (method === 'GET' && attempt <= 3 && sent?.reusedSocket === true && error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) continue
-          throw explained(error, url, limit, signal)
+      underway++
+      try { return await exchange() } finally { if (--underway === 0) hangUp() }
+
+      async function exchange (): Promise<Answer> {
+        for (let attempt = 1; ; attempt++) {
+          let sent: ClientRequest | undefined
+          try {
+            if (signal?.aborted === true) throw signal.reason
+            const answer = await once(target, method, headers, content, signal === undefined ? late : AbortSignal.any([signal, late]), request => { sent = request })
+            const next = method === 'GET' && answer.status > 300 && answer.status < 309 ? redirect(answer, target) : undefined
+            if (next === undefined || attempt > 3) return answer
+            target = next
+          } catch (error) {
+            // A BMC closes an idle connection when it likes, also in the moment it is used again; what only reads is then asked over a new one.
+            if (method === 'GET' && attempt <= 3 && sent?.reusedSocket === true && error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) continue
+            throw explained(error, url, limit, signal)
+          }
         }
       }
     },
-    close: () => { agent.destroy() }
+    close: () => { agent.destroy(); hangUp() }
   }
 }
 
@@ -83,7 +92,8 @@ async function collect (response: IncomingMessage, url: URL): Promise<Answer> {
   return { status: response.statusCode ?? 0, headers: response.headers, body, content, etag: text(response.headers.etag) }
 }
 
-function secureAgent (host: string, tls: string): HttpsAgent {
+/** `greeting`: holds connections while they are in their handshake, which a BMC may never end. */
+function secureAgent (host: string, tls: string, greeting: Set<TLSSocket>): HttpsAgent {
   if (!tls.startsWith('sha256:')) return new HttpsAgent({ ...usual, rejectUnauthorized: tls !== 'insecure' })
   const pinned = tls.slice(7).replaceAll(':', '').toUpperCase()
   const agent = new HttpsAgent(usual)
@@ -92,11 +102,14 @@ function secureAgent (host: string, tls: string): HttpsAgent {
   agent.createConnection = (options, callback) => {
     const name = isIP(host.replace(/^\[|\]$/g, '')) ? {} : { servername: host }
     const socket: TLSSocket = tlsConnect({ ...options as ConnectionOptions, ...name, ...(resumable === undefined ? {} : { session: resumable }), rejectUnauthorized: false })
+    greeting.add(socket)
+    socket.once('close', () => { greeting.delete(socket) })
     socket.once('error', error => { callback?.(error, socket) })
     let session: Buffer | undefined
     let trusted = false
     socket.on('session', next => { session = next; if (trusted) resumable = next })
     socket.once('secureConnect', () => {
+      greeting.delete(socket)
       // A handshake takes a BMC's small processor a second; one that goes on from the last is quick, shows no certificate again, and is possible only for the holder of the one that was compared then.
       const found = socket.getPeerCertificate().fingerprint256?.replaceAll(':', '') ?? 'none'
       trusted = found === pinned || socket.isSessionReused()
