@@ -3,6 +3,8 @@ import { acknowledgeBios, bootDevice, bootParameter, encodeAcknowledge, encodeBo
 import { IpmiError } from '../../../../ipmi/error.ts'
 import type { Bmc } from './connection.ts'
 
+const alreadyWriting = 0x81 // of Set System Boot Options, 28.12
+
 /** `efi`: the firmware starts by UEFI; without it some BMCs make it start as a BIOS. */
 export async function bootOnce ({ ask }: Bmc, device: 'network' | 'disk', efi: boolean): Promise<void> {
   const set = (parameter: number, data: Buffer): Promise<void> => ask(setBootOption, { parameter, data })
@@ -11,7 +13,12 @@ export async function bootOnce ({ ask }: Bmc, device: 'network' | 'disk', efi: b
     if (error instanceof IpmiError && (error.kind === 'unsupported' || error.kind === 'refused')) return false
     throw error
   })
-  const announced = await may(bootParameter.progress, Buffer.of(progress.writing))
+  const announce = (): Promise<boolean> => may(bootParameter.progress, Buffer.of(progress.writing))
+  const announced = await announce().catch(async (error: unknown) => {
+    if (!(error instanceof IpmiError && error.code === alreadyWriting)) throw error
+    await may(bootParameter.progress, Buffer.of(progress.complete)) // whoever left it so died: one at a time is at this machine
+    return await announce()
+  })
   try {
     await may(bootParameter.acknowledge, encodeAcknowledge(acknowledgeBios, acknowledgeBios))
     await set(bootParameter.flags, encodeBootFlags({ valid: true, persistent: false, efi, device: bootDevice[device] }))

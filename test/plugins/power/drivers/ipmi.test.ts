@@ -4,7 +4,9 @@ import { systemClock } from '../../../../core/clock.ts'
 import { createKept } from '../../../../plugins/power/kept.ts'
 import { ipmi } from '../../../../plugins/power/drivers/ipmi.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
-import { startBmc, type BmcOptions } from '../../../../sim/bmc/bmc.ts'
+import { createClient } from '../../../../ipmi/client/client.ts'
+import { bootParameter, progress, setBootOption } from '../../../../ipmi/commands/boot.ts'
+import { defaultAccount, startBmc, type BmcOptions } from '../../../../sim/bmc/bmc.ts'
 import { quickPace } from '../../../kit/conformance/power-driver.ts'
 
 const undo: (() => Promise<void>)[] = []
@@ -86,4 +88,12 @@ describe('identity', () => {
     await ipmi.power(parameters, 'on', { ...options, boot: null })
     for (const { id, severity, message } of await ipmi.log?.(parameters, options) ?? []) expect([id, severity, message].join(' ')).toMatch(/^\d+ (info|warning|critical) \S/)
   })
+})
+
+test('a boot device is set also where somebody announced one and died', async () => {
+  const { bmc, parameters, options } = await start()
+  const client = createClient()
+  undo.push(() => client.close())
+  await client.request({ host: '127.0.0.1', port: bmc.ipmi?.port ?? 0, user: defaultAccount.user, password: defaultAccount.password }, setBootOption, { parameter: bootParameter.progress, data: Buffer.of(progress.writing) })
+  await expect(ipmi.power(parameters, 'on', { ...options, boot: 'network' })).resolves.toEqual({ state: 'on' })
 })
