@@ -25,7 +25,7 @@ async function powerFrom (session: Session, { driver, parameter = {}, address, w
   const all = [...Object.entries(parameter), ...options]
   const named = { ...driver === undefined ? {} : { driver }, ...address === undefined ? {} : { address } }
   if (all.length === 0 && !session.env.BEDPLATE_BMC_PASSWORD) return named
-  const name = driver ?? schemeOf(address) ?? await before()
+  const name = driver ?? schemeOf(address ?? parameter.address ?? options.find(([option]) => option === '--address')?.[1]) ?? await before()
   if (name === null) throw new Failure('Which driver? Name it with --driver, or begin the address with it: ipmi://10.0.0.9', { exitCode: 2 })
   const known = await findDriver(session.client, name)
   const parameters = await withSecrets(session, known, readParameters(known, all))

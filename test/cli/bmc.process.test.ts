@@ -55,7 +55,7 @@ test('the drivers and their parameters are listed as a person gives them', async
 })
 
 test('a driver\'s parameters are options of set-power, in any order, with a space or "="', async () => {
-  for (const line of [`machine set-power web --driver redfish --address ${url()} --user chef --password ${account.password}`, `machine set-power web ${url()} --user=chef --password=${account.password} --driver redfish`, `machine set-power web redfish+${url()} --password ${account.password} --parameter user=chef`]) {
+  for (const line of [`machine set-power web --driver redfish --address ${url()} --user chef --password ${account.password}`, `machine set-power web ${url()} --user=chef --password=${account.password} --driver redfish`, `machine set-power web redfish+${url()} --password ${account.password} --parameter user=chef`, `machine set-power web --address redfish+${url()} --user chef --password ${account.password}`]) {
     await powerOf('web')
     expect(await ok(line)).toBe('Machine web is powered by redfish.\n')
     expect(await state()).toBe('off\n')
