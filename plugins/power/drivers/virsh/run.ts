@@ -12,9 +12,12 @@ export async function run (command: string, args: readonly string[], { input = '
   const failed = (reason: string, cause?: unknown) => new BedplateError('POWER_FAILED', { action: 'action', reason }, cause)
   if (signal?.aborted) throw failed('the time for it was over before it began')
   return await new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true }) // with a process group of its own: what a shell began ends with it
     let fault: BedplateError | undefined
-    const give = (error: BedplateError): void => { fault ??= error; child.kill('SIGKILL') }
+    const give = (error: BedplateError): void => {
+      fault ??= error
+      if (child.pid !== undefined) try { process.kill(-child.pid, 'SIGKILL') } catch { /* it has ended by itself */ }
+    }
     const timer = setTimeout(() => { give(failed(`no answer came within ${limit / 1000} s`)) }, limit)
     const abort = (): void => { give(failed('the time for it was over before an answer came')) }
     signal?.addEventListener('abort', abort, { once: true })

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { virsh } from '../../../../plugins/power/drivers/virsh.ts'
 import { bootingFrom, domainsIn, identityIn, macsIn, stateFrom } from '../../../../plugins/power/drivers/virsh/domain.ts'
 import { explained } from '../../../../plugins/power/drivers/virsh/master.ts'
+import { run } from '../../../../plugins/power/drivers/virsh/run.ts'
 import { quoted } from '../../../../plugins/power/drivers/virsh/ssh.ts'
 import { refusal } from '../../../../plugins/power/drivers/virsh/virsh.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
@@ -108,4 +109,8 @@ describe('the order of boot devices', () => {
     expect(macsIn(domain('', three + card('52:54:00:AB:CD:EF')))).toEqual(['52:54:00:00:00:01', '52:54:00:ab:cd:ef'])
     expect(identityIn(domain('', three))).toEqual({ uuid, manufacturer: null, model: null, serial: null, bmcVersion: null })
   })
+})
+
+test('a program that takes too long is gone in time, and so is what a shell began for it', async () => {
+  await expect(run('sh', ['-c', 'cat | "$@"', 'sh', 'sleep', '600'], { input: '<domain/>', limit: 50 })).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('within 0.05 s') })
 })
