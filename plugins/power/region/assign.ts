@@ -2,6 +2,9 @@
 import { hashOf } from '../hash.ts'
 import type { Route } from '../store/routes.ts'
 
+/** ms a rack may be away before it counts as gone: a restart of it, or of this region, whose links are not there yet, is no reason. */
+export const grace = 5_000
+
 /** Another rack is taken only when it is this much nearer: times, and ms. Less is weather. */
 export const much = { times: 2, ms: 10 }
 

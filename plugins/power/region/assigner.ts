@@ -2,14 +2,13 @@
 import type { Clock, Database, Logger, Term } from '../../../core/plugin.ts'
 import { drivers } from '../drivers.ts'
 import * as store from '../store/routes.ts'
-import { assigned, much } from './assign.ts'
+import { assigned, grace, much } from './assign.ts'
 import { createLoop, type Loop } from './loop.ts'
 import type { PowerCore } from './service.ts'
 
 export interface AssignerOptions { readonly db: Database, readonly clock: Clock, readonly log: Logger, readonly power: PowerCore, readonly racks: () => readonly string[] }
 
 const every = 3_000 // ms
-const grace = 5_000 // ms a rack may be away before others ask for it: a restart of it or of this region is no reason
 const atOnce = 500 // machines in one transaction
 const cleanEvery = 600_000 // ms
 export const asking = drivers.filter(driver => driver.queries).map(driver => driver.name)

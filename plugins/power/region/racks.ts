@@ -5,7 +5,7 @@ import { isFatal, type Start } from '../driver.ts'
 import type { manifest, PowerActionName, PowerStateName } from '../manifest.ts'
 import type { Parameters } from '../parameters.ts'
 import type { Route } from '../store/routes.ts'
-import { order } from './assign.ts'
+import { grace, order } from './assign.ts'
 import { glance, nextStep, notice, outcomeOf, type Doubt } from './handover.ts'
 
 export type RackClient = Client<'rack', typeof manifest.rpc>
@@ -29,7 +29,7 @@ export interface Execution {
   hand(rack: string): Promise<boolean>
 }
 export interface Racks {
-  /** Tries one rack after another, again and again, until it is done, refused for good, or the time is over. Then the last error is thrown; POWER_LAST_RACK. */
+  /** Tries one rack after another, again and again, until it is done, refused for good, or the time is over. Then the last error is thrown; POWER_LAST_RACK, once it was so for `grace`. */
   execute(target: Called, action: PowerActionName, start: Start, options: Execution): Promise<Done>
   /** Asks each rack once, until one knows. */
   query(target: Called, timeout: number): Promise<{ readonly rack: string, readonly state: PowerStateName }>
@@ -49,23 +49,34 @@ export function createRacks ({ clock, rack, racks, routes }: RackLinks, random: 
 
   const inOrder = async (machine: string, but: readonly string[] = []): Promise<string[]> => order(racks().filter(id => !but.includes(id)), await routes(machine), last.get(machine) ?? null)
 
-  /** A rack on the machine itself is not asked, and its last peer does not make itself the only one. */
-  function check (machine: string, action: PowerActionName, hosts: readonly string[]): void {
-    if (action === 'on' || hosts.length === 0) return
+  /** Why it may not be done now: a rack on the machine itself is not asked, and its last peer does not make itself the only one. POWER_LAST_RACK. */
+  function objection (machine: string, action: PowerActionName, hosts: readonly string[]): BedplateError | undefined {
+    if (action === 'on' || hosts.length === 0) return undefined
     const others = racks().filter(id => !hosts.includes(id))
-    if (others.length < 2) throw new BedplateError('POWER_LAST_RACK', { machine, rack: hosts.join(', '), left: others.length === 0 ? 'none' : others.join(', ') })
+    return others.length < 2 ? new BedplateError('POWER_LAST_RACK', { machine, rack: hosts.join(', '), left: others.length === 0 ? 'none' : others.join(', ') }) : undefined
   }
 
   return {
     async execute ({ machine, driver, parameters }, action, start, { timeout, signal, hosts, doubts, hand }) {
       const end = clock.monotonic() + timeout
       let failure: unknown = noRack()
+      let alone: number | undefined // since when too few racks were linked
       for (let round = 1; ; round++) {
         const asked = new Set<string>()
         const silent = new Set<string>()
         for (let racksNow = await inOrder(machine, hosts); ;) {
-          check(machine, action, hosts)
-          const left = end - clock.monotonic()
+          const now = clock.monotonic()
+          const left = end - now
+          const objected = objection(machine, action, hosts)
+          alone = objected === undefined ? undefined : alone ?? now
+          if (objected !== undefined && alone !== undefined && !signal.aborted) {
+            // The others may be linked in a moment: this region may have begun to lead just now.
+            const rest = Math.min(alone + grace - now, left)
+            if (rest <= 0) throw objected
+            await clock.sleep(Math.min(glance, rest), signal)
+            racksNow = await inOrder(machine, hosts)
+            continue
+          }
           if (signal.aborted || left <= 0) throw failed(action, failure)
           const linked = racks()
           const doubt = doubts.get(machine)

@@ -1,6 +1,7 @@
 /** When the next rack may be asked after one fell silent: the decision, and racks.ts under a clock the test moves. */
 import { expect, test } from 'vitest'
 import { BedplateError } from '../../../../core/errors.ts'
+import { grace } from '../../../../plugins/power/region/assign.ts'
 import { glance, nextStep, notice, outcomeOf, type Doubt } from '../../../../plugins/power/region/handover.ts'
 import { createRacks, type Doubts, type Execution } from '../../../../plugins/power/region/racks.ts'
 import { manualClock } from '../../../kit/clock.ts'
@@ -97,4 +98,25 @@ test('a machine that carries a rack is not switched through it, and not without 
   const itself = harness(async () => ({ state: 'on', note: null }), ['a'])
   expect(await run(itself.clock, itself.begin({ hosts: ['a'] }))).toBe('POWER_LAST_RACK')
   expect([...two.asked, ...itself.asked]).toEqual([])
+})
+
+test('racks that are linked a moment later count: a region that has just begun to lead has no links yet', async () => {
+  const linked: string[] = []
+  const { begin, clock, asked } = harness(async () => ({ state: 'on', note: null }), () => linked)
+  let ended: string | undefined
+  void begin({ hosts: ['a'] }).then(how => { ended = how })
+  await clock.advance(grace - 1)
+  expect([ended, asked]).toEqual([undefined, []])
+  linked.push('a', 'b', 'c')
+  await clock.advance(glance)
+  expect(ended).toBe('b')
+  linked.length = 1
+  const [none, short, off] = [begin({ hosts: ['a'] }), begin({ hosts: ['a'], timeout: 1_000 }), new AbortController()]
+  const called = begin({ hosts: ['a'], signal: off.signal })
+  off.abort()
+  await clock.advance(1_000)
+  expect([await short, await called]).toEqual(['POWER_LAST_RACK', 'UNAVAILABLE'])
+  await clock.advance(grace - 1_000)
+  expect(await none).toBe('POWER_LAST_RACK')
+  expect(asked).toHaveLength(1)
 })
