@@ -10,7 +10,7 @@ export const table = (results: readonly Result[]): string => [
 
 export const page = (results: readonly Result[]): string => `# What a fault costs a power action
 
-Written by \`npm run test:power -- --write\`. Two regions, two racks and simulated BMCs (Redfish), each in a network namespace of its own: the racks reach the regions over one bridge and the BMCs over
+Written by \`npm run test:power -- --write\`. Two regions, two racks and simulated BMCs (Redfish, or IPMI where the row says so), each in a network namespace of its own: the racks reach the regions over one bridge and the BMCs over
 another, with the program as it is installed. In each row a machine is to be switched on, off or through a cycle, and something goes wrong in the middle: between the BMC's switching and its answer where the
 row says "between send and answer" (the answer is held back until the fault has struck).
 

@@ -1,6 +1,7 @@
 /** What may go wrong between a wish and a machine that is switched, and what must come of it. */
 import { equal, match, ok } from 'node:assert/strict'
 import { until } from '../kit/wait.ts'
+import type { Protocol } from './bmcs.ts'
 import type { Rack, World } from './world.ts'
 
 /** `seconds`: from the wish (or the fault) to its end. `switches`: how often the power of the machine went on or off. */
@@ -18,8 +19,8 @@ const since = (began: number): number => Math.round((performance.now() - began) 
 const short = (rack: Rack): string => rack.member.name
 
 /** Begins `action` on a machine, holds back what the BMC answers at that moment, does `fault`, and waits for the end. */
-async function between (world: World, name: string, { action, state, when }: { readonly action: 'on' | 'cycle', readonly state: 'on' | 'off', readonly when: 'switched' | 'looked' }, fault: (acting: Rack) => Promise<() => Promise<void>>): Promise<Cost & { readonly acting: Rack, readonly by: string | null }> {
-  const box = await world.box(name, { state })
+async function between (world: World, name: string, { action, state, when, by = 'redfish' }: { readonly action: 'on' | 'cycle', readonly state: 'on' | 'off', readonly when: 'switched' | 'looked', readonly by?: Protocol }, fault: (acting: Rack) => Promise<() => Promise<void>>): Promise<Cost & { readonly acting: Rack, readonly by: string | null }> {
+  const box = await world.box(name, { state, by })
   // Polls ask, too: the hold is for the action. Who asks and who acts are the same rack, and one waits for the other.
   const began = performance.now()
   if (when === 'looked') {
@@ -98,6 +99,27 @@ export const rows: readonly Row[] = [
   {
     name: 'the rack is cut off from the regions between send and answer', switches: 1,
     run: async (world, name) => await between(world, name, { action: 'on', state: 'off', when: 'switched' }, async acting => {
+      await acting.member.cut()
+      return () => acting.member.mend()
+    })
+  },
+  {
+    name: 'by IPMI: the rack is killed between send and answer', ci: true, switches: 1,
+    run: async (world, name) => byOther(await between(world, name, { action: 'on', state: 'off', when: 'switched', by: 'ipmi' }, async acting => {
+      await acting.member.process.kill()
+      return async () => { acting.member.process.start(); await acting.member.ready() }
+    }))
+  },
+  {
+    name: 'by IPMI: the rack is killed in the middle of a cycle, after the off', switches: 2,
+    run: async (world, name) => byOther(await between(world, name, { action: 'cycle', state: 'on', when: 'switched', by: 'ipmi' }, async acting => {
+      await acting.member.process.kill()
+      return async () => { acting.member.process.start(); await acting.member.ready() }
+    }))
+  },
+  {
+    name: 'by IPMI: the rack is cut off from the regions between send and answer', switches: 1,
+    run: async (world, name) => await between(world, name, { action: 'on', state: 'off', when: 'switched', by: 'ipmi' }, async acting => {
       await acting.member.cut()
       return () => acting.member.mend()
     })

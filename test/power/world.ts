@@ -7,7 +7,7 @@ import { plugins } from '../../core/plugins.ts'
 import { createSwitch, startCluster, type Cluster, type Member } from '../ha/cluster.ts'
 import { createNetwork, type Namespace } from '../kit/network.ts'
 import { until } from '../kit/wait.ts'
-import type { Order, Told } from './bmcs.ts'
+import type { Order, Protocol, Told } from './bmcs.ts'
 
 const run = promisify(execFile)
 export const bmcHost = '10.79.0.1'
@@ -33,7 +33,7 @@ export interface World {
   readonly racks: readonly [Rack, Rack]
   readonly query: WorldOptions['query']
   /** A machine whose BMC both racks reach and one asks. */
-  box(name: string, options?: { readonly state?: 'on' | 'off', readonly macs?: readonly string[], readonly password?: string, readonly settled?: boolean }): Promise<Box>
+  box(name: string, options?: { readonly state?: 'on' | 'off', readonly macs?: readonly string[], readonly password?: string, readonly settled?: boolean, readonly by?: Protocol }): Promise<Box>
   bmc(box: Pick<Box, 'name'>, order: Body<Order>): Promise<Told>
   /** Asks for an action over the API of a region that answers; gives what ends it, done or not. */
   power(box: Box, action: 'on' | 'off' | 'cycle'): Promise<void>
@@ -91,11 +91,11 @@ export async function openWorld ({ directory, database, query, say }: WorldOptio
       }
       throw failure
     },
-    async box (name, { state = 'off', macs, password = 'password', settled = true } = {}) {
-      const { port } = await world.bmc({ name }, { ask: 'make', state })
-      const { status, body } = await world.api<{ id: string }>('POST', '/machines', { hostname: name, macs: macs ?? [`52:54:00:79:${(port >> 8).toString(16).padStart(2, '0')}:${(port & 255).toString(16).padStart(2, '0')}`], power: { address: `redfish+http://admin:${password}@${bmcHost}:${port}/redfish/v1/Systems/1` } })
+    async box (name, { state = 'off', macs, password = 'password', settled = true, by = 'redfish' } = {}) {
+      const { port } = await world.bmc({ name }, { ask: 'make', state, by })
+      const { status, body } = await world.api<{ id: string }>('POST', '/machines', { hostname: name, macs: macs ?? [`52:54:00:79:${(port >> 8).toString(16).padStart(2, '0')}:${(port & 255).toString(16).padStart(2, '0')}`], power: { address: by === 'ipmi' ? `ipmi://admin:${password}@${bmcHost}:${port}` : `redfish+http://admin:${password}@${bmcHost}:${port}/redfish/v1/Systems/1` } })
       if (status !== 201) throw new TypeError(`${status} ${JSON.stringify(body)}`)
-      const box = { id: body.id, name, endpoint: `tcp://${bmcHost}:${port}` }
+      const box = { id: body.id, name, endpoint: `${by === 'ipmi' ? 'ipmi' : 'tcp'}://${bmcHost}:${port}` }
       await until(async () => (await query('select from power.route where endpoint = $1 and reachable', [box.endpoint])).length === 2, { timeout: 30_000, what: `both racks to reach ${name}` })
       if (settled) await until(async () => { const now = await world.machine(box); return now.poller !== null && now.state === state }, { timeout: 30_000, what: `${name} to be asked by a rack` })
       return box
