@@ -7,6 +7,8 @@ export const fresh: Patience = { failures: 0, hold: null }
 const minute = 60_000
 /** After a refused password, ms: doubled each time up to the last. BMCs lock accounts after a few. */
 const holds = { first: minute, last: 60 * minute }
+/** ms to leave refused credentials alone, after that long before. */
+export const holdAfter = (before: number | undefined): number => before === undefined ? holds.first : Math.min(holds.last, before * 2)
 
 export type Result = 'answered' | 'refused' | 'fatal' | 'failed'
 export interface Decision {
@@ -23,7 +25,7 @@ export function decide (before: Patience, result: Result, { version, now, interv
   const held = before.hold?.version === version ? before.hold : null // silence, or another refusal, does not say that the password is right now: the next time it is refused counts on
   if (result === 'fatal') return { patience: { failures: before.failures + 1, hold: held }, tell: true }
   if (result === 'refused') {
-    const ms = held === null ? holds.first : Math.min(holds.last, held.ms * 2)
+    const ms = holdAfter(held?.ms)
     return { patience: { failures: before.failures + 1, hold: { version, until: now + ms, ms } }, tell: true }
   }
   const failures = before.failures + 1

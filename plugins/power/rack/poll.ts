@@ -6,6 +6,7 @@ import { isFatal, pace, redacted } from '../driver.ts'
 import { endpointText } from '../endpoint.ts'
 import type { Kept } from '../kept.ts'
 import type { manifest, PowerStateName } from '../manifest.ts'
+import { accountKey, createAccounts, type Account } from './accounts.ts'
 import type { BmcEntry, BmcListener } from './bmcs.ts'
 import { createCredentials, type Credentials } from './credentials.ts'
 import { decide, fresh, mayAsk, type Patience, type Result } from './patience.ts'
@@ -32,12 +33,13 @@ const most = 256 // polls at once
 const within = 15_000 // ms
 const told = { soon: 50, late: 10_000 } // ms
 
-interface Asked { entry: BmcEntry, place: string | null, patience: Patience, lastTold: string | null, under: { readonly controller: AbortController, readonly end: number } | undefined }
+interface Asked { entry: BmcEntry, place: string | null, patience: Patience, lastTold: string | null, account: Account | undefined, under: { readonly controller: AbortController, readonly end: number } | undefined }
 
 export function createPoll ({ clock, log, rack, seconds, kept, queue, region, reaching, report, random = Math.random }: PollOptions): Polling {
   const interval = seconds * 1000
   const mine = new Map<string, Asked>()
   const schedule = createSchedule({ interval, beat, salt: rack, atOnce: 100 })
+  const accounts = createAccounts(interval)
   const telling = createTelling<Seen>({ clock, log, ...told, report })
   const ready = new Set<string>()
   const under = new Map<string, Asked>()
@@ -61,9 +63,10 @@ export function createPoll ({ clock, log, rack, seconds, kept, queue, region, re
     if (asked.place !== null) { if (result === 'failed') reaching.doubt(asked.place); else reaching.answered(asked.place) }
   }
 
-  async function ask (machine: string, asked: Asked, { driver, parameters, secrets, version }: Credentials): Promise<void> {
+  async function ask (machine: string, asked: Asked, account: Account, { driver, parameters, secrets, version }: Credentials): Promise<void> {
     const { entry } = asked
-    const own = { controller: new AbortController(), end: clock.monotonic() + within }
+    const began = clock.monotonic()
+    const own = { controller: new AbortController(), end: began + within }
     const { signal } = own.controller
     asked.under = own
     under.set(machine, asked)
@@ -73,12 +76,24 @@ export function createPoll ({ clock, log, rack, seconds, kept, queue, region, re
     } catch (thrown) { answer = { thrown } }
     asked.under = undefined
     under.delete(machine)
+    const seen = answer === undefined || signal.reason === gaveWay ? undefined : outcome(answer, signal, secrets)
+    const { result, state, error } = seen ?? { result: 'failed', state: 'error', error: null } as const
+    const good = account.end(machine, seen && { result: result === 'answered' || result === 'refused' ? result : 'other', problem: error ?? '', began, now: clock.monotonic() })
+    if (good) for (const other of account.machines) ready.add(other) // they were told a problem there is not
     // Taken from it meanwhile, or it gave way: what it saw is of no use.
-    if (mine.get(machine) !== asked || asked.entry !== entry || answer === undefined || signal.reason === gaveWay) return
-    if ('state' in answer) { conclude(machine, asked, entry, version, 'answered', answer.state, null); return }
-    const { thrown } = answer
-    const error = redacted(signal.aborted ? new BedplateError('POWER_FAILED', { action: 'query', reason: `it did not answer within ${within / 1000} s` }) : thrown, secrets)
-    conclude(machine, asked, entry, version, hasCode(error, 'POWER_AUTHENTICATION') ? 'refused' : isFatal(error) ? 'fatal' : 'failed', 'error', error.message)
+    if (mine.get(machine) === asked && asked.entry === entry && seen !== undefined) conclude(machine, asked, entry, version, result, state, error)
+  }
+
+  /** Asks, if it may with this account now. False: another machine tries the account at this moment. */
+  function attempt (machine: string, asked: Asked, known: Credentials, now: number): boolean {
+    asked.account ??= accounts.join(machine, accountKey(asked.place ?? `of ${machine}`, known.driver.name, known.parameters))
+    const turn = asked.account.begin(machine, now)
+    if (turn === 'wait') return false
+    if (turn === 'now') {
+      const asking = ask(machine, asked, asked.account, known).finally(() => { asks.delete(asking) })
+      asks.add(asking)
+    } else tell(machine, asked, asked.entry, asked.entry.version, 'error', turn.problem)
+    return true
   }
 
   function step (): void {
@@ -87,13 +102,10 @@ export function createPoll ({ clock, log, rack, seconds, kept, queue, region, re
     for (const machine of schedule.due(now)) ready.add(machine)
     for (const machine of ready) {
       if (under.size >= most) return
-      ready.delete(machine)
       const asked = mine.get(machine)
-      if (asked === undefined || asked.under !== undefined || queue.has(machine) || !mayAsk(asked.patience, asked.entry.version, now)) continue
-      const known = credentials.of(machine, asked.entry.version)
-      if (known === undefined) continue
-      const asking = ask(machine, asked, known).finally(() => { asks.delete(asking) })
-      asks.add(asking)
+      const may = asked !== undefined && asked.under === undefined && !queue.has(machine) && mayAsk(asked.patience, asked.entry.version, now)
+      const known = may ? credentials.of(machine, asked.entry.version) : undefined
+      if (asked === undefined || known === undefined || attempt(machine, asked, known, now)) ready.delete(machine)
     }
   }
 
@@ -137,6 +149,7 @@ export function createPoll ({ clock, log, rack, seconds, kept, queue, region, re
     schedule.remove(machine)
     telling.drop(machine)
     credentials.drop(machine)
+    accounts.leave(machine)
   }
 
   return {
@@ -146,13 +159,14 @@ export function createPoll ({ clock, log, rack, seconds, kept, queue, region, re
       const asked = mine.get(machine)
       const place = entry.endpoint === null ? null : endpointText(entry.endpoint)
       if (asked === undefined) {
-        mine.set(machine, { entry, place, patience: fresh, lastTold: null, under: undefined })
+        mine.set(machine, { entry, place, patience: fresh, lastTold: null, account: undefined, under: undefined })
         schedule.add(machine, clock.monotonic())
         return
       }
       if (asked.entry.version === entry.version && asked.entry.turn === entry.turn && asked.place === place) return
       const configured = asked.entry.version !== entry.version
       asked.entry = entry
+      if (configured || asked.place !== place) { accounts.leave(machine); asked.account = undefined }
       asked.place = place
       telling.drop(machine) // the region would not believe it
       if (configured) ready.add(machine)
@@ -163,6 +177,13 @@ export function createPoll ({ clock, log, rack, seconds, kept, queue, region, re
       telling.drop(machine)
     }
   }
+}
+
+/** What a poll is to the region. The error tells no secret. */
+function outcome (answer: { readonly state: PowerStateName } | { readonly thrown: unknown }, signal: AbortSignal, secrets: readonly string[]): { readonly result: Result, readonly state: PowerStateName, readonly error: string | null } {
+  if ('state' in answer) return { result: 'answered', state: answer.state, error: null }
+  const error = redacted(signal.aborted ? new BedplateError('POWER_FAILED', { action: 'query', reason: `it did not answer within ${within / 1000} s` }) : answer.thrown, secrets)
+  return { result: hasCode(error, 'POWER_AUTHENTICATION') ? 'refused' : isFatal(error) ? 'fatal' : 'failed', state: 'error', error: error.message }
 }
 
 const gaveWay = 'gave way'
