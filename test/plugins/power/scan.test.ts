@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import { createServer as createSecure } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { systemClock } from '../../../core/clock.ts'
 import type { Prober } from '../../../ipmi/probe.ts'
 import { createKept } from '../../../plugins/power/kept.ts'
@@ -15,7 +15,7 @@ import { selfSigned } from '../../../sim/bmc/certificate.ts'
 import { createNothing } from '../../../sim/machine/nothing.ts'
 import { quiet } from '../machines/parts.ts'
 
-const [redfishHost, twoHost, otherHost, nobody] = ['127.0.71.1', '127.0.71.2', '127.0.71.3', '127.0.71.9']
+const [redfishHost, twoHost, otherHost, bothHost, nobody] = ['127.0.71.1', '127.0.71.2', '127.0.71.3', '127.0.71.4', '127.0.71.9']
 const kept = createKept()
 kept.of('scan.prober', () => ({ probe: async () => ({ reachable: false, rtt: null, capabilities: null }), close: async () => {} }) satisfies Prober) // IPMI, whose silence would be waited for, is in scan.system.test.ts
 const undo: (() => Promise<unknown>)[] = []
@@ -55,6 +55,20 @@ test('credentials it does not take are a problem of that BMC alone, told without
   const { found } = await scan([redfishHost, twoHost], { user: bmc.account.user, password: 'wrong-secret' })
   expect(found).toMatchObject([{ host: redfishHost, uuid: null, problem: expect.stringContaining('refuses the credentials') }, { host: twoHost }])
   expect(JSON.stringify(found)).not.toContain('wrong-secret')
+})
+
+test('a password that Redfish refuses is not tried by IPMI as well, which has the same problem; one it takes is', async () => {
+  const both = await startBmc({ host: bothHost, redfish: { tls: true }, ipmi: {} })
+  const own = createKept()
+  const looking = (password: string) => createScanning({ clock: systemClock, log: quiet, kept: own, ports: { redfish: both.redfish?.port ?? 0, ipmi: both.ipmi?.port ?? 0 }, answerWithin: 10_000 })
+    .scan({ addresses: [bothHost], user: both.account.user, password }, { controller: 'c1', signal: new AbortController().signal })
+  try {
+    const asked = vi.spyOn(both.model, 'account')
+    const { found: [one, other] } = await looking('wrong')
+    expect([one, other]).toMatchObject([{ driver: 'redfish', problem: expect.stringContaining('refuses the credentials') }, { driver: 'ipmi', problem: one?.problem }])
+    expect([asked.mock.calls.length, both.ipmi?.sessions.size]).toEqual([1, 0])
+    expect((await looking(both.account.password)).found).toMatchObject([{ driver: 'redfish', problem: null }, { driver: 'ipmi', problem: null, uuid: expect.any(String) }])
+  } finally { await own.close(); await both.close() }
 })
 
 test('a BMC of several machines is nobody\'s, and says so', async () => {
