@@ -19,7 +19,7 @@ const atOnce = 4 // scans
 const chunksAtOnce = 4 // of one scan; each rack has a bound of its own besides
 const rounds = 4 // through all racks, until a share is given up: a region that has just come to lead has no links yet
 const between = 1_000 // ms between them, doubled each time
-const told = 500 // BMCs in one transaction
+const told = 100 // BMCs in one transaction, whose machines are locked meanwhile
 
 export const scanSealedAs = (id: string): string => `power/scan/${id}`
 

@@ -174,6 +174,17 @@ test('machines that are known already are linked when the scan ends', async () =
   expect((await call('GET', `machines/${machine.id}`)).body.power.driver).toBe('redfish')
 })
 
+test('what a scan found is told a hundred at a time, each once', async () => {
+  const told: string[][] = []
+  parts.power.hooks.found.tap('test', (_tx, { addresses }) => { told.push([...addresses]) })
+  const hosts = Array.from({ length: 230 }, (_, index) => `10.0.0.${index + 1}`)
+  parts.racks.set('r1', finds(hosts.map(host => redfishAt(host))))
+  await lead()
+  await ended(await begin('10.0.0.0/24', account))
+  expect(told.map(({ length }) => length)).toEqual([100, 100, 30])
+  expect(new Set(told.flat()).size).toBe(230)
+})
+
 test('commissioning links, too, and a machine that is powered by something keeps it', async () => {
   await lead()
   parts.racks.set('r1', finds([redfishAt('10.0.0.9', { uuid: uuidOf(9) }), redfishAt('10.0.0.10', { uuid: uuidOf(10) })]))
