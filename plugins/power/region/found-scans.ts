@@ -1,6 +1,6 @@
 /** The leader's service that carries out scans: chunk by chunk, through the racks nearest to each, taken up again by whoever leads next. */
 import { BedplateError, hasCode, reasonOf } from '../../../core/errors.ts'
-import type { Database, Logger, Secrets, Term } from '../../../core/plugin.ts'
+import type { Database, Logger, Secrets, Term, Tx } from '../../../core/plugin.ts'
 import type { NetworkService } from '../../network/manifest.ts'
 import { redact } from '../driver.ts'
 import type { FoundBmc, PowerService } from '../manifest.ts'
@@ -43,6 +43,19 @@ export function createScans ({ db, clock, log, secrets, network, hooks, rack, ra
     throw failure
   }
 
+  /** The problem as it is to be stored: that an account does not get in says nothing against another one that did. */
+  async function problemOf (tx: Tx, { host, driver, problem, tls }: Static<typeof FoundBmc>, account: Account | undefined): Promise<string | null> {
+    const before = problem === null || account === undefined ? null : await store.foundSecrets(tx, host, driver, tls ?? null)
+    if (before === null) return problem
+    try {
+      const { user, password } = JSON.parse(secrets.open(before, sealedAs(host, driver))) as Account
+      return user === account?.user && password === account.password ? problem : null
+    } catch (error) {
+      if (!hasCode(error, 'SECRET_UNREADABLE')) throw error
+      return problem
+    }
+  }
+
   async function chunk (term: Term, scan: store.Scan, index: number, account: Account | undefined, signal: AbortSignal): Promise<void> {
     const addresses = addressesOf(parseRange(scan.range), index)
     const networks = (await network.interfaces(db)).flatMap(one => one.up ? one.addresses.map(({ address }) => ({ rack: one.rack, address })) : [])
@@ -57,8 +70,10 @@ export function createScans ({ db, clock, log, secrets, network, hooks, rack, ra
     await term.write(async tx => {
       if (!await store.noteChunk(tx, scan.id, index, addresses.length, failure)) return
       for (const { rack, found } of results) {
-        for (const { host, driver, address, uuid, vendor, model, serial, problem, tls } of found.filter(one => addresses.includes(one.host))) {
-          const sealed = account === undefined || problem !== null ? null : secrets.seal(JSON.stringify(account), sealedAs(host, driver))
+        for (const one of found.filter(({ host }) => addresses.includes(host))) {
+          const { host, driver, address, uuid, vendor, model, serial, tls } = one
+          const problem = await problemOf(tx, one, account)
+          const sealed = account === undefined || one.problem !== null ? null : secrets.seal(JSON.stringify(account), sealedAs(host, driver))
           await store.putFound(tx, scan.id, { host, driver, address, uuid, vendor, model, serial, problem, tls: tls ?? null, secrets: sealed, rack }, new Date(clock.now()))
           await tx.changed('power.found', host)
         }

@@ -45,14 +45,17 @@ export async function endScan (tx: Tx, id: string, state: Exclude<ScanState, 'ru
   return (await tx.query(`update power.scan set state = $2, finished_at = $3, secrets = null where id = $1 and state = 'running' returning id`, [id, state, now])).length > 0
 }
 
-/** A scan that could not ask whose the BMC is leaves what an earlier one was told, where it is still the same BMC. */
+/** A scan that could not ask whose the BMC is leaves what an earlier one was told, where it is still the same BMC: its problem too, unless there is another one now. */
 export async function putFound (tx: Tx, scan: string, f: NewFound, now: Date): Promise<void> {
   await tx.query(`insert into power.found as o (host, driver, address, tls, uuid, vendor, model, serial, problem, secrets, rack, scan, seen_at) values ($1::inet, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     on conflict (host, driver) do update set (address, tls, rack, scan, seen_at, vendor) = (excluded.address, excluded.tls, excluded.rack, excluded.scan, excluded.seen_at, coalesce(excluded.vendor, o.vendor)),
       (uuid, model, serial, secrets, problem) = (select case when same then o.uuid else excluded.uuid end, case when same then coalesce(o.model, excluded.model) else excluded.model end, case when same then o.serial else excluded.serial end,
-        case when same then o.secrets else excluded.secrets end, case when same and o.secrets is not null then null else excluded.problem end from (select excluded.secrets is null and o.tls is not distinct from excluded.tls as same) known)`,
+        case when same then o.secrets else excluded.secrets end, case when same then coalesce(excluded.problem, o.problem) else excluded.problem end from (select excluded.secrets is null and o.tls is not distinct from excluded.tls as same) known)`,
   [f.host, f.driver, f.address, f.tls, f.uuid, f.vendor, f.model, f.serial, f.problem, f.secrets, f.rack, scan, now])
 }
+/** What an earlier scan got into the same BMC with, sealed. */
+export const foundSecrets = async (q: Query, host: string, driver: string, tls: string | null): Promise<string | null> =>
+  (await q.query<{ secrets: string | null }>('select secrets from power.found where host = $1::inet and driver = $2 and tls is not distinct from $3', [host, driver, tls]))[0]?.secrets ?? null
 /** In the order of addresses, after one of them. */
 export const listFound = async (q: Query, { host, driver, limit }: { readonly host?: string | undefined, readonly driver?: string | undefined, readonly limit: number }): Promise<FoundRow[]> =>
   await owned(q, await q.query<Omit<FoundRow, 'machines'>>(`select ${foundColumns} from power.found f where $1::inet is null or (f.host, f.driver) > ($1, $2) order by f.host, f.driver limit $3`, [host ?? null, driver ?? '', limit]))

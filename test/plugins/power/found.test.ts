@@ -153,6 +153,29 @@ test('a later scan without credentials forgets nothing of the same BMC, and ever
   expect((await call('GET', 'power/found')).body.items).toMatchObject([{ uuid: null, credentials: false }])
 })
 
+test('credentials that got in stay as they are when others do not; when they are refused themselves it is told, and they link nothing until they get in again', async () => {
+  await lead()
+  const good = redfishAt('10.0.0.9', { uuid: uuidOf(4) })
+  const refusing = redfishAt('10.0.0.9', { problem: 'it refuses them' })
+  const row = async (found: Found, credentials: object) => {
+    parts.racks.set('r1', finds([found]))
+    await ended(await begin('10.0.0.9', credentials))
+    const { body: { items: [one] } } = await call('GET', 'power/found')
+    return [one.uuid, one.credentials, one.problem]
+  }
+  const other = { ...account, password: 'another' }
+  expect(await row(refusing, other)).toEqual([null, false, 'it refuses them'])
+  expect(await row(redfishAt('10.0.0.9'), {}), 'nobody tried since').toEqual([null, false, 'it refuses them'])
+  expect(await row(good, account)).toEqual([uuidOf(4), true, null])
+  expect(await row(refusing, other)).toEqual([uuidOf(4), true, null])
+  expect(await row(refusing, account)).toEqual([uuidOf(4), true, 'it refuses them'])
+  expect(await row(refusing, other)).toEqual([uuidOf(4), true, 'it refuses them'])
+  expect(await row(redfishAt('10.0.0.9'), {})).toEqual([uuidOf(4), true, 'it refuses them'])
+  expect(await powerOf((await enlist({ product_uuid: uuidOf(4) })).id)).toBeUndefined()
+  expect(await row({ ...refusing, tls: `sha256:${'cd'.repeat(32)}` }, other), 'another BMC').toEqual([null, false, 'it refuses them'])
+  expect(await row(good, account)).toEqual([uuidOf(4), true, null])
+})
+
 test('a machine that is enlisted is linked to the BMC that knows its UUID, in either order of bytes', async () => {
   await lead()
   parts.racks.set('r1', finds([redfishAt('10.0.0.9', { uuid: uuidOf(5) }), redfishAt('10.0.0.10', { uuid: uuidOf(6) })]))
