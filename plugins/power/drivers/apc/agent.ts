@@ -1,4 +1,5 @@
 /** One SNMP agent (RFC 1157, 1905, 3414): integers read and written, bounded in time, its refusals told apart. */
+import { createSocket, type Socket, type SocketType } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
 import { AuthProtocols, createSession, createV3Session, ErrorStatus, isVarbindError, ObjectType, PrivProtocols, SecurityLevel, Version1, Version2c, type Session, type Varbind } from 'net-snmp'
 import { BedplateError, reasonOf } from '../../../../core/errors.ts'
@@ -29,7 +30,7 @@ const failed = (reason: string, cause?: unknown) => new BedplateError('POWER_FAI
 export async function withAgent<T> (access: Access, { pace, signal }: Options, work: (agent: Agent) => Promise<T>): Promise<T> {
   if (signal.aborted) throw failed(`the time for it was over before ${access.host} was asked`)
   const { address, family } = await lookup(access.host).catch((error: unknown) => { throw failed(`${access.host} cannot be found: ${reasonOf(error)}`, error) })
-  const session = sessionFor(access, address, { port: access.port, transport: family === 6 ? 'udp6' : 'udp4', retries: attempts - 1, timeout: Math.max(1, Math.floor(pace.request / attempts)) })
+  const session = sessionFor(access, address, { port: access.port, transport: family === 6 ? 'udp6' : 'udp4', retries: attempts - 1, timeout: Math.max(1, Math.floor(pace.request / attempts)), dgramModule: asking(signal) })
   session.on('error', () => {}) // a datagram that is no answer; the question waits on, and runs out of time
   let open = true
   const stop = (): void => { // its socket must not be closed twice
@@ -62,7 +63,23 @@ export async function withAgent<T> (access: Access, { pace, signal }: Options, w
   }
 }
 
-function sessionFor ({ version, community, user, authProtocol = 'sha', authPassword, privProtocol = 'aes', privPassword }: Access, address: string, options: { readonly port: number, readonly transport: 'udp4' | 'udp6', readonly retries: number, readonly timeout: number }): Session {
+/**
+ * Sockets that ask the signal before each datagram: net-snmp sends some by itself, a question again when its timer fires, or after a report of version 3, and the signal may know that it is over before it tells.
+ * A repetition keeps its number that way, so that a late answer to the first is one.
+ */
+const asking = (signal: AbortSignal) => ({
+  createSocket (type: SocketType): Socket {
+    const socket = createSocket(type)
+    const send = socket.send.bind(socket)
+    const gated = (data: Buffer, offset: number, length: number, port: number, address: string, done: (error: Error | null, bytes: number) => void): void => {
+      if (signal.aborted) done(failed('the time for it was over'), 0)
+      else send(data, offset, length, port, address, done)
+    }
+    return Object.defineProperty(socket, 'send', { value: gated })
+  }
+})
+
+function sessionFor ({ version, community, user, authProtocol = 'sha', authPassword, privProtocol = 'aes', privPassword }: Access, address: string, options: { readonly port: number, readonly transport: 'udp4' | 'udp6', readonly retries: number, readonly timeout: number, readonly dgramModule: unknown }): Session {
   const incomplete = (reason: string) => new BedplateError('POWER_PARAMETERS_INVALID', { driver: 'apc', reason })
   if (user === undefined) {
     if (community === undefined) throw incomplete('there is neither a community nor a user name')

@@ -1,9 +1,15 @@
 /** apc: its parameters, and what outlets' states make of a machine's. Against agents: apc.system.test.ts. */
+import { once } from 'node:events'
+import { createSocket } from 'node:dgram'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { systemClock } from '../../../../core/clock.ts'
 import { apc } from '../../../../plugins/power/drivers/apc.ts'
+import { withAgent } from '../../../../plugins/power/drivers/apc/agent.ts'
 import { outletsOf, pdus, stateOf, together } from '../../../../plugins/power/drivers/apc/pdus.ts'
+import { createKept } from '../../../../plugins/power/kept.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
+import { quickPace } from '../../../kit/conformance/power-driver.ts'
 
 describe('parameters', () => {
   test.each([
@@ -47,4 +53,21 @@ test('every kind of PDU tells on from off, and commands them apart', () => {
     expect(pdu.turnOn).not.toBe(pdu.turnOff)
     for (const oid of [pdu.state, pdu.command]) expect(oid).toMatch(/^1\.3\.6\.1\.4\.1\.318(\.\d+)+$/)
   }
+})
+
+test.each([['version 2c', { community: 'community' }], ['version 3', { user: 'user', authPassword: 'long-enough' }]])('a command by %s that is not answered is not repeated when the signal, asked, knows that it is over', async (_, access) => {
+  const agent = createSocket('udp4').bind(0, '127.0.0.1')
+  await once(agent, 'listening')
+  let heard = 0
+  agent.on('message', () => { heard++ })
+  const { signal } = new AbortController()
+  Object.defineProperty(signal, 'aborted', { get: () => heard > 0 }) // it tells nobody: as after a pause of the process, before any timer fired
+  try {
+    const options = { signal, clock: systemClock, kept: createKept(), pace: { ...quickPace, request: 300 } }
+    await expect(withAgent({ host: '127.0.0.1', port: agent.address().port, ...access }, options, async ({ set }) => { await set('1.3.6.1.4.1.318.1', 1) })).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('the time for it was over') })
+    const last = once(agent, 'message')
+    agent.send('last', agent.address().port, '127.0.0.1')
+    await last
+    expect(heard).toBe(2)
+  } finally { agent.close() }
 })
