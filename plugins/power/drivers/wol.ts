@@ -29,8 +29,7 @@ export const wol = defineDriver({
 
   async power ({ mac, broadcast: address = everywhere, port = 9, password }, action, { boot, signal }) {
     if (action !== 'on') throw new BedplateError('POWER_UNSUPPORTED', { driver: 'wol', action: `${action}: a magic packet only wakes` })
-    if (signal.aborted) throw new BedplateError('POWER_FAILED', { action, reason: 'the time for it was over before the packet was sent' })
-    const from = await broadcast(magicPacket(mac, password), address, port)
+    const from = await broadcast(magicPacket(mac, password), address, port, signal)
     return { state: 'unknown', note: `A magic packet for ${mac} was sent to ${address} from ${from.join(', ')}. Nothing tells whether the machine starts${boot === null ? '' : `, and nothing chooses that it boots from ${boot === 'network' ? 'the network' : 'its disk'}: its firmware must be set so`}.` }
   },
 

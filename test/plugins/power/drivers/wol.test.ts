@@ -11,6 +11,7 @@ import { broadcast, sources } from '../../../../plugins/power/drivers/wol/send.t
 import { createKept } from '../../../../plugins/power/kept.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
 import { powerDriverConformance } from '../../../kit/conformance/power-driver.ts'
+import { until } from '../../../kit/wait.ts'
 
 const loopback = '127.255.255.255' // loopback's own broadcast address: nothing leaves this machine
 const mac = '52:54:00:12:34:56'
@@ -71,8 +72,22 @@ describe('wol', () => {
   })
 
   test('where it cannot be sent, or the time is over, is an error worth another try', async () => {
-    await expect(broadcast(new Uint8Array(70_000), loopback, 9)).rejects.toMatchObject({ code: 'POWER_FAILED' })
+    await expect(broadcast(new Uint8Array(70_000), loopback, 9, options.signal)).rejects.toMatchObject({ code: 'POWER_FAILED' })
     await expect(wol.power({ mac }, 'on', { ...options, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'POWER_FAILED' })
+  })
+
+  test.each([0, 1, 2])('after %i copies no further one leaves when the signal, asked, knows that it is over', async copies => {
+    const { socket, heard, port } = await listener()
+    const other = createSocket('udp4')
+    try {
+      const { signal } = new AbortController()
+      let asked = 0
+      Object.defineProperty(signal, 'aborted', { get: () => asked++ >= copies }) // it tells nobody: as after a pause of the process, before any timer fired
+      await expect(wol.power({ mac, broadcast: loopback, port }, 'on', { ...options, signal })).rejects.toMatchObject({ code: 'POWER_FAILED', message: expect.stringContaining('the time for it was over') })
+      other.send('last', port, '127.0.0.1')
+      await until(() => heard.some(data => data.toString() === 'last'))
+      expect(heard).toHaveLength(copies + 1)
+    } finally { socket.close(); other.close() }
   })
 
   test('its network is known without asking', () => {
