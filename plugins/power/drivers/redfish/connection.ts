@@ -2,7 +2,7 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'node:tls'
-import { isIP } from 'node:net'
+import { isIP, Socket } from 'node:net'
 import { BedplateError, reasonOf } from '../../../../core/errors.ts'
 import { object, text, type Json } from './json.ts'
 
@@ -25,18 +25,27 @@ const failed = (reason: string, cause?: unknown) => new BedplateError('POWER_FAI
 /** Prepares; nothing is sent yet. `tls`: `verify`, `insecure` or `sha256:<fingerprint>`. */
 export function connect (url: URL, tls: string): Connection {
   const secure = url.protocol === 'https:'
-  const greeting = new Set<TLSSocket>() // in their handshake, where no request has them yet
+  const greeting = new Set<Socket>() // in their handshake
   const agent = secure ? secureAgent(url.hostname, tls, greeting) : new HttpAgent(usual)
   const hangUp = (): void => { for (const socket of greeting) socket.destroy(new Error('it was not waited for')) }
   let underway = 0
-  const once = (target: URL, method: string, headers: Headers, content: string | undefined, signal: AbortSignal, started: (request: ClientRequest) => void): Promise<Answer> => new Promise((resolve, reject) => {
+  /** `check` throws when nothing may be said any more; it is asked once the connection is there, which may take a while: a free one is waited for, another is greeted. */
+  const once = (target: URL, method: string, headers: Headers, content: string | undefined, signal: AbortSignal, check: () => void, started: (request: ClientRequest) => void): Promise<Answer> => new Promise((resolve, reject) => {
     const request = (secure ? httpsRequest : httpRequest)(target, {
       method, agent, signal, headers: { accept: 'application/json', 'odata-version': '4.0', ...(content === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(content) }), ...headers }
     }, response => { collect(response, url).then(resolve, reject) })
     started(request)
     request.on('error', reject)
     signal.addEventListener('abort', () => { reject(signal.reason) }, { once: true }) // a request that has no connection yet tells nothing of its end
-    request.end(content)
+    request.once('socket', socket => {
+      const go = (): void => {
+        try { check() } catch (error) { reject(error); request.destroy(); return }
+        request.end(content)
+      }
+      if (greeting.has(socket)) socket.once('secureConnect', go)
+      else if (socket.connecting) socket.once('connect', go)
+      else go()
+    })
   })
   return {
     url,
@@ -45,6 +54,7 @@ export function connect (url: URL, tls: string): Connection {
       if (target.origin !== url.origin) throw new BedplateError('POWER_REFUSED', { reason: `it refers to another host (${target.host}), which is told nothing` })
       const content = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
       const late = AbortSignal.timeout(limit)
+      const check = (): void => { if (signal?.aborted === true) throw signal.reason }
       underway++
       try { return await exchange() } finally { if (--underway === 0) hangUp() }
 
@@ -52,8 +62,8 @@ export function connect (url: URL, tls: string): Connection {
         for (let attempt = 1; ; attempt++) {
           let sent: ClientRequest | undefined
           try {
-            if (signal?.aborted === true) throw signal.reason
-            const answer = await once(target, method, headers, content, signal === undefined ? late : AbortSignal.any([signal, late]), request => { sent = request })
+            check()
+            const answer = await once(target, method, headers, content, signal === undefined ? late : AbortSignal.any([signal, late]), check, request => { sent = request })
             const next = method === 'GET' && answer.status > 300 && answer.status < 309 ? redirect(answer, target) : undefined
             if (next === undefined || attempt > 3) return answer
             target = next
@@ -93,8 +103,21 @@ async function collect (response: IncomingMessage, url: URL): Promise<Answer> {
 }
 
 /** `greeting`: holds connections while they are in their handshake, which a BMC may never end. */
-function secureAgent (host: string, tls: string, greeting: Set<TLSSocket>): HttpsAgent {
-  if (!tls.startsWith('sha256:')) return new HttpsAgent({ ...usual, rejectUnauthorized: tls !== 'insecure' })
+function secureAgent (host: string, tls: string, greeting: Set<Socket>): HttpsAgent {
+  const greet = (socket: Socket): void => {
+    greeting.add(socket)
+    for (const end of ['secureConnect', 'close']) socket.once(end, () => { greeting.delete(socket) })
+  }
+  if (!tls.startsWith('sha256:')) {
+    const trusting = new HttpsAgent({ ...usual, rejectUnauthorized: tls !== 'insecure' })
+    const create = trusting.createConnection.bind(trusting)
+    trusting.createConnection = (options, callback) => {
+      const socket = create(options, callback)
+      if (socket instanceof Socket) greet(socket)
+      return socket
+    }
+    return trusting
+  }
   const pinned = tls.slice(7).replaceAll(':', '').toUpperCase()
   const agent = new HttpsAgent(usual)
   let resumable: Buffer | undefined // of a connection whose certificate was the pinned one
@@ -102,14 +125,12 @@ function secureAgent (host: string, tls: string, greeting: Set<TLSSocket>): Http
   agent.createConnection = (options, callback) => {
     const name = isIP(host.replace(/^\[|\]$/g, '')) ? {} : { servername: host }
     const socket: TLSSocket = tlsConnect({ ...options as ConnectionOptions, ...name, ...(resumable === undefined ? {} : { session: resumable }), rejectUnauthorized: false })
-    greeting.add(socket)
-    socket.once('close', () => { greeting.delete(socket) })
+    greet(socket)
     socket.once('error', error => { callback?.(error, socket) })
     let session: Buffer | undefined
     let trusted = false
     socket.on('session', next => { session = next; if (trusted) resumable = next })
     socket.once('secureConnect', () => {
-      greeting.delete(socket)
       // A handshake takes a BMC's small processor a second; one that goes on from the last is quick, shows no certificate again, and is possible only for the holder of the one that was compared then.
       const found = socket.getPeerCertificate().fingerprint256?.replaceAll(':', '') ?? 'none'
       trusted = found === pinned || socket.isSessionReused()
