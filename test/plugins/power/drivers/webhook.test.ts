@@ -111,7 +111,7 @@ describe('what it answers', () => {
 
   test('one that knows the state, and for a moment does not, is asked until it does', async () => {
     const { heard, host } = await told('off', 'unknown', 'unknown', 'on')
-    expect(await webhook.power(at(`http://${host}/`), 'on', { ...options, boot: null })).toEqual({ state: 'on' })
+    expect(await webhook.power(at(`http://${host}/`), 'on', { ...options, pace: { ...quickPace, settle: 10_000 }, boot: null })).toEqual({ state: 'on' })
     expect(heard).toHaveLength(4)
   })
 
