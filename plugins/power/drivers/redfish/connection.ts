@@ -27,7 +27,7 @@ export function connect (url: URL, tls: string): Connection {
   const secure = url.protocol === 'https:'
   const greeting = new Set<Socket>() // in their handshake
   const agent = secure ? secureAgent(url.hostname, tls, greeting) : new HttpAgent(usual)
-  const hangUp = (): void => { for (const socket of greeting) socket.destroy(new Error('it was not waited for')) }
+  const hangUp = (): void => { for (const socket of greeting) socket.destroy(failed('it was not waited for')) }
   let underway = 0
   /** `check` throws when nothing may be said any more; it is asked once the connection is there, which may take a while: a free one is waited for, another is greeted. */
   const once = (target: URL, method: string, headers: Headers, content: string | undefined, signal: AbortSignal, check: () => void, started: (request: ClientRequest) => void): Promise<Answer> => new Promise((resolve, reject) => {
