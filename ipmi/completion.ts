@@ -31,9 +31,12 @@ const completions: Readonly<Record<number, readonly [IpmiErrorKind, string]>> = 
   0xd4: ['authentication', 'the privilege level is too low for this, or its firewall forbids it'],
   0xd5: ['busy', 'it cannot do this in its present state'],
   0xd6: ['unsupported', 'this part of it is disabled'],
-  0xff: ['refused', 'it gives no reason']
+  0xff: ['busy', 'it gives no reason'] // many say so while they start, or are at something else
 }
 export const completionText = (code: number): string => completions[code]?.[1] ?? `completion code 0x${code.toString(16).padStart(2, '0')}`
+
+/** For what a BMC may do without: whether this error is its way of saying that it has no such thing. Some say so without a reason. */
+export const isLacking = (error: unknown): boolean => error instanceof IpmiError && (error.kind === 'unsupported' || error.kind === 'refused' || error.code === completion.unspecified)
 
 /** `special`: what the codes 0x80 to 0xbe mean for this command. */
 export function completionError (what: string, code: number, special: Readonly<Record<number, readonly [IpmiErrorKind, string]>> = {}): IpmiError {

@@ -3,7 +3,7 @@ import type { Command } from '../commands/command.ts'
 import { getFruInfo, readFru } from '../commands/fru.ts'
 import { getSdr, reserveSdr, wholeRecord } from '../commands/sdr.ts'
 import { decodeSelRecord, firstRecord, getSelEntry, getSelInfo, lastRecord, type SelRecord } from '../commands/sel.ts'
-import { completion } from '../completion.ts'
+import { completion, isLacking } from '../completion.ts'
 import { IpmiError } from '../error.ts'
 import { areaLength, decodeBoard, decodeProduct, fruAreas, fruHeaderLength, type Fru } from '../fru.ts'
 import { decodeSensorRecord, type SensorRecord } from '../sensor.ts'
@@ -24,7 +24,7 @@ export async function readSel (ask: Ask, limit: number): Promise<SelRecord[]> {
   if (entries > limit) {
     const newest = decodeSelRecord((await ask(getSelEntry, { record: lastRecord })).entry).id
     const from = newest - limit + 1
-    const there = await ask(getSelEntry, { record: from }).then(() => true, (error: unknown) => { if (error instanceof IpmiError && error.kind === 'refused') return false; throw error })
+    const there = await ask(getSelEntry, { record: from }).then(() => true, (error: unknown) => { if (isLacking(error)) return false; throw error })
     if (from > 0 && there) at = from
   }
   for (let count = 0; count < most; count++) {

@@ -1,5 +1,6 @@
 /** The device of the next start alone, in the order ipmitool sets it: BMCs were made to work with that. */
 import { acknowledgeBios, bootDevice, bootParameter, encodeAcknowledge, encodeBootFlags, progress, setBootOption } from '../../../../ipmi/commands/boot.ts'
+import { isLacking } from '../../../../ipmi/completion.ts'
 import { IpmiError } from '../../../../ipmi/error.ts'
 import type { Bmc } from './connection.ts'
 
@@ -10,7 +11,7 @@ export async function bootOnce ({ ask }: Bmc, device: 'network' | 'disk', efi: b
   const set = (parameter: number, data: Buffer): Promise<void> => ask(setBootOption, { parameter, data })
   /** Parameters a BMC may do without: whether it has this one. */
   const may = (parameter: number, data: Buffer): Promise<boolean> => set(parameter, data).then(() => true, (error: unknown) => {
-    if (error instanceof IpmiError && (error.kind === 'unsupported' || error.kind === 'refused')) return false
+    if (isLacking(error)) return false
     throw error
   })
   const announce = (): Promise<boolean> => may(bootParameter.progress, Buffer.of(progress.writing))

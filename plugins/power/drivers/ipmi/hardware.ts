@@ -2,6 +2,7 @@
 import { readMachineFru, readSel, readSensorRecords } from '../../../../ipmi/client/ask.ts'
 import { getDeviceId, getSystemGuid, guessGuidOrder, uuidOf, type GuidOrder } from '../../../../ipmi/commands/device.ts'
 import { getSdrInfo, getSensorReading } from '../../../../ipmi/commands/sdr.ts'
+import { isLacking } from '../../../../ipmi/completion.ts'
 import { IpmiError } from '../../../../ipmi/error.ts'
 import { describe, selTime } from '../../../../ipmi/sel-text.ts'
 import { judge, valueOf, type SensorRecord } from '../../../../ipmi/sensor.ts'
@@ -14,7 +15,7 @@ const kinds: Readonly<Record<number, Sensor['kind']>> = { 1: 'temperature', 2: '
 
 /** What a BMC may do without. */
 const unless = <T, E>(work: Promise<T>, instead: E): Promise<T | E> => work.catch((error: unknown) => {
-  if (error instanceof IpmiError && (error.kind === 'unsupported' || error.kind === 'refused' || error.kind === 'malformed')) return instead
+  if (error instanceof IpmiError && (isLacking(error) || error.kind === 'malformed')) return instead
   throw error
 })
 

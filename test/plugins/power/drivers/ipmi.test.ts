@@ -2,8 +2,10 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../../core/clock.ts'
 import { createKept } from '../../../../plugins/power/kept.ts'
+import { bootOnce } from '../../../../plugins/power/drivers/ipmi/boot.ts'
 import { ipmi } from '../../../../plugins/power/drivers/ipmi.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
+import { completionError } from '../../../../ipmi/completion.ts'
 import { createClient } from '../../../../ipmi/client/client.ts'
 import { bootParameter, progress, setBootOption } from '../../../../ipmi/commands/boot.ts'
 import { defaultAccount, startBmc, type BmcOptions } from '../../../../sim/bmc/bmc.ts'
@@ -60,7 +62,7 @@ describe('a session', () => {
 
 describe('what is fatal and what is not', () => {
   test.each([
-    [0xc0, 'POWER_FAILED'], [0xc1, 'POWER_UNSUPPORTED'], [0xcc, 'POWER_REFUSED'], [0xd4, 'POWER_AUTHENTICATION'], [0xd5, 'POWER_FAILED'], [0x99, 'POWER_REFUSED']
+    [0xc0, 'POWER_FAILED'], [0xc1, 'POWER_UNSUPPORTED'], [0xcc, 'POWER_REFUSED'], [0xd4, 'POWER_AUTHENTICATION'], [0xd5, 'POWER_FAILED'], [0x99, 'POWER_REFUSED'], [0xff, 'POWER_FAILED']
   ])('completion code %i: %s', async (code, expected) => {
     const { bmc, parameters, options } = await start()
     await ipmi.query(parameters, options)
@@ -96,4 +98,13 @@ test('a boot device is set also where somebody announced one and died', async ()
   undo.push(() => client.close())
   await client.request({ host: '127.0.0.1', port: bmc.ipmi?.port ?? 0, user: defaultAccount.user, password: defaultAccount.password }, setBootOption, { parameter: bootParameter.progress, data: Buffer.of(progress.writing) })
   await expect(ipmi.power(parameters, 'on', { ...options, boot: 'network' })).resolves.toEqual({ state: 'on' })
+})
+
+test.each([0xff, 0xc1, 0xcc])('a boot device is set also where the BMC has no other boot parameter, and says so with %i', async code => {
+  const asked: unknown[] = []
+  await bootOnce({
+    ask: async (_, value) => { asked.push(value); if (asked.length !== 3) throw completionError('Set System Boot Options', code); return undefined as never }, // announce, acknowledge, flags
+    records: { get: () => undefined, set () {} }
+  }, 'network', true)
+  expect(asked).toHaveLength(3)
 })
