@@ -26,6 +26,8 @@ export interface Client {
   request<Q, A>(target: Target, command: Command<Q, A>, value: Q, options?: RequestOptions): Promise<A>
   /** How many sessions are open. */
   readonly sessions: number
+  /** How many BMCs are known, as users and with settings: each is forgotten when nobody asked it for as long as a session is kept, whether it ever answered or not. */
+  readonly bmcs: number
   /** Closes all sessions; whoever still waits gets an IpmiError `aborted`. */
   close(): Promise<void>
 }
@@ -102,7 +104,6 @@ export function createClient ({ transport: open = udpTransport, sessions: most =
         if (!oldest.busy) oldest.close()
       }
       live.add(bmc)
-      sweeper ??= setInterval(sweep, sweepEvery).unref()
     },
     used (bmc) { if (live.delete(bmc)) live.add(bmc) },
     ended (bmc) { live.delete(bmc); leave(bmc) }
@@ -126,11 +127,13 @@ export function createClient ({ transport: open = udpTransport, sessions: most =
 
   return {
     get sessions () { return live.size },
+    get bmcs () { return bmcs.size },
     async request (target, command, value, options = {}) {
       if (closed) throw new IpmiError('aborted', 'the client is closed')
       const key = keyOf(target)
       let bmc = bmcs.get(key)
       if (bmc === undefined) bmcs.set(key, bmc = new Bmc(target.host, termsOf(target), around))
+      sweeper ??= setInterval(sweep, sweepEvery).unref()
       const { job, answer } = createJob(command, value, options, now())
       if (!job.over) bmc.add(job)
       return await answer

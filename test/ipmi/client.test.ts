@@ -129,6 +129,15 @@ describe('sessions', () => {
     await until(() => sessions(bmc) === 0)
     expect(client.sessions).toBe(0)
   })
+  test('a BMC that never answered is forgotten as well', async () => {
+    const { wire, client, target } = await start({}, { silence: 80, keep: 160 })
+    wire.lose = () => true
+    await expect(ask(client, target, 40)).rejects.toMatchObject({ kind: 'timeout' })
+    expect(client.bmcs).toBe(1)
+    await until(() => client.bmcs === 0)
+    wire.lose = () => false
+    await ask(client, target) // and found again
+  })
   test.each(['repeated', 'begun, with a session', 'begun, without one'])('nothing is %s for a caller whose signal says, when asked, that it is over', async what => {
     const { wire, client, target } = await start()
     if (what !== 'begun, without one') await ask(client, target)
