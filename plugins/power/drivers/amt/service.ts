@@ -1,7 +1,10 @@
 /** One AMT's WS-Management service (POST /wsman): logged in by digest, whose nonce is used again; its faults told apart. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { BedplateError } from '../../../../core/errors.ts'
+import type { Clock } from '../../../../core/plugin.ts'
 import type { Options } from '../../driver.ts'
+import type { Kept } from '../../kept.ts'
+import { createRecent, type Recent } from '../../recent.ts'
 import { connect, type Answer, type Connection } from '../redfish/connection.ts'
 import { text, type Json } from '../redfish/json.ts'
 import { authorization, challengeIn, type Challenge } from './digest.ts'
@@ -15,44 +18,31 @@ const path = '/wsman'
 interface Known { readonly connection: Connection, challenge: Challenge | undefined, count: number }
 
 /** Connections, and the challenges that were given on them. */
-function createServices () {
-  const services = new Map<string, Known>()
-  return {
-    of (address: string, tls: string): Known {
-      const key = `${tls} ${address}`
-      const known = services.get(key) ?? { connection: connect(new URL(address), tls), challenge: undefined, count: 0 }
-      services.set(key, known)
-      return known
-    },
-    close () {
-      for (const { connection } of services.values()) connection.close()
-      services.clear()
-    }
-  }
-}
+export const servicesIn = (kept: Kept, clock: Clock): Recent<Known> => kept.of('amt', () => createRecent<Known>(clock, ({ connection }) => { connection.close() }))
 
-export function exchangeWith ({ address, user = 'admin', password = '', tls = 'verify' }: Access, { kept, pace, signal }: Options): Exchange {
-  const known = kept.of('amt', createServices).of(address, tls)
-  const post = (content: string, given: string | undefined) => known.connection.send('POST', path, { accept: 'application/soap+xml', 'content-type': 'application/soap+xml;charset=UTF-8', ...(given === undefined ? {} : { authorization: given }) }, content, { signal, limit: pace.request })
-  const answerTo = (challenge: Challenge): string => authorization(challenge, { user, password, method: 'POST', uri: path, count: ++known.count, cnonce: randomBytes(8).toString('hex') })
+export function exchangeWith ({ address, user = 'admin', password = '', tls = 'verify' }: Access, { kept, clock, pace, signal }: Options): Exchange {
+  const services = servicesIn(kept, clock)
+  const make = (): Known => ({ connection: connect(new URL(address), tls), challenge: undefined, count: 0 })
+  const post = (known: Known, content: string, given: string | undefined) => known.connection.send('POST', path, { accept: 'application/soap+xml', 'content-type': 'application/soap+xml;charset=UTF-8', ...(given === undefined ? {} : { authorization: given }) }, content, { signal, limit: pace.request })
+  const answerTo = (known: Known, challenge: Challenge): string => authorization(challenge, { user, password, method: 'POST', uri: path, count: ++known.count, cnonce: randomBytes(8).toString('hex') })
 
-  return async message => {
+  return async message => await services.use(`${tls} ${address}`, make, async known => {
     const content = envelope(message, `uuid:${randomUUID()}`, pace.request)
     const before = known.challenge
-    let answer = await post(content, before === undefined ? undefined : answerTo(before))
+    let answer = await post(known, content, before === undefined ? undefined : answerTo(known, before))
     if (answer.status === 401) { // the first time, and when the nonce has grown old; whether the password is wrong is told by the second answer
       const challenge = challengeIn(text(answer.headers['www-authenticate']))
       if (challenge === undefined) throw new BedplateError('POWER_AUTHENTICATION', { reason: 'it asks for no digest that is known (MD5, SHA-256)' })
       known.challenge = challenge
       known.count = 0
-      answer = await post(content, answerTo(challenge))
+      answer = await post(known, content, answerTo(known, challenge))
     }
     if (answer.status === 401) {
       known.challenge = undefined
       throw new BedplateError('POWER_AUTHENTICATION', { reason: 'HTTP 401' })
     }
     return bodyOf(answer, message)
-  }
+  })
 }
 
 const denied = new Set(['AccessDenied', 'FailedAuthentication'])

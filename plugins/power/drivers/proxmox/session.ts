@@ -1,7 +1,10 @@
 /** A Proxmox VE cluster's API (https://host:8006/api2/json): logged in by token, or by a ticket that is kept; its refusals told apart. */
 import { createHash } from 'node:crypto'
 import { BedplateError } from '../../../../core/errors.ts'
+import type { Clock } from '../../../../core/plugin.ts'
 import type { Options } from '../../driver.ts'
+import type { Kept } from '../../kept.ts'
+import { createRecent, type Recent } from '../../recent.ts'
 import { connect, type Answer, type Connection, type Headers } from '../redfish/connection.ts'
 import { object, text } from '../redfish/json.ts'
 
@@ -16,39 +19,30 @@ export interface Api {
 interface Login { readonly connection: Connection, ticket: Promise<Headers> | undefined, readonly nodes: Map<number, string> }
 
 /** The connections and tickets there are. */
-function createLogins () {
-  const logins = new Map<string, Login>()
-  return {
-    of (access: Access): Login {
-      const key = createHash('sha256').update(JSON.stringify([access.address, access.tls, access.user, access.password, access.token])).digest('hex')
-      const login = logins.get(key) ?? { connection: connect(new URL(access.address), access.tls ?? 'verify'), ticket: undefined, nodes: new Map<number, string>() }
-      logins.set(key, login)
-      return login
-    },
-    close () {
-      for (const { connection } of logins.values()) connection.close()
-      logins.clear()
-    }
-  }
-}
+export const loginsIn = (kept: Kept, clock: Clock): Recent<Login> => kept.of('proxmox', () => createRecent<Login>(clock, ({ connection }) => { connection.close() }))
+const keyOf = (access: Access): string => createHash('sha256').update(JSON.stringify([access.address, access.tls, access.user, access.password, access.token])).digest('hex')
 
 /** The API as these credentials see it. A ticket lasts two hours; one that is refused is asked for anew, once. */
-export function apiOf (access: Access, { kept, pace, signal }: Options): Api {
-  const login = kept.of('proxmox', createLogins).of(access)
-  const send = (method: string, path: string, headers: Headers, body?: unknown) => login.connection.send(method, `/api2/json${path}`, headers, body, { signal, limit: pace.request })
-  const authorization = async (): Promise<Headers> => {
+export function apiOf (access: Access, { kept, clock, pace, signal }: Options): Api {
+  const logins = loginsIn(kept, clock)
+  const key = keyOf(access)
+  const nodes = new Map<number, string>()
+  const make = (): Login => ({ connection: connect(new URL(access.address), access.tls ?? 'verify'), ticket: undefined, nodes })
+  const sendOver = (login: Login) => (method: string, path: string, headers: Headers, body?: unknown) => login.connection.send(method, `/api2/json${path}`, headers, body, { signal, limit: pace.request })
+  const authorization = async (login: Login): Promise<Headers> => {
     if (access.token !== undefined) return { authorization: `PVEAPIToken=${access.token}` }
-    const asked = login.ticket ??= ticket(send, access)
+    const asked = login.ticket ??= ticket(sendOver(login), access)
     return await asked.catch((error: unknown) => { if (login.ticket === asked) login.ticket = undefined; throw error })
   }
   return {
-    nodes: login.nodes,
-    async ask (method, path, body) {
-      const first = await send(method, path, await authorization(), body)
+    nodes: logins.at(key, make).nodes,
+    ask: async (method, path, body) => await logins.use(key, make, async login => {
+      const send = sendOver(login)
+      const first = await send(method, path, await authorization(login), body)
       if (first.status !== 401 || access.token !== undefined) return dataOf(first, method, path)
       login.ticket = undefined
-      return dataOf(await send(method, path, await authorization(), body), method, path)
-    }
+      return dataOf(await send(method, path, await authorization(login), body), method, path)
+    })
   }
 }
 

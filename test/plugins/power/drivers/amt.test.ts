@@ -6,13 +6,16 @@ import { systemClock } from '../../../../core/clock.ts'
 import { amt } from '../../../../plugins/power/drivers/amt.ts'
 import { changeOrder, cleared, useOnce } from '../../../../plugins/power/drivers/amt/boot.ts'
 import { authorization, challengeIn } from '../../../../plugins/power/drivers/amt/digest.ts'
+import { servicesIn } from '../../../../plugins/power/drivers/amt/service.ts'
 import { uuidOf } from '../../../../plugins/power/drivers/amt/identity.ts'
 import { stateOf } from '../../../../plugins/power/drivers/amt/states.ts'
 import { envelope, get, invoke, put, read, reference, type Message } from '../../../../plugins/power/drivers/amt/wsman.ts'
 import { createKept, type Kept } from '../../../../plugins/power/kept.ts'
 import type { PowerActionName } from '../../../../plugins/power/manifest.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
+import { limits } from '../../../../plugins/power/recent.ts'
 import { selfSigned } from '../../../../sim/bmc/certificate.ts'
+import { manualClock } from '../../../kit/clock.ts'
 import { powerDriverConformance, quickPace } from '../../../kit/conformance/power-driver.ts'
 import { canonical } from './amt/canonical.ts'
 import { account, startAmt, type AmtMachine } from './amt/machine.ts'
@@ -51,6 +54,19 @@ describe('amt', () => {
   const options = () => ({ signal: new AbortController().signal, clock: systemClock, pace: quickPace, kept })
   const parameters = () => checked(amt, { address: `amt+${machine.url}`, ...account })
   const power = (action: PowerActionName, boot: 'network' | 'disk' | null = null) => amt.power(parameters(), action, { ...options(), boot })
+
+  test('a connection nobody uses for some minutes is forgotten', async () => {
+    const clock = manualClock()
+    const query = () => amt.query(parameters(), { ...options(), clock })
+    await query()
+    await clock.advance(limits.idle - limits.sweep)
+    await query()
+    await clock.advance(limits.idle - limits.sweep)
+    expect(servicesIn(kept, clock).size).toBe(1)
+    await clock.advance(2 * limits.sweep)
+    expect(servicesIn(kept, clock).size).toBe(0)
+    expect(await query()).toBe('off')
+  })
 
   test('its whole conversation', async () => {
     await power('on', 'network')

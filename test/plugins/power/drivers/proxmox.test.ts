@@ -5,9 +5,12 @@ import { systemClock } from '../../../../core/clock.ts'
 import { proxmox } from '../../../../plugins/power/drivers/proxmox.ts'
 import { keepOrder, orderFor, putBack } from '../../../../plugins/power/drivers/proxmox/boot.ts'
 import { identityOf, macsOf, stateOf } from '../../../../plugins/power/drivers/proxmox/guest.ts'
+import { loginsIn } from '../../../../plugins/power/drivers/proxmox/session.ts'
 import { createKept, type Kept } from '../../../../plugins/power/kept.ts'
 import type { PowerActionName } from '../../../../plugins/power/manifest.ts'
 import { checked } from '../../../../plugins/power/parameters.ts'
+import { limits } from '../../../../plugins/power/recent.ts'
+import { manualClock } from '../../../kit/clock.ts'
 import { powerDriverConformance, quickPace } from '../../../kit/conformance/power-driver.ts'
 import { account, guest, startCluster, token, uuid, type Cluster } from './proxmox/cluster.ts'
 
@@ -51,6 +54,25 @@ describe('proxmox', () => {
   const parameters = (more: object = {}) => checked(proxmox, { address: `proxmox+${cluster.url}/100`, token, ...more })
   const power = (action: PowerActionName, boot: 'network' | 'disk' | null = null, more: object = {}) => proxmox.power(parameters(more), action, { ...options(), boot })
   const own = () => cluster.guests.get(100) ?? guest()
+
+  test('connections nobody uses for some minutes are forgotten, and there is a bound to how many are kept', async () => {
+    const clock = manualClock()
+    const query = (more: object = {}) => proxmox.query(parameters(more), { ...options(), clock })
+    const logins = loginsIn(kept, clock)
+    const most = limits.most
+    limits.most = 2
+    try {
+      for (const tls of ['verify', 'insecure', 'verify', `sha256:${'ab'.repeat(32)}`]) await query({ tls })
+      expect(logins.size).toBe(2)
+    } finally { limits.most = most }
+    await clock.advance(limits.idle - limits.sweep)
+    await query()
+    await clock.advance(2 * limits.sweep)
+    expect(logins.size).toBe(1)
+    await clock.advance(limits.idle)
+    expect(logins.size).toBe(0)
+    expect(await query()).toBe('off')
+  })
 
   test('its whole conversation: the own order noted, another set, the task waited for, the own order back', async () => {
     expect(await power('on', 'network')).toEqual({ state: 'on' })
