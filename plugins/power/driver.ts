@@ -4,6 +4,9 @@ import { BedplateError, reasonOf } from '../../core/errors.ts'
 import type { Clock } from '../../core/plugin.ts'
 import type { Kept } from './kept.ts'
 import type { PowerActionName, PowerStateName } from './manifest.ts'
+import { redact } from './redact.ts'
+
+export { redact }
 
 /** Pauses and limits in ms. Tests hand in shorter ones. */
 export interface Pace {
@@ -79,9 +82,6 @@ export const isFatal = (thrown: unknown): boolean => thrown instanceof BedplateE
 
 /** Names of the fields that are secrets. */
 export const secretFields = (schema: TObject): readonly string[] => Object.entries(schema.properties).filter(([, field]) => 'writeOnly' in field && field.writeOnly === true).map(([name]) => name)
-
-/** The text without any of the secrets, whatever made it. */
-export const redact = (text: string, secrets: readonly string[]): string => secrets.filter(secret => secret.length > 0).reduce((clean, secret) => clean.replaceAll(secret, '[redacted]'), text)
 
 /** The same error with no secret in its sentence, details or cause. */
 export function redacted (thrown: unknown, secrets: readonly string[]): BedplateError {

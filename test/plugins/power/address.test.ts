@@ -71,3 +71,14 @@ test('redaction takes every occurrence, and leaves text alone when a secret is e
   expect(error.cause).toBe(undefined)
   expect(`${error.message}${JSON.stringify(error.details)}`).not.toContain('hunter2')
 })
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64')
+test.each([
+  ['Basic credentials', `got Basic ${base64('root:hunter2')} from you`, ['hunter2'], 'got Basic [redacted] from you'],
+  ['those inside others', `x${base64('root:hunter2')}`, ['hunter2'], '[redacted]'],
+  ['those of a password with umlauts', `"${base64('wörker:pässwörd')}"`, ['pässwörd'], '"[redacted]"'],
+  ['the token of an Authorization header', 'the token tok-123.abc is unknown', ['Bearer tok-123.abc'], 'the token [redacted] is unknown'],
+  ['the whole header', 'Bearer tok-123.abc?', ['Bearer tok-123.abc'], '[redacted]?'],
+  ['what is in a Basic header', `no ${base64('me:hunter2')} nor hunter2`, [`Basic ${base64('me:hunter2')}`], 'no [redacted] nor [redacted]'],
+  ['nothing else', `/redfish/v1/Systems/1 ${base64('root:another')} 5f0b9c3e-2d1a-4b6c-8e7f-001122334455`, ['hunter2', 'a b'], `/redfish/v1/Systems/1 ${base64('root:another')} 5f0b9c3e-2d1a-4b6c-8e7f-001122334455`]
+])('redaction takes %s', (_, text, secrets, clean) => { expect(redact(text, secrets)).toBe(clean) })
