@@ -5,7 +5,7 @@ import { BedplateError } from '../../../core/errors.ts'
 import { hostInUrl, parseBmcAddress, pathInUrl, type AddressForm } from '../address.ts'
 import { defineDriver, type Options, type Start } from '../driver.ts'
 import { endOf, reach } from '../reach.ts'
-import { connect } from './redfish/connection.ts'
+import { connect } from '../connection/connection.ts'
 import { signature, stateIn, type Action, type Message } from './webhook/message.ts'
 
 const form: AddressForm = { driver: 'webhook', transports: ['https', 'http'], example: 'webhook+https://host/hooks/power' }

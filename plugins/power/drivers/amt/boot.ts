@@ -1,6 +1,6 @@
 /** The device of the next boot: AMT_BootSettingData holds wishes beside the order (redirection, BIOS setup); a boot source is then put first, for once. Pure. */
 import { BedplateError } from '../../../../core/errors.ts'
-import { object, text, type Json } from '../redfish/json.ts'
+import { object, text, type Json } from '../../connection/json.ts'
 import { invoke, reference, type Message } from './wsman.ts'
 
 const sources = { network: 'Intel(r) AMT: Force PXE Boot', disk: 'Intel(r) AMT: Force Hard-drive Boot' } as const

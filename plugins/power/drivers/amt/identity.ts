@@ -1,7 +1,7 @@
 /** What AMT tells of its machine. Pure. */
 import type { Identity } from '../../driver.ts'
 import { realUuid } from '../../uuid.ts'
-import { object, text } from '../redfish/json.ts'
+import { object, text } from '../../connection/json.ts'
 
 /** The UUID of `PlatformGUID`: SMBIOS's sixteen bytes in hexadecimal, where the first three fields have their low byte first (DSP0134, 7.2.1). */
 export function uuidOf (guid: unknown): string | null {

@@ -1,7 +1,7 @@
 /** What AMT's numbers for power mean (CIM_AssociatedPowerManagementService.PowerState, CIM_PowerManagementService.RequestPowerStateChange), and its return values. Pure. */
 import { BedplateError } from '../../../../core/errors.ts'
 import type { PowerActionName, PowerStateName } from '../../manifest.ts'
-import { number, object, text } from '../redfish/json.ts'
+import { number, object, text } from '../../connection/json.ts'
 
 /** 2 is on; 6, 8, 12 and 13 are ways of being off, 7 is hibernation, which has no power either. One that sleeps (3, 4) is neither: it is woken as well as switched off. */
 const states: Readonly<Record<string, PowerStateName>> = { 2: 'on', 6: 'off', 7: 'off', 8: 'off', 12: 'off', 13: 'off' }

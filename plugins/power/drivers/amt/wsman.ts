@@ -1,6 +1,6 @@
 /** Messages of WS-Management (DSP0226, DSP0227) as Intel AMT speaks it: a SOAP envelope asked, one answered or a fault. Pure. */
 import { XMLParser } from 'fast-xml-parser'
-import { object, text, type Json } from '../redfish/json.ts'
+import { object, text, type Json } from '../../connection/json.ts'
 
 const namespaces = { soap: 'http://www.w3.org/2003/05/soap-envelope', addressing: 'http://schemas.xmlsoap.org/ws/2004/08/addressing', wsman: 'http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd', transfer: 'http://schemas.xmlsoap.org/ws/2004/09/transfer' } as const
 const anonymous = `${namespaces.addressing}/role/anonymous`

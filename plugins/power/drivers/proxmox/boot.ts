@@ -3,7 +3,7 @@
  * then. Whoever dies in between leaves the note, and the next action that sees it puts the order back. Pure.
  */
 import { BedplateError } from '../../../../core/errors.ts'
-import { object, text } from '../redfish/json.ts'
+import { object, text } from '../../connection/json.ts'
 import { numbered, partsOf, type Config } from './guest.ts'
 
 /** What a change of the configuration sends (PUT …/config). */

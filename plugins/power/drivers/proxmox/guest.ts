@@ -2,7 +2,7 @@
 import type { Identity } from '../../driver.ts'
 import type { PowerStateName } from '../../manifest.ts'
 import { realUuid } from '../../uuid.ts'
-import { object, text } from '../redfish/json.ts'
+import { object, text } from '../../connection/json.ts'
 
 /** A configuration as the API gives it: `net0`, `scsi0`, `boot`, `smbios1`, each a string. */
 export type Config = Readonly<Record<string, unknown>>

@@ -5,8 +5,8 @@ import type { Clock } from '../../../../core/plugin.ts'
 import type { Options } from '../../driver.ts'
 import type { Kept } from '../../kept.ts'
 import { createRecent, type Recent } from '../../recent.ts'
-import { connect, type Answer, type Connection, type Headers } from '../redfish/connection.ts'
-import { object, text } from '../redfish/json.ts'
+import { connect, type Answer, type Connection, type Headers } from '../../connection/connection.ts'
+import { object, text } from '../../connection/json.ts'
 
 export interface Access { readonly address: string, readonly tls?: string, readonly user?: string, readonly password?: string, readonly token?: string }
 export interface Api {

@@ -1,6 +1,6 @@
 /** Changing a resource that others may change as well: PATCH with If-Match (DSP0266 clause 7.6), and what BMCs make of entity tags. */
 import { BedplateError } from '../../../../core/errors.ts'
-import type { Answer } from './connection.ts'
+import type { Answer } from '../../connection/connection.ts'
 import type { Found, Service } from './service.ts'
 
 const refused = ({ status }: Answer): boolean => status === 412 || status === 428

@@ -1,5 +1,5 @@
 /** Virtual drives as BMCs show them (DSP0268 VirtualMedia), and what an image is put in with. Pure. */
-import { object, pathOf, text, texts, within, type Json } from './json.ts'
+import { object, pathOf, text, texts, within, type Json } from '../../connection/json.ts'
 import type { Quirks } from './quirks.ts'
 import type { Found } from './service.ts'
 

@@ -1,6 +1,6 @@
 /** The firmware that is installed (DSP0268 UpdateService, SoftwareInventory). */
 import type { FirmwareItem } from '../../driver.ts'
-import { link, text, type Json } from './json.ts'
+import { link, text, type Json } from '../../connection/json.ts'
 import { managerOf } from './identity.ts'
 import { quirksFor, systemOf } from './power.ts'
 import type { Quirks } from './quirks.ts'

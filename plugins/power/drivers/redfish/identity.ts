@@ -1,6 +1,6 @@
 /** Who a machine is, as its BMC says (DSP0268 ComputerSystem, Manager). */
 import type { Identity } from '../../driver.ts'
-import { text, type Json } from './json.ts'
+import { text, type Json } from '../../connection/json.ts'
 import { quirksFor, systemOf } from './power.ts'
 import type { Quirks } from './quirks.ts'
 import type { Found, Service } from './service.ts'

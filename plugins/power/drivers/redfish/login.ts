@@ -1,8 +1,8 @@
 /** Being let in by a BMC: by a session (DSP0266 clause 13.3.4), by HTTP Basic where it has no session to give, or by nothing where no user is named. */
 import { BedplateError } from '../../../../core/errors.ts'
 import type { Clock } from '../../../../core/plugin.ts'
-import type { Answer, Connection, Headers } from './connection.ts'
-import { pathOf, text } from './json.ts'
+import type { Answer, Connection, Headers } from '../../connection/connection.ts'
+import { pathOf, text } from '../../connection/json.ts'
 import type { Entry } from './pool.ts'
 import { rootFrom, usual } from './root.ts'
 import { badLogin, explanation, forNow, noSessionLeft } from './said.ts'

@@ -1,7 +1,7 @@
 /** All systems of a service: the machines of a chassis, or of a hypervisor. */
 import type { Member } from '../../driver.ts'
 import { uuidFrom } from './identity.ts'
-import { link, text } from './json.ts'
+import { link, text } from '../../connection/json.ts'
 import type { Found, Service } from './service.ts'
 
 const most = 500 // systems

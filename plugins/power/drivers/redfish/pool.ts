@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../../../core/plugin.ts'
 import type { Closable, Kept } from '../../kept.ts'
-import { connect, type Connection } from './connection.ts'
+import { connect, type Connection } from '../../connection/connection.ts'
 import { login, logout, type Access, type Credentials } from './login.ts'
 import type { Root } from './root.ts'
 

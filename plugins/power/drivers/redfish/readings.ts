@@ -1,6 +1,6 @@
 /** Sensor readings in the forms Redfish had for them one after another (DSP0268 Thermal, Power, Sensor, EnvironmentMetrics, ThermalMetrics, Fan). Pure. */
 import type { Sensor } from '../../driver.ts'
-import { list, number, object, text, within, type Json } from './json.ts'
+import { list, number, object, text, within, type Json } from '../../connection/json.ts'
 
 type Kind = Sensor['kind']
 const units: { readonly [K in Kind]: string } = { temperature: '°C', fan: 'RPM', voltage: 'V', current: 'A', power: 'W', other: '' }

@@ -2,7 +2,7 @@
 import { BedplateError } from '../../../../core/errors.ts'
 import type { LogEntry } from '../../driver.ts'
 import { managerOf } from './identity.ts'
-import { link, text, type Json } from './json.ts'
+import { link, text, type Json } from '../../connection/json.ts'
 import { systemOf } from './power.ts'
 import type { Found, Service } from './service.ts'
 

@@ -1,5 +1,5 @@
 /** What a Redfish service says of itself (DSP0268 ServiceRoot). Pure. */
-import { link, object, text, within, type Json } from './json.ts'
+import { link, object, text, within, type Json } from '../../connection/json.ts'
 
 export interface Root {
   readonly systems: string

@@ -1,5 +1,5 @@
 /** What a BMC says of a failure, in its own words, and what that means (DSP0266 clause 8.6, error responses; DSP0268 Base message registry). Pure. */
-import { list, object, text, texts, type Json } from './json.ts'
+import { list, object, text, texts, type Json } from '../../connection/json.ts'
 
 interface Message { readonly id: string, readonly text: string }
 

@@ -1,7 +1,7 @@
 /** What the sensors of a machine's chassis say, in as few requests as the service allows. */
 import { BedplateError } from '../../../../core/errors.ts'
 import type { Sensor } from '../../driver.ts'
-import { link, links, text, within, type Json } from './json.ts'
+import { link, links, text, within, type Json } from '../../connection/json.ts'
 import { systemOf } from './power.ts'
 import { fromMetrics, fromPower, fromSensor, fromThermal } from './readings.ts'
 import type { Found, Service } from './service.ts'

@@ -1,8 +1,8 @@
 /** A logged-in exchange with one Redfish service: reading, changing (with entity tags), and what is longer than one answer. */
 import { BedplateError } from '../../../../core/errors.ts'
 import type { Options } from '../../driver.ts'
-import type { Answer } from './connection.ts'
-import { link, list, nextLink, object, text, type Json } from './json.ts'
+import type { Answer } from '../../connection/connection.ts'
+import { link, list, nextLink, object, text, type Json } from '../../connection/json.ts'
 import { refuse, type Access, type Credentials } from './login.ts'
 import { poolIn } from './pool.ts'
 import { rootFrom, type Root } from './root.ts'

@@ -1,7 +1,7 @@
 /** What a ComputerSystem says of itself (DSP0268), read with suspicion. Pure. */
 import { BedplateError } from '../../../../core/errors.ts'
 import type { PowerActionName, PowerStateName } from '../../manifest.ts'
-import { link, links, object, pathOf, text, texts, within, type Json } from './json.ts'
+import { link, links, object, pathOf, text, texts, within, type Json } from '../../connection/json.ts'
 
 export interface Boot { readonly target: string | undefined, readonly enabled: string | undefined, readonly mode: string | undefined, readonly targets: readonly string[] | undefined, readonly modes: readonly string[] | undefined }
 export interface System {

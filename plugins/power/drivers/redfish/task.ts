@@ -1,7 +1,7 @@
 /** Work a BMC goes on with after its answer: 202 and a task monitor (DSP0266 clause 7.14), or a Task (DSP0268). */
 import { BedplateError } from '../../../../core/errors.ts'
-import type { Answer } from './connection.ts'
-import { object, pathOf, text, type Json } from './json.ts'
+import type { Answer } from '../../connection/connection.ts'
+import { object, pathOf, text, type Json } from '../../connection/json.ts'
 import { explanation } from './said.ts'
 import type { Service } from './service.ts'
 

@@ -7,7 +7,7 @@ import { overridesFor, shows } from '../../../../../plugins/power/drivers/redfis
 import { drivesFrom, fits, remedies } from '../../../../../plugins/power/drivers/redfish/drives.ts'
 import { itemsFrom } from '../../../../../plugins/power/drivers/redfish/firmware.ts'
 import { identityFrom, uuidFrom } from '../../../../../plugins/power/drivers/redfish/identity.ts'
-import { link, nextLink, number, object, pathOf } from '../../../../../plugins/power/drivers/redfish/json.ts'
+import { link, nextLink, number, object, pathOf } from '../../../../../plugins/power/connection/json.ts'
 import { macFrom, namesOf } from '../../../../../plugins/power/drivers/redfish/members.ts'
 import { plain, quirksOf, rows } from '../../../../../plugins/power/drivers/redfish/quirks.ts'
 import { fromMetrics, fromPower, fromSensor, fromThermal } from '../../../../../plugins/power/drivers/redfish/readings.ts'

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BedplateError } from '../../../../../core/errors.ts'
-import { object } from '../../../../../plugins/power/drivers/redfish/json.ts'
+import { object } from '../../../../../plugins/power/connection/json.ts'
 import { bootFrom, resetTypeFor, resetTypesIn, stateOf, systemFrom } from '../../../../../plugins/power/drivers/redfish/system.ts'
 
 const path = '/redfish/v1/Systems/1'

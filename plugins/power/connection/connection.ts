@@ -3,7 +3,7 @@ import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type In
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { isIP, Socket } from 'node:net'
-import { BedplateError, reasonOf } from '../../../../core/errors.ts'
+import { BedplateError, reasonOf } from '../../../core/errors.ts'
 import { object, text, type Json } from './json.ts'
 
 export type Headers = Readonly<Record<string, string>>

@@ -4,9 +4,9 @@ import { createServer as createHttp } from 'node:http'
 import { createServer as createHttps } from 'node:https'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { connect } from '../../../../../plugins/power/drivers/redfish/connection.ts'
-import { selfSigned } from '../../../../../sim/bmc/certificate.ts'
-import { until } from '../../../../kit/wait.ts'
+import { connect } from '../../../../plugins/power/connection/connection.ts'
+import { selfSigned } from '../../../../sim/bmc/certificate.ts'
+import { until } from '../../../kit/wait.ts'
 
 test.each(['verify', `sha256:${'ab'.repeat(32)}`])('a BMC that never ends its TLS handshake (%s) is given up in time, and no connection to it stays', async tls => {
   const open = new Set<Socket>()
