@@ -44,7 +44,7 @@ export interface Subject {
 }
 
 const reached: Readonly<Record<PowerActionName, 'on' | 'off'>> = { on: 'on', off: 'off', cycle: 'on', shutdown: 'off' }
-export const quickPace = { request: 500, poll: 5, settle: 150, shutdown: 150 }
+export const quickPace = { request: 1_000, poll: 5, settle: 1_000, shutdown: 1_000 } // short, for what never comes is waited for; long enough for a machine that has other work
 
 let kept: Kept = createKept()
 let slower: Partial<Pace> = {}
