@@ -23,3 +23,8 @@ export function redact (text: string, secrets: readonly string[]): string {
   const plain = all.reduce((clean, form) => clean.replaceAll(form, '[redacted]'), text)
   return plain.replace(/[A-Za-z0-9+/_-]{4,}={0,2}/g, digits => holds(digits, all) ? '[redacted]' : digits)
 }
+
+const longest = 300 // characters: a sentence or two
+
+/** The beginning of what a BMC or program said. It ends between two words, so that of a secret in it either all is left, and redacted, or nothing. */
+export const brief = (said: string): string => said.length <= longest ? said : said.slice(0, longest + 1).replace(/\S*$/, '').trimEnd()

@@ -84,7 +84,7 @@ async function stateOf (monitor: Monitor): Promise<Extract<PowerStateName, 'on' 
 
 /**
  * The firmware reads the order as it was at the last reset, so the devices get their usual indices back while the machine boots, for the resets to come. Not before it runs:
- * SeaBIOS, when it finds that it ran before, resets the machine once more with its first instructions.
+ * what was seen with SeaBIOS is that it resets a machine it ran in before once more, with its first instructions.
  */
 async function start (monitor: Monitor, { network = 'net0', disk = 'disk0' }: Parameters, { boot, clock, pace, signal }: Options & Start): Promise<void> {
   const set = async (indices: Indices): Promise<void> => {

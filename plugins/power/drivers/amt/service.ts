@@ -9,6 +9,7 @@ import { connect, type Answer, type Connection } from '../../connection/connecti
 import { text, type Json } from '../../connection/json.ts'
 import { authorization, challengeIn, type Challenge } from './digest.ts'
 import { envelope, read, type Message } from './wsman.ts'
+import { brief } from '../../redact.ts'
 
 export interface Access { readonly address: string, readonly user?: string, readonly password?: string, readonly tls?: string }
 /** Sends a message and gives what is in the answer's body, by the element's name. POWER_AUTHENTICATION, POWER_REFUSED, POWER_FAILED. */
@@ -54,7 +55,7 @@ function bodyOf ({ status, content }: Answer, { action }: Message): Json {
   const reply = read(content)
   if (reply?.fault !== undefined) {
     const { code, reason } = reply.fault
-    const said = `${code}${reason === '' ? '' : ` (${reason.slice(0, 300)})`}`
+    const said = `${code}${reason === '' ? '' : ` (${brief(reason)})`}`
     if (denied.has(code)) throw new BedplateError('POWER_AUTHENTICATION', { reason: `${what}: ${said}` })
     if (passing.has(code)) throw new BedplateError('POWER_FAILED', { action: 'action', reason: `${what} was answered with ${said}` })
     throw new BedplateError('POWER_REFUSED', { reason: `${what} was answered with ${said}` })

@@ -2,6 +2,7 @@
 import { connect, type NetConnectOpts } from 'node:net'
 import { BedplateError, reasonOf } from '../../../../core/errors.ts'
 import type { Options } from '../../driver.ts'
+import { brief } from '../../redact.ts'
 
 export type Reply = { readonly value: unknown } | { readonly error: string }
 export interface Monitor {
@@ -72,7 +73,7 @@ export async function openMonitor (target: NetConnectOpts, name: string, { pace,
   }
   const execute = async (command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> => {
     const reply = await ask(command, args)
-    if ('error' in reply) throw failed(`QEMU answered ${command} with: ${reply.error.slice(0, 300)}`)
+    if ('error' in reply) throw failed(`QEMU answered ${command} with: ${brief(reply.error)}`)
     return reply.value
   }
   const greeting = await wait('greeting', 'greet')

@@ -1,5 +1,6 @@
 /** What a BMC says of a failure, in its own words, and what that means (DSP0266 clause 8.6, error responses; DSP0268 Base message registry). Pure. */
 import { list, object, text, texts, type Json } from '../../connection/json.ts'
+import { brief } from '../../redact.ts'
 
 interface Message { readonly id: string, readonly text: string }
 
@@ -14,7 +15,7 @@ function messagesIn (body: Json): readonly Message[] {
 /** The BMC's words, if it has any, with `: ` before them: the first message there is, shortened. */
 export function explanation (body: Json): string {
   const [first] = messagesIn(body)
-  return first === undefined ? '' : `: ${(first.text || first.id).replace(/\s+/g, ' ').slice(0, 300)}`
+  return first === undefined ? '' : `: ${brief((first.text || first.id).replace(/\s+/g, ' '))}`
 }
 
 const says = (body: Json, pattern: RegExp): boolean => messagesIn(body).some(({ id, text }) => pattern.test(id) || pattern.test(text))

@@ -7,6 +7,7 @@ import { BedplateError } from '../../../../core/errors.ts'
 import { findProgram } from '../../../../core/program.ts'
 import type { Options } from '../../driver.ts'
 import { run } from './run.ts'
+import { brief } from '../../redact.ts'
 
 export interface Host {
   readonly host: string, readonly port: number, readonly user?: string
@@ -23,7 +24,7 @@ const openssh = 'apt install openssh-client'
 
 /** What ssh said when it could not: its exit code is 255. Pure. */
 export function explained (stderr: string, host: string): BedplateError {
-  const last = stderr.trim().split('\n').map(line => line.trim()).filter(Boolean).at(-1)?.slice(0, 300) ?? 'ssh gave no reason'
+  const last = brief(stderr.trim().split('\n').map(line => line.trim()).filter(Boolean).at(-1) ?? 'ssh gave no reason')
   if (/host key verification failed|no .* host key is known|host identification has changed|matching host key type/i.test(stderr)) return new BedplateError('POWER_REFUSED', { reason: `${host} is not the host that is known, or none is known by that name (${last}). Set hostKey to its public key, or put it into the known_hosts of the rack's account` })
   if (/permission denied|too many authentication failures/i.test(stderr)) return new BedplateError('POWER_AUTHENTICATION', { reason: `${host}: ${last}` })
   return new BedplateError('POWER_FAILED', { action: 'action', reason: `${host} cannot be reached: ${last}` })

@@ -5,6 +5,7 @@ import type { Options } from '../../driver.ts'
 import type { Host } from './master.ts'
 import { run } from './run.ts'
 import { createConnections, quoted } from './ssh.ts'
+import { brief } from '../../redact.ts'
 
 /** Runs one command of virsh and gives what it printed. Words are options or UUIDs: a domain's name is never among them. POWER_AUTHENTICATION, POWER_REFUSED, POWER_FAILED, PROGRAM_MISSING. */
 export type Virsh = (words: readonly string[], input?: string) => Promise<string>
@@ -26,7 +27,7 @@ export function virshAt (host: Host | undefined, connection: string, options: Op
 
 /** What virsh's complaint means. Pure. */
 export function refusal (command: string, code: number, stderr: string): BedplateError {
-  const said = stderr.split('\n').map(line => line.replace(/^error: */, '').trim()).filter(Boolean).join('; ').slice(0, 300)
+  const said = brief(stderr.split('\n').map(line => line.replace(/^error: */, '').trim()).filter(Boolean).join('; '))
   if (code === 127 || code === 126) return new BedplateError('POWER_REFUSED', { reason: `virsh cannot be run there (${said}): ${install}` })
   if (/authentication (failed|unavailable|cancelled)|access denied|libvirt.*permission denied/i.test(stderr)) return new BedplateError('POWER_AUTHENTICATION', { reason: `libvirt lets this account do nothing: ${said}. The group libvirt usually may` })
   return new BedplateError('POWER_FAILED', { action: command, reason: `virsh ${command} ended with ${code}: ${said}` })

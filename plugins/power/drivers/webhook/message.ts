@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto'
 import { BedplateError } from '../../../../core/errors.ts'
 import type { PowerActionName, PowerStateName } from '../../manifest.ts'
+import { brief } from '../../redact.ts'
 
 export type Action = Exclude<PowerActionName, 'cycle'> | 'status'
 /** The request's body, in the order its fields are sent. */
@@ -19,7 +20,7 @@ export const signature = (secret: string, body: string): string => `sha256=${cre
 
 /** The state in an answer. POWER_AUTHENTICATION, POWER_UNSUPPORTED and POWER_REFUSED are for good; POWER_FAILED: worth another try. */
 export function stateIn (action: Action, status: number, body: Readonly<Record<string, unknown>>): Extract<PowerStateName, 'on' | 'off' | 'unknown'> {
-  const said = typeof body.message === 'string' && body.message !== '' ? `: ${body.message.slice(0, 300)}` : ''
+  const said = typeof body.message === 'string' && body.message !== '' ? `: ${brief(body.message)}` : ''
   if (status === 401 || status === 403) throw new BedplateError('POWER_AUTHENTICATION', { reason: `the endpoint answered HTTP ${status}${said}` })
   if (status === 501) throw new BedplateError('POWER_UNSUPPORTED', { driver: 'webhook', action: `do that: the endpoint cannot ${action}${said}` })
   const reason = `the endpoint answered ${action} with HTTP ${status}${said}`

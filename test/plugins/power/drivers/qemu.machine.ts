@@ -28,7 +28,7 @@ export interface TinyMachine {
   switches(): number
   /** Which device the last start was from, once its code runs: N, D, or O for the one that is usually first. */
   booted(): Promise<string>
-  /** Resolves once it is reset: a machine that is let run before its reset came is reset among its first instructions, which SeaBIOS does not always survive. */
+  /** Resolves once it is reset: a machine that is let run before its reset came is reset among its first instructions, after which it was seen to hang now and then (with SeaBIOS; why, was not found). */
   reset(): Promise<void>
   execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>
   bootindex(device: string): Promise<unknown>

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../../../core/clock.ts'
 import type { Options } from '../../../../plugins/power/driver.ts'
 import { virsh } from '../../../../plugins/power/drivers/virsh.ts'
@@ -164,17 +164,22 @@ describe('virsh', () => {
   })
 
   test('one connection serves many looks, and nothing of it is left when it is closed', async () => {
-    const folders = () => readdirSync(tmpdir()).filter(one => one.startsWith('bedplate-ssh-'))
-    const before = folders()
+    const folder = await mkdtemp(join(tmpdir(), 'virsh-')) // others use virsh, too
+    vi.stubEnv('TMPDIR', folder)
+    const folders = () => readdirSync(folder).filter(one => one.startsWith('bedplate-ssh-'))
     const relay = await startRelay({ host: '127.0.0.1', port: host.port })
     try {
       const through = checked(virsh, { ...parameters('test'), address: addressOf(relay.port, 'test', host.test) })
       await Promise.all([virsh.query(through, options), virsh.query(through, options), virsh.query(through, options)])
-      expect(folders()).toHaveLength(before.length + 1)
+      expect(folders()).toHaveLength(1)
       relay.refuse = 1 // a second connection would fail
       expect(await virsh.query(through, options)).toBe('off')
       await options.kept.close()
-      expect(folders()).toEqual(before)
-    } finally { await relay.close() }
+      expect(folders()).toEqual([])
+    } finally {
+      vi.unstubAllEnvs()
+      await relay.close()
+      await rm(folder, { recursive: true, force: true })
+    }
   })
 })
